@@ -1,0 +1,24 @@
+"""One row of a data set."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is known of one image without opening it: never pixels.
+
+    Attributes:
+        id: unique in its index, and part of file names: letters, digits, `._-/` only.
+        patient: what a split must keep together.
+        files: role ("image", "mask", ...) to path.
+        tags: label name to 1, 0, -1 (uncertain) or nan (nobody looked).
+        meta: anything else that is small; "split" holds the side a data set came with.
+    """
+
+    id: str
+    patient: str
+    files: Mapping[str, Path] = field(default_factory=dict)
+    tags: Mapping[str, float] = field(default_factory=dict)
+    meta: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,235 @@
+"""The table of a data set: ordered, immutable, held as columns."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlight.core.case import Case
+from medlight.core.errors import DataError
+from medlight.core.labels import Labels
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where cases come from and what may be done with them.
+
+    `public` says whether pixels and case ids may leave the machine (to W&B, say).
+    """
+
+    name: str
+    root: Path
+    version: str = ""
+    licence: str = ""
+    citation: str = ""
+    public: bool = False
+
+
+class Index:
+    """Cases in order, the meaning of their labels, and their sources.
+
+    Held as columns: a million cases with 14 tags fit in well under 2 GB, where a million objects
+    would not. `index[i]` and iteration give `Case` views. Paths are kept relative to the root of
+    their source, so that an index means the same when the folder moves.
+    """
+
+    def __init__(
+        self,
+        *,
+        labels: Labels,
+        sources: Sequence[Source],
+        ids: Sequence[str],
+        patients: Sequence[str],
+        files: Mapping[str, Sequence[str | None]],
+        tags: NDArray[np.float32] | None = None,
+        meta: Mapping[str, Sequence[str | None]] | None = None,
+        source_of: NDArray[np.int16] | None = None,
+    ) -> None:
+        self.labels = labels
+        self.sources = tuple(sources)
+        self.ids = tuple(ids)
+        self.patients = tuple(patients)
+        self._files = {role: tuple(column) for role, column in files.items()}
+        self._tags = tags
+        self._meta = {key: tuple(column) for key, column in (meta or {}).items()}
+        self._source_of = np.zeros(len(self.ids), np.int16) if source_of is None else source_of
+        columns = [self.patients, *self._files.values(), *self._meta.values(), self._source_of]
+        if tags is not None:
+            columns.append(tags)
+        if any(len(column) != len(self.ids) for column in columns):
+            raise ValueError(f"every column must hold {len(self.ids)} cases")
+        self._row = {case: row for row, case in enumerate(self.ids)}
+        if len(self._row) != len(self.ids):
+            raise DataError(f"{self.name}: case ids are not unique, e.g. {self._first_duplicate()!r}")
+
+    def _first_duplicate(self) -> str:
+        return next(case for row, case in enumerate(self.ids) if self._row[case] != row)
+
+    @property
+    def name(self) -> str:
+        return "+".join(source.name for source in self.sources)
+
+    @property
+    def public(self) -> bool:
+        return all(source.public for source in self.sources)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Case]:
+        return (self[row] for row in range(len(self)))
+
+    def __getitem__(self, key: int | str) -> Case:
+        """The case at a row, or with an id."""
+        row = self._row[key] if isinstance(key, str) else key
+        root = self.sources[self._source_of[row]].root
+        return Case(
+            id=self.ids[row],
+            patient=self.patients[row],
+            files={
+                role: root / path
+                for role, column in self._files.items()
+                if (path := column[row]) is not None
+            },
+            tags={}
+            if self._tags is None
+            else dict(zip(self.labels.names, map(float, self._tags[row]), strict=True)),
+            meta={
+                key: value
+                for key, column in self._meta.items()
+                if (value := column[row]) is not None
+            },
+        )
+
+    def column(self, key: str) -> tuple[str | None, ...]:
+        """One meta column, None where a case has no such value."""
+        return self._meta.get(key, (None,) * len(self))
+
+    @property
+    def tags(self) -> NDArray[np.float32] | None:
+        """(N, K) tags in the order of `labels.names`, or None where cases have none."""
+        return self._tags
+
+    def subset(self, cases: Iterable[str]) -> "Index":
+        """The cases with these ids, in the order given. A KeyError names an unknown one."""
+        rows = [self._row[case] for case in cases]
+        return Index(
+            labels=self.labels,
+            sources=self.sources,
+            ids=[self.ids[row] for row in rows],
+            patients=[self.patients[row] for row in rows],
+            files={role: [column[row] for row in rows] for role, column in self._files.items()},
+            tags=None if self._tags is None else self._tags[rows],
+            meta={key: [column[row] for row in rows] for key, column in self._meta.items()},
+            source_of=self._source_of[rows],
+        )
+
+    def filter(self, keep: Callable[[Case], bool]) -> "Index":
+        """The cases for which `keep` is true, in their order."""
+        return self.subset([case.id for case in self if keep(case)])
+
+    def merge(self, other: "Index") -> "Index":
+        """Both tables under each other. Labels must agree; sources keep their own roots."""
+        if self.labels != other.labels:
+            raise ValueError(
+                f"cannot merge {self.name} and {other.name}: their labels differ "
+                f"({self.labels.names} and {other.labels.names})"
+            )
+        names = {source.name for source in self.sources} & {s.name for s in other.sources}
+        if names:
+            raise ValueError(f"cannot merge: both sides have a source named {sorted(names)}")
+
+        def both(
+            mine: Mapping[str, tuple[str | None, ...]], theirs: Mapping[str, tuple[str | None, ...]]
+        ) -> dict[str, tuple[str | None, ...]]:
+            none, empty = (None,) * len(self), (None,) * len(other)
+            return {k: mine.get(k, none) + theirs.get(k, empty) for k in {**mine, **theirs}}
+
+        tags = None
+        if self._tags is not None and other._tags is not None:
+            tags = np.concatenate([self._tags, other._tags])
+        shift = np.int16(len(self.sources))
+        return Index(
+            labels=self.labels,
+            sources=self.sources + other.sources,
+            ids=self.ids + other.ids,
+            patients=self.patients + other.patients,
+            files=both(self._files, other._files),
+            tags=tags,
+            meta=both(self._meta, other._meta),
+            source_of=np.concatenate([self._source_of, other._source_of + shift]),
+        )
+
+    def fingerprint(self) -> str:
+        """sha256 of what the table says, whatever the order of its cases and wherever it lies."""
+        lines = sorted(json.dumps(self._record(row), sort_keys=True) for row in range(len(self)))
+        head = json.dumps([asdict(self.labels), [(s.name, s.version) for s in self.sources]])
+        return hashlib.sha256("\n".join([head, *lines]).encode()).hexdigest()
+
+    def _record(self, row: int) -> dict[str, object]:
+        case: dict[str, object] = {"id": self.ids[row], "patient": self.patients[row]}
+        case["files"] = {k: c[row] for k, c in self._files.items() if c[row] is not None}
+        if self._tags is not None:
+            case["tags"] = [None if np.isnan(t) else float(t) for t in self._tags[row]]
+        meta = {k: c[row] for k, c in self._meta.items() if c[row] is not None}
+        if meta:
+            case["meta"] = meta
+        if self._source_of[row]:
+            case["source"] = int(self._source_of[row])
+        return case
+
+    def save(self, path: Path) -> None:
+        """Write jsonl, a line a case after one line of labels and sources: easy to diff."""
+        head = {
+            "format": FORMAT,
+            "labels": asdict(self.labels),
+            "sources": [asdict(s) | {"root": str(s.root)} for s in self.sources],
+        }
+        with path.open("w") as file:
+            for record in (head, *(self._record(row) for row in range(len(self)))):
+                file.write(json.dumps(record) + "\n")
+
+    @classmethod
+    def load(cls, path: Path, root: Path | None = None) -> "Index":
+        """Read what `save` wrote. `root` moves an index of one source to another folder."""
+        with path.open() as file:
+            head = json.loads(next(file))
+            if head.get("format") != FORMAT:
+                raise DataError(
+                    f"{path}: index format {head.get('format')} is not {FORMAT}; save it again"
+                )
+            records = [json.loads(line) for line in file]
+        labels = Labels(tuple(head["labels"]["names"]), head["labels"]["kind"])
+        sources = [Source(**s | {"root": Path(s["root"])}) for s in head["sources"]]
+        if root is not None:
+            sources = [replace(source, root=root) for source in sources]
+        return cls.from_records(labels=labels, sources=sources, records=records)
+
+    @classmethod
+    def from_records(
+        cls, *, labels: Labels, sources: Sequence[Source], records: Sequence[Mapping[str, Any]]
+    ) -> "Index":
+        """From one mapping a case: id, patient, files {role: path relative to the root}, and
+        where there are any tags [K] (None for nan), meta {key: text}, source (row of `sources`)."""
+        roles = dict.fromkeys(role for record in records for role in record["files"])
+        keys = dict.fromkeys(key for record in records for key in record.get("meta", ()))
+        tagged = bool(records) and "tags" in records[0]
+        return cls(
+            labels=labels,
+            sources=sources,
+            ids=[str(record["id"]) for record in records],
+            patients=[str(record["patient"]) for record in records],
+            files={role: [record["files"].get(role) for record in records] for role in roles},
+            tags=np.array([record["tags"] for record in records], dtype=np.float32)
+            if tagged
+            else None,
+            meta={key: [record.get("meta", {}).get(key) for record in records] for key in keys},
+            source_of=np.array([record.get("source", 0) for record in records], np.int16),
+        )

@@ -1,0 +1,53 @@
+"""What the numbers of a target mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Kind = Literal["class", "findings", "mask"]
+KINDS: tuple[Kind, ...] = ("class", "findings", "mask")
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Names in the order of their indices, and how they relate.
+
+    kind "class": one of `names` per image; "findings": any of them per image, nan where nobody
+    looked; "mask": one of them per voxel, where `names[0]` is the background.
+
+    >>> Labels(("background", "anterior", "posterior"), "mask").foreground
+    ('anterior', 'posterior')
+    """
+
+    names: tuple[str, ...]
+    kind: Kind
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"Labels.kind must be one of {KINDS}, got {self.kind!r}")
+        if len(set(self.names)) != len(self.names) or not self.names:
+            raise ValueError(f"Labels.names must be distinct and not empty, got {self.names}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def foreground(self) -> tuple[str, ...]:
+        """The names that are scored: all but the background of a mask."""
+        return self.names[1:] if self.kind == "mask" else self.names
+
+    def encode(self, tags: Mapping[str, float]) -> int | np.ndarray:
+        """Tags of one case as a target: the index of its class, or (K,) float32 with nan.
+
+        >>> Labels(("cat", "dog"), "class").encode({"dog": 1})
+        1
+        """
+        values = np.array([tags.get(name, np.nan) for name in self.names], dtype=np.float32)
+        if self.kind == "findings":
+            return values
+        positive = np.flatnonzero(values == 1)
+        if len(positive) != 1:
+            raise ValueError(f"expected exactly one of {self.names} to be 1, got {dict(tags)}")
+        return int(positive[0])

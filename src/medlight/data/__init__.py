@@ -1,0 +1,1 @@
+"""From an index of cases to batches of samples."""

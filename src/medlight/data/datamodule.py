@@ -1,0 +1,183 @@
+"""A data set as Lightning wants it: one abstract method, everything else here."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pytorch_lightning as pl
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from medlight.core.errors import ConfigError
+from medlight.core.facts import Facts
+from medlight.core.index import Index
+from medlight.core.sample import Sample
+from medlight.core.split import Split, make_split
+from medlight.data.dataset import CaseDataset, Transform, collate
+from medlight.data.sampling import EvalCases, TrainBatches
+
+Augment = Callable[..., dict[str, Any]]
+"""(batch, seed, epoch) to a batch: random, on the device of the batch; see `medlight.augment`."""
+
+AUTO_PATCH_VOXELS = 96**3
+"""Largest patch that `patch="auto"` chooses: what trains on a CPU or a small GPU."""
+PATCH_MULTIPLE = 8
+
+
+@dataclass(kw_only=True, eq=False)
+class DataModule(pl.LightningDataModule, ABC):
+    """Splits, reads, transforms, batches and augments the cases that a subclass finds.
+
+    A data set is one subclass with `index()`, and `fake()` that writes its layout in miniature.
+
+    Attributes:
+        root: the data set's folder, its parent, an archive of it, or a folder with that archive.
+        cache: folder for what is made from the source: unpacked archives.
+        download: fetch the official archive into `cache` when `root` does not hold the data.
+        transforms: deterministic preset; see `medlight.transforms`.
+        augment: random, batched, training only; see `medlight.augment`.
+        patch: spatial shape of a training image; "auto": the median shape of the training cases,
+            rounded up to multiples of 8, capped at 96^3 voxels; None: images are taken whole.
+        batch_size: samples in a training batch, on each device.
+        eval_batch_size: whole cases in a batch; above 1 only where they share a shape.
+        epoch_samples: training samples in an epoch; None: as many as there are cases.
+        fold, folds: fold `fold` of `folds` is the test set; fold "all" trains on everything;
+            None: fold 0, or the split the data set comes with.
+        val_fraction: share of the other patients that validates.
+        num_workers: processes that read; 0 reads in the main process.
+        memory_gb: transformed cases held in memory, at most.
+        seed: of the order of cases, of patches and augmentation. Splits do not depend on it.
+    """
+
+    root: str | Path = "data"
+    cache: str | Path = "~/.cache/medlight"
+    download: bool = False
+    transforms: Transform | None = None
+    augment: Augment | None = None
+    patch: Sequence[int] | Literal["auto"] | None = None
+    batch_size: int = 4
+    eval_batch_size: int = 1
+    epoch_samples: int | None = None
+    fold: int | str | None = None
+    folds: int = 5
+    val_fraction: float = 0.1
+    num_workers: int = 0
+    memory_gb: float = 4.0
+    seed: int = 0
+
+    spatial_dims: ClassVar[int]
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.root = Path(self.root).expanduser()
+        self.cache = Path(self.cache).expanduser()
+        if self.batch_size < 1:
+            raise ConfigError(f"data.batch_size must be at least 1, got {self.batch_size}")
+
+    @abstractmethod
+    def index(self) -> Index:
+        """Find the cases. Called once; raises DataNotFoundError where there are none."""
+
+    @classmethod
+    @abstractmethod
+    def fake(cls, root: Path, cases: int = 12, seed: int = 0) -> None:
+        """Write the data set's genuine on-disk layout in miniature below `root`."""
+
+    @cached_property
+    def cases(self) -> Index:
+        """The index, read on first use."""
+        return self.index()
+
+    @cached_property
+    def split(self) -> Split:
+        return make_split(
+            self.cases, fold=self.fold, folds=self.folds, val_fraction=self.val_fraction
+        )
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What the task must know; reads the headers of the training cases."""
+        first = self._dataset(self.split.train[:1])[0]
+        return Facts(
+            spatial_dims=self.spatial_dims,
+            channels=first["image"].shape[0],
+            labels=self.cases.labels,
+            patch=self._patch(),
+        )
+
+    def _patch(self) -> tuple[int, ...] | None:
+        if self.patch != "auto":
+            if self.patch is not None and len(self.patch) != self.spatial_dims:
+                raise ConfigError(
+                    f"data.patch must have {self.spatial_dims} numbers for this data, "
+                    f"got {list(self.patch)}"
+                )
+            return None if self.patch is None else tuple(self.patch)
+        train = self._train_set
+        shapes = [train[row]["image"].shape[1:] for row in range(len(train))]
+        return auto_patch(np.median(np.array(shapes), axis=0))
+
+    def _dataset(self, cases: Sequence[str], **options: Any) -> CaseDataset:
+        return CaseDataset(
+            self.cases.subset(cases), transforms=self.transforms, seed=self.seed,
+            memory_gb=self.memory_gb, **options,
+        )
+
+    @cached_property
+    def _train_set(self) -> CaseDataset:
+        return self._dataset(self.split.train)
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        rank, ranks = self._ranks()
+        batches = TrainBatches(
+            len(self._train_set), batch_size=self.batch_size, samples=self.epoch_samples,
+            seed=self.seed, rank=rank, ranks=ranks,
+        )
+        return self._loader(self._train_set.with_patch(self.facts.patch), batch_sampler=batches)
+
+    def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
+        return self._eval_loader(self._val_set) if self.split.val else []
+
+    def test_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
+        if not self.split.test:
+            return []
+        return self._eval_loader(self._dataset(self.split.test, references=True))
+
+    @cached_property
+    def _val_set(self) -> CaseDataset:
+        return self._dataset(self.split.val)
+
+    def _eval_loader(self, dataset: CaseDataset) -> DataLoader[Sample]:
+        rank, ranks = self._ranks()
+        cases = EvalCases(len(dataset), rank=rank, ranks=ranks)
+        return self._loader(dataset, sampler=cases, batch_size=self.eval_batch_size)
+
+    def _ranks(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _loader(self, dataset: CaseDataset, **options: Any) -> DataLoader[Sample]:
+        return DataLoader(
+            dataset, num_workers=self.num_workers, persistent_workers=self.num_workers > 0,
+            collate_fn=collate, **options,
+        )
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        if self.augment is None or self.trainer is None or not self.trainer.training:
+            return batch
+        return self.augment(batch, seed=self.seed, epoch=self.trainer.current_epoch)
+
+
+def auto_patch(shape: NDArray[np.floating]) -> tuple[int, ...]:
+    """Round up to multiples of 8, then shorten the longest axis until the patch fits the cap.
+
+    >>> auto_patch(np.array([36.0, 50.0, 35.0]))
+    (40, 56, 40)
+    """
+    patch = [PATCH_MULTIPLE * int(np.ceil(n / PATCH_MULTIPLE)) for n in shape]
+    while np.prod(patch) > AUTO_PATCH_VOXELS:
+        patch[int(np.argmax(patch))] -= PATCH_MULTIPLE
+    return tuple(patch)

@@ -1,0 +1,79 @@
+"""Which case comes when: functions of (seed, epoch, draw), never of workers, ranks or history."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from torch.utils.data import Sampler
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One sample to make: the row of its case, and its place in the run."""
+
+    row: int
+    epoch: int
+    draw: int
+
+
+def generator(seed: int, epoch: int, draw: int) -> np.random.Generator:
+    """The random numbers of one draw, the same on every machine."""
+    return np.random.default_rng([seed, epoch, draw])
+
+
+class TrainBatches(Sampler[list[Draw]]):
+    """Full batches of draws for one rank.
+
+    Draws go through permutations of the cases one after another, across epochs, so that every
+    case is seen equally often whatever the length of an epoch. A global batch is cut between the
+    ranks, so that n ranks of batch b see what one process with batch n * b sees.
+    """
+
+    def __init__(
+        self,
+        cases: int,
+        *,
+        batch_size: int,
+        samples: int | None = None,
+        seed: int = 0,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        self.cases, self.batch_size, self.seed = cases, batch_size, seed
+        self.rank, self.ranks = rank, ranks
+        self.batches = max(1, round((samples or cases) / (batch_size * ranks)))
+        self.epoch = 0
+        self.sampler = self  # Lightning looks for set_epoch on a loader's batch_sampler.sampler
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        per_batch = self.batch_size * self.ranks
+        permutation, held = np.empty(0, np.int64), -1
+        for batch in range(self.batches):
+            start = batch * per_batch + self.rank * self.batch_size
+            draws = []
+            for draw in range(start, start + self.batch_size):
+                turn, place = divmod(self.epoch * self.batches * per_batch + draw, self.cases)
+                if turn != held:
+                    permutation = np.random.default_rng([self.seed, turn]).permutation(self.cases)
+                    held = turn
+                draws.append(Draw(int(permutation[place]), self.epoch, draw))
+            yield draws
+
+
+class EvalCases(Sampler[int]):
+    """Every case once over all ranks: no padding, so that no case is counted twice."""
+
+    def __init__(self, cases: int, *, rank: int = 0, ranks: int = 1) -> None:
+        self.rows = range(rank, cases, ranks)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.rows)

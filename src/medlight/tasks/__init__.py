@@ -1,0 +1,1 @@
+"""Tasks turn samples into losses, scores and predictions."""

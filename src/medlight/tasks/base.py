@@ -1,0 +1,141 @@
+"""What every task shares: optimisation, logging, and one row per case from which all scores come."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from medlight.core.facts import Facts
+from medlight.core.grid import Grid
+
+Batch = Mapping[str, Any]
+Row = dict[str, str | int | float]
+"""One line of cases.csv, without patient, fold and stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """What a task says of one whole case.
+
+    Attributes:
+        case: id of the case.
+        rows: its lines in cases.csv; empty where the truth is not known.
+        image: (C, *S) float32, as the net saw it.
+        truth, prediction: (*S) label indices beside `image`; segmentation only.
+        restored: (*source S) uint8, the prediction on the grid of its source file.
+        source: that grid.
+    """
+
+    case: str
+    rows: tuple[Row, ...]
+    image: NDArray[np.float32]
+    truth: NDArray[np.uint8] | None = None
+    prediction: NDArray[np.uint8] | None = None
+    restored: NDArray[np.uint8] | None = None
+    source: Grid | None = None
+
+
+class Task(pl.LightningModule, ABC):
+    """A net with a loss, an optimizer and a way to score whole cases.
+
+    Args:
+        net: partial of a net; called with spatial_dims, in_channels and out_channels.
+        facts: what the data says of itself.
+        loss: (output, target) to a scalar.
+        optimizer: partial of an optimizer; called with the parameters.
+        schedule: partial of a learning-rate schedule; called with the optimizer and
+            `total_steps`; stepped after every optimizer step. None: constant.
+        channels_last: keep weights and images channels last, which is faster on most devices.
+    """
+
+    def __init__(
+        self,
+        *,
+        net: Callable[..., nn.Module],
+        facts: Facts,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
+        schedule: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__()
+        self.check(facts)
+        self.facts = facts
+        self.net = net(
+            spatial_dims=facts.spatial_dims,
+            in_channels=facts.channels,
+            out_channels=len(facts.labels),
+        )
+        self.loss = loss
+        self.optimizer, self.schedule = optimizer, schedule
+        self.memory_format = torch.contiguous_format
+        if channels_last:
+            last = (torch.channels_last, torch.channels_last_3d)
+            self.memory_format = last[facts.spatial_dims - 2]
+            self.net.to(memory_format=self.memory_format)
+        self._rows: list[Row] = []
+
+    @classmethod
+    @abstractmethod
+    def check(cls, facts: Facts) -> None:
+        """Refuse data this task cannot learn from, with a ConfigError."""
+
+    @abstractmethod
+    def step(self, batch: Batch) -> Tensor:
+        """The loss of a training batch."""
+
+    @abstractmethod
+    def infer(self, batch: Batch) -> list[CaseResult]:
+        """Predict whole cases, and score them where the truth is known."""
+
+    @abstractmethod
+    def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
+        """Rows of cases to metrics: "<metric>" or "<metric>/<class>" to a number."""
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss = self.step(batch)
+        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch["image"]))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self._rows = []
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._rows += [row for result in self.infer(batch) for row in result.rows]
+
+    def on_validation_epoch_end(self) -> None:
+        scores = self.summarise(gather_rows(self._rows))
+        named = {f"val/{name}": value for name, value in scores.items()}
+        self.log_dict(named, sync_dist=self.trainer.world_size > 1)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> list[CaseResult]:
+        return self.infer(batch)
+
+    predict_step = test_step
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.optimizer(self.net.parameters())
+        if self.schedule is None:
+            return optimizer
+        total = int(self.trainer.estimated_stepping_batches)
+        scheduler = self.schedule(optimizer, total_steps=total)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+
+def gather_rows(rows: list[Row]) -> list[Row]:
+    """The rows of all ranks, on all ranks. Every case is on one rank only, so none counts twice."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return rows
+    parts: list[list[Row]] = [[] for _ in range(dist.get_world_size())]
+    dist.all_gather_object(parts, rows)
+    return [row for part in parts for row in part]
