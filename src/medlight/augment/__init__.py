@@ -1,0 +1,1 @@
+"""Random, batched, on the training device; functions of (seed, epoch, draw)."""

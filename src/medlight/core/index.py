@@ -67,7 +67,9 @@ class Index:
             raise ValueError(f"every column must hold {len(self.ids)} cases")
         self._row = {case: row for row, case in enumerate(self.ids)}
         if len(self._row) != len(self.ids):
-            raise DataError(f"{self.name}: case ids are not unique, e.g. {self._first_duplicate()!r}")
+            raise DataError(
+                f"{self.name}: case ids are not unique, e.g. {self._first_duplicate()!r}"
+            )
 
     def _first_duplicate(self) -> str:
         return next(case for row, case in enumerate(self.ids) if self._row[case] != row)

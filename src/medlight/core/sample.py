@@ -21,6 +21,7 @@ class Sample(TypedDict, total=False):
         reference: (*source S) int64, the mask as it lies on disk; whole cases only, in tests.
         source: Grid of the file: what a prediction is written on.
         grid: Grid of `image`; with `source` it brings a prediction home.
+        modality: name of the modality of each channel, for the deterministic transforms.
         case: id of the case.
         draw: () int64, position in the epoch's global order. Patch choice and augmentation are
             functions of (seed, epoch, draw), so that workers, ranks and a resume change nothing.
@@ -32,9 +33,10 @@ class Sample(TypedDict, total=False):
     reference: "torch.Tensor"
     source: "Grid"
     grid: "Grid"
+    modality: tuple[str, ...]
     case: str
     draw: "torch.Tensor"
 
 
-LISTED = ("source", "grid", "case", "reference")
+LISTED = ("source", "grid", "modality", "case", "reference")
 """Keys that collate to a list: their values are no tensors, or differ in shape."""

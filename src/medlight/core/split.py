@@ -72,7 +72,9 @@ def make_split(index: Index, *, fold: int | str | None, folds: int, val_fraction
         val = set(_validation(index, rest, val_fraction))
         name = str(number)
     elif comes_split:
-        by_side = {side: [c for c, s in zip(index.ids, own, strict=True) if s == side] for side in SIDES}
+        by_side = {
+            side: [c for c, s in zip(index.ids, own, strict=True) if s == side] for side in SIDES
+        }
         test, rest = set(by_side["test"]), by_side["train"] + by_side["val"]
         val = set(by_side["val"] or _validation(index, by_side["train"], val_fraction))
         name = "own"

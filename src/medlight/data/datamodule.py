@@ -109,6 +109,11 @@ class DataModule(pl.LightningDataModule, ABC):
             patch=self._patch(),
         )
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Name of the modality of each channel; empty where the data set does not say."""
+        return ()
+
     def _patch(self) -> tuple[int, ...] | None:
         if self.patch != "auto":
             if self.patch is not None and len(self.patch) != self.spatial_dims:
@@ -123,8 +128,12 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def _dataset(self, cases: Sequence[str], **options: Any) -> CaseDataset:
         return CaseDataset(
-            self.cases.subset(cases), transforms=self.transforms, seed=self.seed,
-            memory_gb=self.memory_gb, **options,
+            self.cases.subset(cases),
+            transforms=self.transforms,
+            seed=self.seed,
+            modality=self.modalities,
+            memory_gb=self.memory_gb,
+            **options,
         )
 
     @cached_property
@@ -134,8 +143,12 @@ class DataModule(pl.LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[Sample]:
         rank, ranks = self._ranks()
         batches = TrainBatches(
-            len(self._train_set), batch_size=self.batch_size, samples=self.epoch_samples,
-            seed=self.seed, rank=rank, ranks=ranks,
+            len(self._train_set),
+            batch_size=self.batch_size,
+            samples=self.epoch_samples,
+            seed=self.seed,
+            rank=rank,
+            ranks=ranks,
         )
         return self._loader(self._train_set.with_patch(self.facts.patch), batch_sampler=batches)
 
@@ -161,8 +174,11 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def _loader(self, dataset: CaseDataset, **options: Any) -> DataLoader[Sample]:
         return DataLoader(
-            dataset, num_workers=self.num_workers, persistent_workers=self.num_workers > 0,
-            collate_fn=collate, **options,
+            dataset,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            collate_fn=collate,
+            **options,
         )
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:

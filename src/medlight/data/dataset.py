@@ -38,8 +38,10 @@ class CaseDataset(Dataset[Sample]):
         transforms: Transform | None = None,
         seed: int = 0,
         references: bool = False,
+        modality: tuple[str, ...] = (),
         memory_gb: float = 0.0,
     ) -> None:
+        self.modality = modality
         self.index, self.transforms, self.seed = index, transforms, seed
         self.patch: tuple[int, ...] | None = None
         self.references = references
@@ -79,7 +81,8 @@ class CaseDataset(Dataset[Sample]):
     def _read(self, row: int) -> Sample:
         case = self.index[row]
         image, grid = read_image(case.files["image"])
-        sample: Sample = {"image": torch.from_numpy(image), "source": grid, "grid": grid, "case": case.id}
+        sample: Sample = {"image": torch.from_numpy(image), "source": grid, "grid": grid}
+        sample |= {"modality": self.modality, "case": case.id}
         if MASK_ROLE in case.files:
             mask, mask_grid = read_mask(case.files[MASK_ROLE])
             _check(case.id, grid, mask_grid, mask, len(self.index.labels))
@@ -123,5 +126,7 @@ def cut_patch(sample: Sample, patch: Sequence[int], random: np.random.Generator)
 def collate(samples: Sequence[Sample]) -> dict[str, Any]:
     """Stack what stacks; keep `LISTED` keys as lists."""
     keys = samples[0].keys()
-    tensors: Mapping[str, Any] = default_collate([{k: s[k] for k in keys if k not in LISTED} for s in samples])  # type: ignore[literal-required]
+    tensors: Mapping[str, Any] = default_collate(
+        [{k: s[k] for k in keys if k not in LISTED} for s in samples]
+    )  # type: ignore[literal-required]
     return {**tensors, **{k: [s[k] for s in samples] for k in keys if k in LISTED}}  # type: ignore[literal-required]

@@ -1,0 +1,1 @@
+"""From a net to a prediction on the grid of its source."""

@@ -1,0 +1,1 @@
+"""Verbs on built objects: what the command line does, callable from a notebook."""

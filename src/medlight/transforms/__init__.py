@@ -1,0 +1,1 @@
+"""Deterministic presets, built from MONAI's transforms: the same for training and prediction."""

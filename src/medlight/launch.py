@@ -1,0 +1,61 @@
+"""From a composed configuration to built objects, and on to the job."""
+
+import logging
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from medlight.config import portable, save_config
+from medlight.data.datamodule import DataModule
+from medlight.tasks.base import Task
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig, run_dir: Path) -> float | None:
+    """Build everything the configuration names, do its job, and say where the results lie."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    if not (cfg.resume or cfg.run):
+        save_config(cfg, run_dir / "config.yaml")
+    if cfg.trainer.precision == "auto":
+        cfg.trainer.precision = precision_for_hardware(cfg.trainer.accelerator)
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    data: DataModule = instantiate(cfg.data, _convert_="all")
+    task: Task = instantiate(cfg.task, _convert_="all")(facts=data.facts)
+    if not data.split.val and "checkpoint" in cfg.callbacks:
+        cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
+    loggers = list(instantiate(cfg.logger, _convert_="all").values())
+    for logger in loggers:
+        logger.log_hyperparams(portable(cfg))
+    callbacks = list(instantiate(cfg.callbacks, _convert_="all").values())
+    trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=loggers)
+    if trainer.is_global_zero:
+        log.info(describe(data, task))
+    job = instantiate(cfg.job, _partial_=True)
+    score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
+    if trainer.is_global_zero:
+        log.info("Everything lies in %s", run_dir)
+    return score
+
+
+def describe(data: DataModule, task: Task) -> str:
+    """What is about to be trained, in two lines."""
+    split, facts = data.split, data.facts
+    parameters = sum(p.numel() for p in task.net.parameters())
+    shape = "whole images" if facts.patch is None else "x".join(map(str, facts.patch))
+    return (
+        f"{data.cases.name}: {len(split.train)} training, {len(split.val)} validation and "
+        f"{len(split.test)} test cases (fold {split.fold}), {', '.join(facts.labels.foreground)}\n"
+        f"{type(task.net).__name__}: {parameters / 1e6:.2f} M parameters, trained on {shape}"
+    )
+
+
+def precision_for_hardware(accelerator: str) -> str:
+    """bf16-mixed on GPUs that have it, 16-mixed on older ones, 32 elsewhere: CPUs without native
+    bf16 are 3-4 times slower with it."""
+    if accelerator == "cpu" or not torch.cuda.is_available():
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"

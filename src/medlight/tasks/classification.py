@@ -1,0 +1,47 @@
+"""One class per image."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from medlight.core.errors import ConfigError
+from medlight.core.facts import Facts
+from medlight.metrics.classification import summarise_classes
+from medlight.tasks.base import Batch, CaseResult, Row, Task
+
+
+class ClassificationTask(Task):
+    """The net gives (B, K) logits; `loss` gets them with (B,) class indices."""
+
+    @classmethod
+    def check(cls, facts: Facts) -> None:
+        if facts.labels.kind != "class":
+            raise ConfigError(
+                "task=classification needs one label per image, but the data has masks; "
+                "choose task=segmentation, or data with labels"
+            )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, C, *S) to (B, K) logits."""
+        return self.net(image.contiguous(memory_format=self.memory_format))
+
+    def step(self, batch: Batch) -> Tensor:
+        return self.loss(self(batch["image"]), batch["label"])
+
+    def infer(self, batch: Batch) -> list[CaseResult]:
+        probabilities = self(batch["image"]).float().softmax(dim=1).cpu()
+        images = batch["image"].float().cpu().numpy()
+        labels = batch["label"].tolist() if "label" in batch else [None] * len(images)
+        names = self.facts.labels.names
+        results = []
+        for case, image, truth, p in zip(batch["case"], images, labels, probabilities, strict=True):
+            row: Row = {"case": case}
+            if truth is not None:
+                row["truth"] = names[truth]
+            row["prediction"] = names[int(p.argmax())]
+            row |= {f"p_{name}": float(value) for name, value in zip(names, p, strict=True)}
+            results.append(CaseResult(case=case, rows=(row,), image=image))
+        return results
+
+    def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
+        return summarise_classes(rows, self.facts.labels.names)

@@ -1,0 +1,96 @@
+"""One label per voxel, in 2-D and 3-D."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from medlight.core.errors import ConfigError
+from medlight.core.facts import Facts
+from medlight.inference.restore import restore
+from medlight.inference.sliding_window import SlidingWindow
+from medlight.metrics.dice import dice_rows, summarise_dice
+from medlight.nets.divisor import divisor
+from medlight.tasks.base import Batch, CaseResult, Row, Task
+
+
+class SegmentationTask(Task):
+    """Train on patches, predict whole images with windows of the same shape.
+
+    Args:
+        inference: how an image becomes windows and windows an image.
+        The others are those of `Task`; `loss` gets (B, K, *S) logits and a (B, 1, *S) mask.
+    """
+
+    def __init__(
+        self,
+        *,
+        net: Callable[..., nn.Module],
+        facts: Facts,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
+        schedule: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
+        channels_last: bool = True,
+        inference: SlidingWindow | None = None,
+    ) -> None:
+        super().__init__(
+            net=net,
+            facts=facts,
+            loss=loss,
+            optimizer=optimizer,
+            schedule=schedule,
+            channels_last=channels_last,
+        )
+        self.inference = inference or SlidingWindow()
+        self.divisor = divisor(self.net, channels=facts.channels, spatial_dims=facts.spatial_dims)
+
+    @classmethod
+    def check(cls, facts: Facts) -> None:
+        if facts.labels.kind != "mask":
+            raise ConfigError(
+                "task=segmentation needs masks, but the data has one label per image; "
+                "choose task=classification, or data with masks"
+            )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, C, *S) to (B, K, *S) logits. Sizes the net cannot take are padded meanwhile."""
+        shape = image.shape[2:]
+        short = [-n % d for n, d in zip(shape, self.divisor, strict=True)]
+        if any(short):
+            sides = [side for n in reversed(short) for side in (0, n)]
+            image = pad(image, sides, value=float(image.min()))
+        output = self.net(image.contiguous(memory_format=self.memory_format))
+        return output[(slice(None), slice(None), *(slice(n) for n in shape))]
+
+    def step(self, batch: Batch) -> Tensor:
+        return self.loss(self(batch["image"]), batch["mask"])
+
+    def infer(self, batch: Batch) -> list[CaseResult]:
+        return [self._case(batch, i) for i in range(len(batch["case"]))]
+
+    def _case(self, batch: Batch, i: int) -> CaseResult:
+        image, case = batch["image"][i], batch["case"][i]
+        logits = self.inference(image, self, self.facts.patch).float()
+        prediction = _labels(logits.argmax(dim=0))
+        truth = _labels(batch["mask"][i, 0]) if "mask" in batch else None
+        names = self.facts.labels.names
+        shown = {"case": case, "truth": truth, "prediction": prediction}
+        shown["image"] = image.float().cpu().numpy()
+        if truth is not None and "reference" not in batch:
+            return CaseResult(rows=dice_rows(case, prediction, truth, names), **shown)
+        source = batch["source"][i]
+        restored = restore(logits, batch["grid"][i], source)
+        rows: tuple[Row, ...] = ()
+        if "reference" in batch:
+            rows = dice_rows(case, restored, batch["reference"][i].cpu().numpy(), names)
+        return CaseResult(rows=rows, restored=restored, source=source, **shown)
+
+    def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
+        return summarise_dice(rows, self.facts.labels.names)
+
+
+def _labels(tensor: Tensor) -> np.ndarray:
+    return tensor.to(torch.uint8).cpu().numpy()
