@@ -1,0 +1,61 @@
+"""Files and folders that are either whole or not there."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from medlight.core.errors import DataError
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write a file or folder to.
+
+    It takes the place of `path` when the block ends, and is removed when the block fails.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        _remove(part)
+
+
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """`folder`, filled by `make(empty folder)` unless it is there.
+
+    Processes that ask at the same time wait for the one that makes it. Nothing is left where
+    `make` fails. DataError where the place cannot be written to.
+    """
+    if folder.is_dir():
+        return folder
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        held = lock.acquire()
+    except OSError as error:
+        raise DataError(
+            f"{folder.parent}: the cache cannot be written ({error.strerror or error}); "
+            f"type paths.cache=<a folder you may write to>"
+        ) from error
+    with held:
+        if not folder.is_dir():
+            for left in folder.parent.glob(f".????????-{folder.name}"):
+                _remove(left)  # by a process that was killed: whoever lives holds the lock
+            with aside(folder) as part:
+                part.mkdir()
+                make(part)
+    return folder
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,87 @@
+"""Where a data set lies: one rule for all of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medlight.core.errors import DataError, DataNotFoundError
+from medlight.io.archive import extract, is_archive, unpack
+from medlight.io.atomic import made_once
+from medlight.io.download import fetch
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An official archive: its address and md5."""
+
+    url: str
+    md5: str
+
+
+def locate(
+    root: Path,
+    *,
+    name: str,
+    holds: Callable[[Path], bool],
+    cache: Path,
+    aliases: Sequence[str] = (),
+    archive: Archive | None = None,
+    download: bool = False,
+) -> Path:
+    """The folder of a data set.
+
+    Tried in this order: the folder `name` in `root`; `root` as an archive, or an archive called
+    `name` in it; `root` itself; the folders `aliases` in it; the official archive, where
+    `download` is set. Archives are unpacked into `cache`.
+
+    Args:
+        holds: whether a folder is the data set's own.
+
+    DataNotFoundError says where was looked and what to type.
+    """
+    if holds(root / name):
+        return root / name
+    for packed in _archives(root, name):
+        return _inside(unpack(packed, cache), packed, name, holds, aliases)
+    for folder in (root, *(root / alias for alias in aliases)):
+        if holds(folder):
+            return folder
+    if download and archive is not None:
+        return _inside(_download(archive, name, cache), archive.url, name, holds, aliases)
+    looked = root.absolute()
+    fetchable = f"add data.download=true to fetch it from {archive.url}, " if archive else ""
+    raise DataNotFoundError(
+        f"{name} is not in {looked}{'' if root.exists() else ', which does not exist'}: neither its "
+        f"folder nor an archive {name}.tar, .tar.gz or .zip; type data.root=<its folder or archive>, "
+        f"set MEDLIGHT_DATA=<the folder it lies in>, {fetchable}or see it work without data: "
+        f"python -m medlight experiment=seg_unet3d_quick data=phantom"
+    )
+
+
+def _archives(root: Path, name: str) -> list[Path]:
+    if is_archive(root):
+        return [root]
+    found = sorted(root.glob("*")) if root.is_dir() else []
+    return [p for p in found if p.name.split(".")[0].lower() == name.lower() and is_archive(p)]
+
+
+def _download(archive: Archive, name: str, cache: Path) -> Path:
+    def fill(folder: Path) -> None:
+        packed = fetch(archive.url, archive.md5, cache / "downloads")
+        extract(packed, folder)
+        packed.unlink()  # what it held is in the cache now
+
+    return made_once(cache / f"{name}-{archive.md5[:12]}", fill)
+
+
+def _inside(
+    folder: Path, packed: Path | str, name: str, holds: Callable[[Path], bool], aliases: Sequence[str]
+) -> Path:
+    """The data set in an unpacked archive, which may wrap it in one more folder."""
+    wrapped = [child for child in folder.iterdir() if child.is_dir()]
+    for outer in (folder, *(wrapped if len(wrapped) == 1 else ())):
+        candidates: list[Path] = [outer / name, outer, *(outer / alias for alias in aliases)]
+        for candidate in candidates:
+            if holds(candidate):
+                return candidate
+    raise DataError(f"{packed}: the archive does not hold {name}; type data.root=<one that does>")

@@ -1,0 +1,80 @@
+"""PNG, JPEG and other 2-D pictures.
+
+Shapes: one channel; H rows, W columns.
+"""
+
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from medlight.core.errors import DataError, DataNotFoundError
+from medlight.core.grid import Grid
+from medlight.io.atomic import aside
+
+_BROKEN = (
+    OSError, EOFError, SyntaxError, ValueError, zlib.error, struct.error, Image.DecompressionBombError,
+)  # fmt: skip
+_GREY = {"L": 255, "I;16": 65535, "I;16B": 65535, "I;16L": 65535, "I": 65535}
+"""Modes that are one channel already, and their largest value. PIL's "I" is a 16-bit PNG."""
+
+
+def read_raster(path: Path) -> tuple[NDArray[np.float32], Grid]:
+    """(1, H, W) in [0, 1]: the file's values over the largest its type can hold.
+
+    Colours become their luminance (ITU-R 601); transparency is dropped. DataError where the file
+    is no picture.
+    """
+    picture = _load(path)
+    if picture.mode not in _GREY:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PIL on palettes with transparency
+            picture = picture.convert("RGB").convert("L")
+    values, largest = np.asarray(picture), _GREY[picture.mode]
+    if picture.mode == "I" and (values.min() < 0 or values.max() > largest):
+        raise DataError(f"{path}: 32-bit pictures are not supported; save it as 16-bit PNG")
+    image = np.divide(values, largest, dtype=np.float32)
+    return image[np.newaxis], Grid(values.shape)
+
+
+def read_raster_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
+    """(1, H, W) labels: the numbers in the file, or the palette's indices.
+
+    Colour is accepted where it is grey; DataError where it is not.
+    """
+    picture = _load(path)
+    if picture.mode in (*_GREY, "P", "1"):
+        values = np.asarray(picture)
+    else:
+        rgb = np.asarray(picture.convert("RGB"))
+        values = rgb[..., 0]
+        if (rgb != values[..., np.newaxis]).any():
+            raise DataError(
+                f"{path}: a mask holds one number a pixel, but this file is in colour "
+                f"(mode {picture.mode}); save label numbers as grey or palette PNG"
+            )
+    return values.astype(np.int64)[np.newaxis], Grid(values.shape)
+
+
+def write_raster(path: Path, values: NDArray[np.uint8]) -> None:
+    """Write (H, W) numbers as a grey PNG, or whatever lossless format the suffix says. The file
+    appears whole or not at all."""
+    with aside(path) as part:
+        Image.fromarray(np.ascontiguousarray(values)).save(part)
+
+
+def _load(path: Path) -> Image.Image:
+    try:
+        picture = Image.open(path)
+        picture.load()  # decodes, and closes the file
+        return picture
+    except FileNotFoundError as error:
+        raise DataNotFoundError(f"{path}: there is no such file") from error
+    except _BROKEN as error:
+        empty = path.is_file() and not path.stat().st_size
+        what = "is empty" if empty else f"cannot be read ({error})"
+        raise DataError(f"{path}: {what}; copy or download this picture again, or leave it out") from error

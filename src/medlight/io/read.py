@@ -1,0 +1,46 @@
+"""Images and masks from whatever format holds them.
+
+Shapes: C channels, *S spatial axes, in the order of the file.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlight.core.errors import DataError
+from medlight.core.grid import Grid
+from medlight.io.nifti import read_nifti, read_nifti_mask
+from medlight.io.raster import read_raster, read_raster_mask
+
+NIFTI = (".nii", ".nii.gz")
+RASTER = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+
+def read_image(path: str | Path) -> tuple[NDArray[np.float32], Grid]:
+    """(C, *S) and its grid: volumes with the file's scaling applied, pictures in [0, 1].
+
+    DataError names a file that cannot be used, DataNotFoundError one that is not there.
+    """
+    path = Path(path)
+    return read_nifti(path) if is_nifti(path) else read_raster(path)
+
+
+def read_mask(path: str | Path) -> tuple[NDArray[np.int64], Grid]:
+    """(1, *S) labels and their grid. Errors as `read_image`, and for what is no whole number."""
+    path = Path(path)
+    return read_nifti_mask(path) if is_nifti(path) else read_raster_mask(path)
+
+
+def is_nifti(path: Path) -> bool:
+    """True for a NIfTI name, False for a picture's, in any case; DataError for any other.
+
+    >>> is_nifti(Path("a.NII.gz")), is_nifti(Path("b.PNG"))
+    (True, False)
+    """
+    name = path.name.lower()
+    if name.endswith(NIFTI):
+        return True
+    if name.endswith(RASTER):
+        return False
+    raise DataError(f"{path}: unknown format; medlight reads {' '.join(NIFTI + RASTER)}")
