@@ -1,0 +1,143 @@
+"""Curves of a run as a table and a picture that need no server."""
+
+import csv
+import io
+import time
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers.logger import DummyExperiment
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from medlight.callbacks.draw import PALETTE, figure
+from medlight.callbacks.files import write_text
+
+FIXED = ("epoch", "step", "seconds")
+
+
+class LearningRate(pl.Callback):
+    """Logs `train/lr`, the rate at the end of each epoch.
+
+    Lightning's own monitor refuses to run without a logger, and its names are not
+    `<stage>/<metric>`.
+    """
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        pl_module.log("train/lr", trainer.optimizers[0].param_groups[0]["lr"])
+
+
+class CurvesLogger(pl.loggers.Logger):
+    """Writes `curves.csv`, one row per epoch, and `curves.png`.
+
+    A run that resumes keeps the rows before the epoch it resumes in and replaces the later ones.
+    Columns are epoch, step, seconds (since the run started, pauses left out) and every
+    `train/` and `val/` metric seen so far.
+
+    Args:
+        run_dir: where to write.
+    """
+
+    def __init__(self, *, run_dir: Path) -> None:
+        super().__init__()
+        self.run_dir = Path(run_dir)
+        self._rows: list[dict[str, str]] | None = None
+        self._pending: dict[str, float] = {}
+        self._clock = time.monotonic()
+        self._drawn = True
+
+    @property
+    def name(self) -> str:
+        return "curves"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    def experiment(self) -> DummyExperiment:
+        return DummyExperiment()
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
+        """Nothing: settings stand in config.yaml."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        named = {
+            name.removesuffix("_epoch"): value
+            for name, value in metrics.items()
+            if name.startswith(("train/", "val/")) and not name.endswith("_step")
+        }
+        self._pending |= named
+        # Validation comes first, and alone where nothing is trained: an epoch is over, and has a
+        # row, when its training values are in.
+        if any(name.startswith("train/") for name in named):
+            self._add(int(metrics.get("epoch", 0)), step or 0)
+
+    def _add(self, epoch: int, step: int) -> None:
+        if self._rows is None:
+            self._rows = [row for row in self._read() if int(row["epoch"]) < epoch]
+            if self._rows:
+                self._clock -= float(self._rows[-1]["seconds"])
+        self._rows = [row for row in self._rows if int(row["epoch"]) < epoch]
+        seconds = f"{time.monotonic() - self._clock:.2f}"
+        values = {name: f"{value:.6g}" for name, value in self._pending.items()}
+        head = {"epoch": str(epoch), "step": str(step), "seconds": seconds}
+        self._rows.append({**head, **values})
+        self._pending = {}
+        columns = dict.fromkeys([*FIXED, *(name for row in self._rows for name in row)])
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        write_text(self.run_dir / "curves.csv", text.getvalue())
+        self._drawn = False
+
+    def _read(self) -> list[dict[str, str]]:
+        path = self.run_dir / "curves.csv"
+        if not path.exists():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{k: v for k, v in row.items() if v != ""} for row in csv.DictReader(file)]
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        if self._rows and not self._drawn:
+            draw_curves(self._rows, self.run_dir / "curves.png")
+            self._drawn = True
+
+
+def draw_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
+    """Losses on the left, validation metrics on the right, over epochs."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    losses = [n for n in names if n.partition("/")[2] == "loss"]
+    scores = [
+        n for n in names
+        if n.startswith("val/") and n not in losses and _curve(n)
+    ]
+    page = figure(10 if scores else 5.5, 3.8)
+    grid = page.subplots(1, 2 if scores else 1, squeeze=False)[0]
+    for axes, group, label in zip(grid, (losses, scores), ("loss", "validation"), strict=False):
+        for number, name in enumerate(group):
+            points = [(int(row["epoch"]) + 1, float(row[name])) for row in rows if name in row]
+            main = "/" not in name.partition("/")[2]
+            axes.plot(
+                *zip(*points, strict=True), label=name, color=("#222222", *PALETTE)[number % 16],
+                linewidth=2 if main else 1.3, linestyle="-" if main else "--",
+                marker="o" if len(points) < 25 else None, markersize=3,
+            )
+        axes.set_xlabel("epoch")
+        axes.set_title(label)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        if group:
+            axes.legend(frameon=False, fontsize=8)
+    page.savefig(path, dpi=110)
+
+
+def _curve(name: str) -> bool:
+    """Counts of cases are no curves."""
+    return name.split("/")[1] not in ("cases", "left_out")

@@ -1,0 +1,194 @@
+"""Pictures of segmentations and classifications.
+
+Figures are drawn through Matplotlib's object interface: no window, no state shared with a
+notebook. Colours are Okabe and Ito's, then Tol's muted ones: told apart by colour-blind eyes.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlight.callbacks.worst import Picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PALETTE = (
+    "#E69F00", "#56B4E9", "#CC79A7", "#009E73", "#F0E442", "#D55E00", "#0072B2",
+    "#88CCEE", "#DDCC77", "#AA4499", "#117733", "#CC6677", "#44AA99", "#999933", "#882255",
+)
+NIGHT, PAPER = "#111111", "#F2F2F2"
+RIGHT, WRONG = "#56B4E9", "#E69F00"
+
+
+def colour(label: int) -> str:
+    """Of a foreground label; label 0 is background and has none."""
+    return PALETTE[(label - 1) % len(PALETTE)]
+
+
+def figure(width: float, height: float, *, dark: bool = False) -> "Figure":
+    """An empty figure of this size in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(
+        figsize=(width, height), facecolor=NIGHT if dark else "white", layout="constrained"
+    )
+
+
+def draw_segmentation(picture: Picture, names: Sequence[str], path: Path) -> None:
+    """Image | truth | prediction of one case."""
+    height, width = picture.image.shape[:2]
+    panel = 3.4
+    size = panel * min(max(height / width, 0.4), 1.6)
+    page = figure(3 * panel, size + 0.9, dark=True)
+    page.suptitle(title(picture), color=PAPER, fontsize=12)
+    for axes, name in zip(page.subplots(1, 3), ("image", "truth", "prediction"), strict=True):
+        show(axes, picture, name)
+        axes.set_title(name, color=PAPER, fontsize=10)
+    legend(page, picture, names)
+    page.savefig(path, dpi=110)
+
+
+def draw_overview(pictures: Sequence[Picture], names: Sequence[str], path: Path) -> None:
+    """The worst cases on one page: the truth as a line around the coloured prediction."""
+    columns = min(4, len(pictures))
+    lines = math.ceil(len(pictures) / columns)
+    page = figure(2.6 * columns, 2.75 * lines + 0.8, dark=True)
+    page.suptitle("worst cases: prediction in colour, truth as a white line", color=PAPER)
+    grid = page.subplots(lines, columns, squeeze=False).ravel()
+    for axes, picture in zip(grid, pictures, strict=False):
+        show(axes, picture, "prediction", outline=picture.truth)
+        axes.set_title(short_title(picture), color=PAPER, fontsize=8)
+    for axes in grid[len(pictures) :]:
+        axes.axis("off")
+    legend(page, None, names)
+    page.savefig(path, dpi=110)
+
+
+def title(picture: Picture) -> str:
+    """Case, and Dice of each class where it is known."""
+    scores = [
+        f"{row['class']} {row['dice']:.2f}"
+        for row in picture.rows
+        if not math.isnan(float(row["dice"]))
+    ]
+    return f"{picture.case}   Dice: {', '.join(scores) or 'no class present'}"
+
+
+def short_title(picture: Picture) -> str:
+    score = f"{picture.score:.2f}" if math.isfinite(picture.score) else "–"
+    return f"{picture.case}\nmean Dice {score}"
+
+
+def show(
+    axes: "Axes", picture: Picture, name: str, *, outline: NDArray[np.uint8] | None = None
+) -> None:
+    """The image with the mask called `name` over it, in translucent colour with its border."""
+    from matplotlib.colors import to_rgb
+
+    axes.imshow(picture.image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    mask = None if name == "image" else getattr(picture, name)
+    if mask is not None:
+        overlay = np.zeros((*mask.shape, 4))
+        for label in np.unique(mask[mask > 0]):
+            overlay[mask == label] = (*to_rgb(colour(int(label))), 0.35)
+        axes.imshow(overlay, interpolation="nearest")
+        contour(axes, mask, None)
+    if outline is not None:
+        contour(axes, outline, "white")
+    axes.axis("off")
+    if picture.slice is not None:
+        axes.text(0.02, 0.5, "R", color=PAPER, fontsize=9, va="center", transform=axes.transAxes)
+
+
+def contour(axes: "Axes", mask: NDArray[np.uint8], fixed: str | None) -> None:
+    """The border of each label, along the edges of its pixels."""
+    for label in np.unique(mask[mask > 0]):
+        inside = np.pad(mask == label, 1).astype(np.int8)
+        lines = []
+        for y, x in zip(*np.nonzero(np.diff(inside, axis=0)), strict=True):
+            lines.append([(x - 1.5, y - 0.5), (x - 0.5, y - 0.5)])
+        for y, x in zip(*np.nonzero(np.diff(inside, axis=1)), strict=True):
+            lines.append([(x - 0.5, y - 1.5), (x - 0.5, y - 0.5)])
+        add_lines(axes, lines, fixed or colour(int(label)))
+
+
+def add_lines(axes: "Axes", lines: list[Any], color: str) -> None:
+    from matplotlib.collections import LineCollection
+
+    axes.add_collection(LineCollection(lines, colors=color, linewidths=1.2, capstyle="round"))
+
+
+def legend(page: "Figure", picture: Picture | None, names: Sequence[str]) -> None:
+    """Names of the classes below the panels: those in the picture where there are many."""
+    from matplotlib.patches import Patch
+
+    labels = list(range(1, len(names)))
+    if picture is not None and len(names) > 9:
+        masks = [m for m in (picture.truth, picture.prediction) if m is not None]
+        labels = [label for label in labels if any((mask == label).any() for mask in masks)]
+    page.legend(
+        handles=[Patch(color=colour(label), label=names[label]) for label in labels],
+        loc="outside lower center", ncols=min(max(len(labels), 1), 5), frameon=False,
+        labelcolor=PAPER, fontsize=9,
+    )
+    if picture is not None and picture.slice is not None:
+        page.text(
+            0.995, 0.01, f"axial slice {picture.slice}, radiological (patient's right: R)",
+            color="#AAAAAA", fontsize=7, ha="right",
+        )
+
+
+def draw_confusion(counts: NDArray[np.int64], names: Sequence[str], path: Path) -> None:
+    """Counts in the cells; the colour is the share of the row: of the cases of a class."""
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = max(3.6, 0.62 * len(names) + 1.8)
+    page = figure(size + 0.9, size)
+    axes = page.subplots()
+    picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for truth, predicted in np.ndindex(counts.shape):
+        if counts[truth, predicted]:
+            axes.text(
+                predicted, truth, f"{counts[truth, predicted]:,}", ha="center", va="center",
+                color="white" if share[truth, predicted] > 0.55 else "#222222", fontsize=8,
+            )
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("prediction")
+    axes.set_ylabel("truth")
+    right, total = int(np.trace(counts)), int(counts.sum())
+    axes.set_title(f"{right:,} of {total:,} right ({right / max(total, 1):.2%})", fontsize=10)
+    page.colorbar(picture, ax=axes, label="share of the truth's cases", shrink=0.8)
+    page.savefig(path, dpi=120)
+
+
+def draw_mistakes(pictures: Sequence[Picture], path: Path) -> None:
+    """The cases whose truth got the lowest probability, right and wrong ones marked."""
+    columns = min(4, len(pictures))
+    lines = math.ceil(len(pictures) / columns)
+    page = figure(2.5 * columns, 3.05 * lines + 0.5, dark=True)
+    page.suptitle("lowest probability of the truth", color=PAPER, fontsize=11)
+    grid = page.subplots(lines, columns, squeeze=False).ravel()
+    for axes, picture in zip(grid, pictures, strict=False):
+        row = picture.rows[0]
+        show(axes, picture, "image")
+        right = row["truth"] == row["prediction"]
+        axes.set_title(caption(row), color=RIGHT if right else WRONG, fontsize=8)
+    for axes in grid[len(pictures) :]:
+        axes.axis("off")
+    page.savefig(path, dpi=110)
+
+
+def caption(row: Mapping[str, str | int | float]) -> str:
+    """Case, truth and prediction with their probabilities."""
+    truth, guess = row["truth"], row["prediction"]
+    mark = "right" if truth == guess else "WRONG"
+    return (
+        f"{row['case']}: {mark}\ntruth {truth} {float(row[f'p_{truth}']):.2f}\n"
+        f"prediction {guess} {float(row[f'p_{guess}']):.2f}"
+    )

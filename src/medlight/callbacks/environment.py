@@ -1,0 +1,107 @@
+"""What a run ran on: code, hardware, command and memory, without naming host or user."""
+
+import platform
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+import medlight
+
+PACKAGES = ("torch", "pytorch-lightning", "monai", "numpy")
+MB = 1024**2
+
+
+def code() -> dict[str, Any]:
+    """Versions, and the commit where medlight runs from a checkout (null from a wheel)."""
+    root = Path(medlight.__file__).parents[2]
+    commit = git(root, "rev-parse", "HEAD")
+    changes = None if commit is None else git(root, "status", "--porcelain")
+    return {
+        "medlight": medlight.__version__,
+        "commit": commit,
+        "dirty": None if changes is None else bool(changes),
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }
+
+
+def git(root: Path, *words: str) -> str | None:
+    """What git answers; None where there is no checkout, or no git."""
+    if not (root / ".git").exists():
+        return None
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(root), *words], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def hardware(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+    on_cuda = pl_module.device.type == "cuda"
+    return {
+        "platform": f"{platform.system()} {platform.machine()}",
+        "accelerator": pl_module.device.type,
+        "device": torch.cuda.get_device_name(pl_module.device) if on_cuda else cpu_name(),
+        "devices": trainer.world_size,
+        "precision": str(trainer.precision),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def cpu_name() -> str:
+    """The model of the processor, where the system tells."""
+    listing = Path("/proc/cpuinfo")
+    text = listing.read_text() if listing.exists() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def net(pl_module: pl.LightningModule) -> dict[str, Any]:
+    module: Any = pl_module.net
+    return {"class": type(module).__name__, "parameters": sum(p.numel() for p in module.parameters())}
+
+
+def command() -> list[str]:
+    """The words that started this process, the program by its plain name."""
+    script = Path(sys.argv[0])
+    program = ["python", "-m", script.parent.name] if script.name == "__main__.py" else [script.name]
+    return [*program, *sys.argv[1:]]
+
+
+def portable(word: str) -> str:
+    """A command-line word without the paths of this machine.
+
+    Paths below the working directory become relative, those below home start with ~, of others
+    only the last part is kept.
+
+    >>> portable("data.root=/mnt/disk7/Task04")
+    'data.root=.../Task04'
+    """
+
+    def shorten(found: re.Match[str]) -> str:
+        path = Path(found[0])
+        for root, start in ((Path.cwd(), "."), (Path.home(), "~")):
+            if path.is_relative_to(root) and root != Path("/"):
+                return str(Path(start) / path.relative_to(root))
+        return f".../{path.name}"
+
+    return re.sub(r"(?<![\w.~:/$}])/[^\s,\]\[}{'\"=]+", shorten, word)
+
+
+def peak_memory_mb() -> dict[str, int]:
+    """Largest resident size of this process, and most memory of the CUDA device."""
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // MB}
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        peak["cuda"] = torch.cuda.max_memory_allocated() // MB
+    return peak

@@ -1,0 +1,20 @@
+"""How files of the run directory are written and named."""
+
+from pathlib import Path
+
+from medlight.io.atomic import aside
+
+
+def write_text(path: Path, text: str) -> None:
+    """Whole or not at all: whoever reads meanwhile, or after a crash, finds a whole file."""
+    with aside(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def file_stem(case: str) -> str:
+    """A case id as part of a file name.
+
+    >>> file_stem("Hand/000123")
+    'Hand__000123'
+    """
+    return case.replace("/", "__")

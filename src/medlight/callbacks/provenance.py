@@ -1,0 +1,156 @@
+"""Where a result comes from: code, data, machine and command, without naming host or user."""
+
+import json
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+import medlight
+from medlight.callbacks.environment import code, command, hardware, net, peak_memory_mb, portable
+from medlight.callbacks.files import write_text
+from medlight.callbacks.speed import Speed
+
+
+class Provenance(pl.Callback):
+    """Writes `provenance.json` and `split.json` at the start, and completes the first at the end.
+
+    What does not depend on this run alone (versions, hardware, data, net) also goes to the
+    loggers, and the facts of the data into every checkpoint, under the key "medlight".
+
+    Args:
+        run_dir: where to write.
+    """
+
+    def __init__(self, *, run_dir: Path) -> None:
+        self.run_dir = Path(run_dir)
+        self._record: dict[str, Any] = {}
+        self._speed = Speed()
+        self._before = {"fit_seconds": 0.0, "sessions": 0.0}
+        self._started = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seconds of training so far, so that a resumed run counts on."""
+        return {"fit_seconds": self._fit_seconds(), "sessions": self._before["sessions"] + 1}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._before = dict(state_dict)
+
+    def _fit_seconds(self) -> float:
+        return self._before["fit_seconds"] + time.monotonic() - self._started
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Plain containers only: `torch.load(weights_only=True)` must read them."""
+        facts: Any = pl_module.facts
+        checkpoint["medlight"] = {
+            "version": medlight.__version__,
+            "facts": {
+                "spatial_dims": facts.spatial_dims,
+                "channels": facts.channels,
+                "labels": {"names": list(facts.labels.names), "kind": facts.labels.kind},
+                "patch": None if facts.patch is None else list(facts.patch),
+            },
+            "data": self._record.get("data"),
+            "split": self._record.get("split"),
+        }
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = time.monotonic()
+        self._begin(trainer, pl_module, earlier={})
+        self._record["times"]["sessions"] = int(self._before["sessions"]) + 1
+        self._write(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._speed.start()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._speed.start()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
+        batch_idx: int,
+    ) -> None:
+        self._speed.batch(trainer, batch)
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = time.monotonic()
+        if not self._record:
+            path = self.run_dir / "provenance.json"
+            self._begin(trainer, pl_module, json.loads(path.read_text()) if path.exists() else {})
+        self._record["status"] = "running"
+        self._write(trainer)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._record["times"]["test_seconds"] = round(time.monotonic() - self._started, 2)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._end(trainer, stage, "finished")
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        stopped = isinstance(exception, (KeyboardInterrupt, SIGTERMException))
+        self._end(trainer, str(trainer.state.fn), "interrupted" if stopped else "failed")
+
+    def _begin(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, earlier: dict[str, Any]
+    ) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        facts = {
+            "code": code(),
+            "hardware": hardware(trainer, pl_module),
+            "data": {
+                "name": data.cases.name,
+                "sources": [
+                    {"name": s.name, "version": s.version, "licence": s.licence}
+                    for s in data.cases.sources
+                ],
+                "fingerprint": data.cases.fingerprint(),
+            },
+            "split": {
+                "fold": data.split.fold,
+                "hash": data.split.hash,
+                **{side: len(getattr(data.split, side)) for side in ("train", "val", "test")},
+            },
+            "net": net(pl_module),
+        }
+        for logger in trainer.loggers:
+            logger.log_hyperparams({"provenance": facts})
+        seed = os.environ.get("PL_GLOBAL_SEED")
+        self._record = {
+            "status": "running",
+            **facts,
+            "seed": data.seed if seed is None else int(seed),
+            "command": [portable(word) for word in command()],
+            "times": {"started": datetime.now(UTC).isoformat(timespec="seconds")},
+            **earlier,
+        }
+        if trainer.is_global_zero:
+            split = json.dumps(data.split.as_dict(), indent=1)
+            write_text(self.run_dir / "split.json", split + "\n")
+
+    def _end(self, trainer: pl.Trainer, stage: str, status: str) -> None:
+        if not self._record:
+            return
+        self._record["status"] = status
+        self._record["times"]["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+        self._record["peak_memory_mb"] = peak_memory_mb()
+        if stage == "fit":
+            self._record["times"]["fit_seconds"] = round(self._fit_seconds(), 2)
+            self._record["training"] = {
+                "epochs": trainer.current_epoch,
+                "steps": trainer.global_step,
+                "samples_per_s": round(self._speed.samples_per_s, 2) if self._speed.seconds else None,
+            }
+        self._write(trainer)
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        if trainer.is_global_zero:
+            text = json.dumps(self._record, indent=2, ensure_ascii=False)
+            write_text(self.run_dir / "provenance.json", text + "\n")

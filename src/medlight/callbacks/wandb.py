@@ -1,0 +1,101 @@
+"""A run at Weights & Biases: curves and settings, and nothing that names a user or a machine."""
+
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pytorch_lightning.loggers import WandbLogger
+
+WAIT_S = 30
+"""For the server, at the start. Afterwards a lost server never stops a run."""
+UPLOAD_S = 300
+"""For what is left to upload at the end; the rest stays on disk for `wandb sync`."""
+
+
+class RunLogger(WandbLogger):
+    """A W&B logger that writes below `run_dir/wandb`, and never asks or waits for a key.
+
+    Host and user name, paths, source code, git remote and console output are not recorded.
+    A run that resumes in its directory goes on under its id.
+
+    Args:
+        run_dir: the run directory.
+        project, name, group, tags, job_type: how W&B files the run; `name` defaults to that of
+            the run directory.
+        offline: "auto" does what $WANDB_MODE says, else is offline where no API key is configured.
+        share: whether `WandbPanels` may send pixels and case ids of data that is not public.
+    """
+
+    def __init__(
+        self,
+        *,
+        run_dir: Path,
+        project: str = "medlight",
+        name: str | None = None,
+        group: str | None = None,
+        tags: Sequence[str] = (),
+        job_type: str | None = None,
+        offline: bool | Literal["auto"] = "auto",
+        share: bool = False,
+    ) -> None:
+        import wandb
+
+        self.share = share
+        folder = Path(run_dir) / "wandb"
+        folder.mkdir(parents=True, exist_ok=True)
+        if offline == "auto":
+            mode: Any = os.environ.get("WANDB_MODE") or (
+                "online" if key_is_configured() else "offline"
+            )
+        else:
+            mode = "offline" if offline else "online"
+        settings = wandb.Settings(
+            mode=mode,
+            console="off",
+            disable_code=True,
+            disable_git=True,
+            save_code=False,
+            host="",
+            program="medlight",
+            program_relpath="medlight",
+            quiet=True,
+            init_timeout=WAIT_S,
+            finish_timeout=UPLOAD_S,
+            x_disable_machine_info=True,
+            x_disable_meta=True,
+            x_save_requirements=False,
+        )
+        super().__init__(
+            project=project,
+            name=name or Path(run_dir).name,
+            group=group,
+            tags=list(tags),
+            job_type=job_type,
+            save_dir=run_dir,
+            id=run_id(folder / "id"),
+            settings=settings,
+        )
+
+
+def key_is_configured() -> bool:
+    """An API key in the environment, in .netrc or in W&B's settings; looked up without asking."""
+    import wandb
+
+    return bool(os.environ.get("WANDB_IDENTITY_TOKEN_FILE") or wandb.api.api_key)
+
+
+def run_id(path: Path) -> str:
+    """The id in this file, which is made where there is none."""
+    if not path.exists():
+        path.write_text(secrets.token_hex(4))
+    return path.read_text()
+
+
+def finish(*, failed: bool = False) -> None:
+    """End the run of this process, if there is one: the next run must not write into it."""
+    import wandb
+
+    if wandb.run is not None:
+        wandb.finish(exit_code=int(failed))

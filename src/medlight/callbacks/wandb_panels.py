@@ -1,0 +1,141 @@
+"""What a test found, at Weights & Biases: never a pixel or a name of private data."""
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import WandbLogger
+
+from medlight.callbacks.wandb import finish
+from medlight.callbacks.worst import Picture, Worst
+from medlight.io.atomic import made_once
+from medlight.tasks.base import CaseResult, Row, gather_rows
+
+
+class WandbPanels(pl.Callback):
+    """Sends the worst cases with their masks, the table of cases and the confusion matrix, and
+    ends the run.
+
+    Does nothing without a W&B logger. Pixels and case ids are sent only where the data's sources
+    are public, or where the logger's `share` says so; otherwise there are no pictures, and ids are
+    hashes under a key that stays on this machine.
+
+    Args:
+        max_cases: how many cases to send as pictures.
+    """
+
+    def __init__(self, *, max_cases: int = 12) -> None:
+        self.max_cases = max_cases
+        self._worst = Worst(max_cases)
+        self._rows: list[Row] = []
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._worst, self._rows = Worst(self.max_cases), []
+
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
+        batch_idx: int, dataloader_idx: int = 0,
+    ) -> None:
+        results: list[CaseResult] = outputs if loggers(trainer) else []
+        for result in results:
+            self._rows += result.rows
+            if self._shares(trainer):
+                self._worst.offer(result)
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not loggers(trainer):
+            return
+        found: list[Any] = gather_rows([(self._worst.pictures, self._rows)])  # type: ignore[list-item]
+        worst, rows = Worst(self.max_cases), []
+        for pictures, part in found:
+            worst.merge(pictures)
+            rows += part
+        if not trainer.is_global_zero:
+            return
+        task: Any = pl_module
+        names: Sequence[str] = task.facts.labels.names
+        media = tables(rows, names, key=None if self._shares(trainer) else hash_key())
+        if worst.pictures:
+            media["panels"] = [image(picture, names) for picture in worst.pictures]
+        for logger in loggers(trainer):
+            logger.log_metrics({f"test/{name}": value for name, value in media.items()})
+
+    def _shares(self, trainer: pl.Trainer) -> bool:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        asked = all(getattr(logger, "share", False) for logger in loggers(trainer))
+        return asked or bool(data.cases.public)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        # After a fit the test goes on in the same run, where there is one.
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if loggers(trainer) and (stage != "fit" or not data.split.test):
+            finish()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        if loggers(trainer):
+            finish(failed=True)
+
+
+def loggers(trainer: pl.Trainer) -> list[WandbLogger]:
+    return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+
+
+def tables(rows: Sequence[Row], names: Sequence[str], *, key: bytes | None) -> dict[str, Any]:
+    """The table of cases, their ids hashed where there is a key, and for classes the confusion."""
+    import wandb
+
+    columns: list[str | int] = list(dict.fromkeys(name for row in rows for name in row))
+    hidden = [row | {"case": hashed(str(row["case"]), key)} if key else row for row in rows]
+    lines = [[row.get(str(column)) for column in columns] for row in hidden]
+    media: dict[str, Any] = {"table": wandb.Table(columns=columns, data=lines)}
+    if "truth" in columns:
+        media["confusion"] = wandb.plot.confusion_matrix(
+            y_true=[names.index(str(row["truth"])) for row in rows],
+            preds=[names.index(str(row["prediction"])) for row in rows],
+            class_names=list(names),
+        )
+    return media
+
+
+def image(picture: Picture, names: Sequence[str]) -> Any:
+    """A picture whose masks can be switched on and off in the browser."""
+    import wandb
+
+    labels = dict(enumerate(names))
+    masks = {
+        kind: {"mask_data": mask, "class_labels": labels}
+        for kind, mask in (("truth", picture.truth), ("prediction", picture.prediction))
+        if mask is not None
+    }
+    return wandb.Image(picture.image, caption=caption(picture), masks=masks or None)
+
+
+def caption(picture: Picture) -> str:
+    row = picture.rows[0] if picture.rows else {}
+    if "truth" in row:
+        return f"{picture.case}: truth {row['truth']}, prediction {row['prediction']}"
+    return f"{picture.case}: mean Dice {picture.score:.3f}"
+
+
+def hashed(case: str, key: bytes) -> str:
+    """The same for the same case on this machine; without the key nobody can guess ids."""
+    return hmac.new(key, case.encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def hash_key() -> bytes:
+    """The key of this user on this machine, made on first use and readable by nobody else."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return (made_once(cache / "medlight" / "keys", _make_key) / "case_ids").read_bytes()
+
+
+def _make_key(folder: Path) -> None:
+    descriptor = os.open(folder / "case_ids", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(32))
