@@ -18,13 +18,12 @@ MODES: Mapping[str, tuple[str, str]] = {
 
 def flip(batch: dict[str, Tensor], draws: Draws, probability: float) -> dict[str, Tensor]:
     """Mirror each spatial axis of each sample with this probability."""
-    moved = dict(batch)
+    moved = {key: batch[key].clone() for key in MODES.keys() & batch.keys()}
     for axis in range(2, batch["image"].ndim):
         chosen = draws.chance(probability)
-        for key in MODES.keys() & batch.keys():
-            where = chosen.view(-1, *(1,) * (batch[key].ndim - 1))
-            moved[key] = torch.where(where, moved[key].flip(axis), moved[key])
-    return moved
+        for value in moved.values():
+            value[chosen] = value[chosen].flip(axis)
+    return {**batch, **moved}
 
 
 def affine(batch: dict[str, Tensor], matrices: Tensor, chosen: Tensor) -> dict[str, Tensor]:
@@ -37,13 +36,14 @@ def affine(batch: dict[str, Tensor], matrices: Tensor, chosen: Tensor) -> dict[s
     """
     if not bool(chosen.any()):
         return batch
-    theta = _normalised(matrices[chosen], batch["image"].shape[2:])
+    shape = batch["image"].shape[2:]
+    theta = _normalised(matrices[chosen], shape)
+    grid = affine_grid(theta, [len(theta), 1, *shape], align_corners=False)
     moved = dict(batch)
     for key, (mode, outside) in MODES.items():
         if key not in batch:
             continue
         some = batch[key][chosen]
-        grid = affine_grid(theta, list(some.shape), align_corners=False)
         sampled = grid_sample(
             some.float(), grid, mode=mode, padding_mode=outside, align_corners=False
         )

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
@@ -180,6 +181,15 @@ class DataModule(pl.LightningDataModule, ABC):
             collate_fn=collate,
             **options,
         )
+
+    def transfer_batch_to_device(
+        self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
+    ) -> dict[str, Any]:
+        """Tensors move; grids and references stay, which are needed on the host only."""
+        return {
+            key: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+            for key, value in batch.items()
+        }
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         if self.augment is None or self.trainer is None or not self.trainer.training:

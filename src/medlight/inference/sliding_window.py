@@ -1,7 +1,7 @@
 """Predict an image of any size with windows of the size the net was trained on."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -63,7 +63,7 @@ class SlidingWindow:
 
 def window_places(
     shape: Sequence[int], window: Sequence[int], overlap: float
-) -> itertools.product[tuple[slice, ...]]:
+) -> Iterator[tuple[slice, ...]]:
     """Evenly spaced windows that cover the image and overlap by at least `overlap`.
 
     >>> [place[0].start for place in window_places((10,), (4,), 0.5)]
