@@ -1,0 +1,245 @@
+"""The Medical Segmentation Decathlon, and any other data set in its format."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from medlight.core.errors import ConfigError, DataError, SplitError
+from medlight.core.index import Index, Source
+from medlight.core.labels import Labels
+from medlight.data.datamodule import DataModule
+from medlight.datasets._listing import case_id, folders
+from medlight.datasets._shapes import ORIENTATIONS, organs, stored
+from medlight.io.locate import Archive, locate
+from medlight.io.nifti import write_nifti
+
+MD5 = {
+    "Task01_BrainTumour": "240a19d752f0d9e9101544901065d872",
+    "Task02_Heart": "06ee59366e1e5124267b774dbd654057",
+    "Task03_Liver": "a90ec6c4aa7f6a3d087205e23d4e6397",
+    "Task04_Hippocampus": "9d24dba78a72977dbd1d2e110310f31b",
+    "Task05_Prostate": "35138f08b1efaef89d7424d2bcc928db",
+    "Task06_Lung": "8afd997733c7fc0432f71255ba4e52dc",
+    "Task07_Pancreas": "4f7080cfca169fa8066d17ce6eb061e4",
+    "Task08_HepaticVessel": "641d79e80ec66453921d997fbf12a29c",
+    "Task09_Spleen": "410d4a301da4e5b2f6f86ec3ddba524e",
+    "Task10_Colon": "bad7a188931dc2f6acf72b08eb6202d0",
+}
+"""md5 of each official archive."""
+URL = "https://msd-for-monai.s3-us-west-2.amazonaws.com/{task}.tar"
+CITATION = "Antonelli et al., The Medical Segmentation Decathlon, Nat Commun 13:4128 (2022)"
+SIDES = {"train": "train", "valid": "test"}
+NIFTI = (".nii.gz", ".nii")
+
+
+@dataclass(kw_only=True, eq=False)
+class DecathlonDataModule(DataModule):
+    """One task of the Medical Segmentation Decathlon.
+
+    Source: ten tasks, 2,633 CT and MR volumes; Antonelli et al. 2022. Fetched from MONAI's mirror.
+    Licence: CC BY-SA 4.0.
+    Layout: `<task>/dataset.json` with `imagesTr/`, `labelsTr/`, `imagesTs/`; several channels lie
+    along a fourth axis. Or `[segmentation/]{train,valid}/<subject>/{img,label}.nii.gz`.
+    Classes: from dataset.json, else `class_names`, background first.
+    Split: none that can be scored (`imagesTs` has no labels), so folds: nnU-Net's, over the sorted
+    case ids. In the second layout `valid/` is the test set. Each case is its own patient.
+    Caveats: Task03 is LiTS; Task07 and Task08 come from one hospital; Task01 overlaps later BraTS;
+    some Task05 labels are wrong.
+    Citation: doi 10.1038/s41467-022-30695-9.
+
+    Attributes:
+        task: name of the task's folder and archive.
+        class_names: names of labels 0, 1, ...; None: those in dataset.json.
+        modality: name of each channel's modality, "CT" among them; None: those in dataset.json.
+    """
+
+    task: str = "Task04_Hippocampus"
+    class_names: Sequence[str] | None = None
+    modality: Sequence[str] | None = None
+
+    spatial_dims: ClassVar[int] = 3
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the task lies; found, unpacked or downloaded on first use."""
+        archive = Archive(URL.format(task=self.task), MD5[self.task]) if self.task in MD5 else None
+        found = locate(
+            Path(self.root),
+            name=self.task,
+            holds=_holds,
+            cache=Path(self.cache),
+            aliases=("segmentation",),
+            archive=archive,
+            download=self.download,
+        )
+        if re.match(r"Task\d\d_", found.name) and found.name != self.task:
+            raise ConfigError(
+                f"data.root={self.root} holds {found.name}, but data.task={self.task}; "
+                f"type data.task={found.name}"
+            )
+        return found
+
+    @cached_property
+    def _json(self) -> Mapping[str, Any]:
+        path = self.folder / "dataset.json"
+        if not path.is_file():
+            return {}
+        try:
+            content = json.loads(path.read_text(encoding="utf-8-sig"))
+        except ValueError as error:
+            raise DataError(f"{path}: not valid JSON ({error})") from error
+        if not isinstance(content, dict):
+            raise DataError(f"{path}: expected an object with modality, labels and training")
+        return content
+
+    @cached_property
+    def modalities(self) -> tuple[str, ...]:
+        if self.modality is not None:
+            return tuple(self.modality)
+        return self._numbered("modality", "modality='[CT]'")
+
+    def _numbered(self, key: str, setting: str) -> tuple[str, ...]:
+        """The names under a key of dataset.json, which are keyed "0", "1", ..."""
+        path, names = self.folder / "dataset.json", self._json.get(key)
+        if not names:
+            where = f"{path} names no {key}" if self._json else f"{self.folder} has no dataset.json"
+            raise ConfigError(f"{where}; type data.{setting}")
+        if not isinstance(names, dict) or set(names) != {str(k) for k in range(len(names))}:
+            raise DataError(f'{path}: expected {key} {{"0": ..., "1": ...}}, got {names}')
+        return tuple(str(names[str(k)]) for k in range(len(names)))
+
+    def index(self) -> Index:
+        names = self.class_names or self._numbered("labels", "class_names='[background,organ]'")
+        subjects = {side: folders(self.folder / side) for side in SIDES}
+        records = self._subjects(subjects) if any(subjects.values()) else self._training()
+        return Index.from_records(
+            labels=Labels(tuple(names), "mask"),
+            sources=[self._source()],
+            records=sorted(records, key=lambda record: str(record["id"])),
+        )
+
+    def _source(self) -> Source:
+        about = self._json
+        official = self.folder.name == self.task and self.task in MD5 and bool(about)
+        return Source(
+            name=str(about.get("name") or self.task),
+            root=self.folder,
+            version=str(about.get("release") or about.get("relase") or ""),
+            licence=str(about.get("licence") or ""),
+            citation=CITATION if official else str(about.get("reference") or ""),
+            public=official,  # of somebody's own data nothing is known
+        )
+
+    def _training(self) -> list[dict[str, Any]]:
+        """The labelled cases of dataset.json. Errors name an entry that cannot be used."""
+        where = self.folder / "dataset.json"
+        records = []
+        for entry in self._json.get("training") or ():
+            image, label = (entry.get(k) for k in ("image", "label")) if isinstance(entry, dict) else (entry, None)
+            if isinstance(image, str) and Path(image).name.startswith("._"):
+                continue
+            for role, path in (("image", image), ("label", label)):
+                if not isinstance(path, str):
+                    raise DataError(f"{where}: the training entry {entry} has no {role}; add it or remove the entry")
+                if not (self.folder / path).is_file():
+                    raise DataError(
+                        f"{self.folder / path}: the {role} of a training entry of dataset.json is not "
+                        f"there; put it back or remove the entry"
+                    )
+            case = case_id(_stem(Path(str(image)).name))
+            paths = {"image": Path(str(image)).as_posix(), "mask": Path(str(label)).as_posix()}
+            records.append({"id": case, "patient": case, "files": paths})
+        if not records:
+            raise DataError(f"{where}: it lists no training cases; is the archive complete?")
+        return records
+
+    def _subjects(self, subjects: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+        """The cases of `{train,valid}/<subject>/{img,label}.nii.gz`."""
+        twice = sorted(set.intersection(*map(set, subjects.values())))
+        if twice:
+            raise SplitError(
+                f"{self.folder}: {twice[0]!r} is both in train/ and in valid/. If that is one patient, "
+                f"remove one; if numbering starts anew, give the folders distinct names"
+            )
+        records = []
+        for side, names in subjects.items():
+            for name in names:
+                paths = {}
+                for role, stem in (("image", "img"), ("mask", "label")):
+                    found = [stem + s for s in NIFTI if (self.folder / side / name / (stem + s)).is_file()]
+                    if not found:
+                        raise DataError(f"{self.folder / side / name}: no {stem}.nii.gz; add it or remove the folder")
+                    paths[role] = f"{side}/{name}/{found[0]}"
+                case = case_id(name)
+                meta = {"split": SIDES[side]}
+                records.append({"id": case, "patient": case, "files": paths, "meta": meta})
+        return records
+
+    @classmethod
+    def fake(cls, root: Path, cases: int = 12, seed: int = 0) -> None:
+        """Write Task04_Hippocampus in miniature: two structures, 1 mm, with macOS litter."""
+        folder = root / cls.task
+        names = ("background", "Anterior", "Posterior")
+        write_task(folder, "hippocampus", names, cases=cases, seed=seed, shapes=((24, 24, 20), (32, 32, 28)))
+        (folder / "imagesTr" / "._hippocampus_001.nii.gz").write_bytes(b"not a volume")
+
+
+def write_task(
+    folder: Path,
+    prefix: str,
+    names: Sequence[str],
+    *,
+    cases: int,
+    seed: int,
+    shapes: tuple[Sequence[int], Sequence[int]],
+    spacing_mm: tuple[float, float] = (1.0, 1.0),
+    orientations: int = 1,
+    about: Mapping[str, str] | None = None,
+) -> None:
+    """Write `cases` drawn volumes in the official layout.
+
+    Args:
+        names: of the labels; the organs beyond them become background.
+        shapes: smallest and largest.
+        spacing_mm: smallest and largest, drawn for each axis.
+        orientations: how many of the known ones occur.
+        about: entries of dataset.json.
+    """
+    for case in range(1, cases + 1):
+        random = np.random.default_rng([seed, case])
+        shape = tuple(int(n) for n in random.integers(*shapes, endpoint=True))
+        image, labels = organs(random, shape)
+        labels[labels >= len(names)] = 0
+        image = (random.uniform(100, 3000) * image).round().astype(np.float32)  # MR has no unit
+        spacing = tuple(random.uniform(*spacing_mm, 3))
+        turned, grid = stored([image, labels], spacing, case % min(orientations, len(ORIENTATIONS)))
+        for part, values in zip(("imagesTr", "labelsTr"), turned, strict=True):
+            write_nifti(folder / part / f"{prefix}_{case:03d}.nii.gz", values, grid)
+    stems = [f"{prefix}_{case:03d}.nii.gz" for case in range(1, cases + 1)]
+    content = {
+        "name": folder.name.split("_", 1)[-1],
+        "licence": "CC-BY-SA 4.0",
+        **(about or {}),
+        "tensorImageSize": "3D",
+        "modality": {"0": "MRI"},
+        "labels": {str(k): name for k, name in enumerate(names)},
+        "numTraining": cases,
+        "numTest": 0,
+        "training": [{"image": f"./imagesTr/{s}", "label": f"./labelsTr/{s}"} for s in stems],
+        "test": [],
+    }
+    (folder / "dataset.json").write_text(json.dumps(content, indent=1))
+
+
+def _holds(folder: Path) -> bool:
+    return (folder / "dataset.json").is_file() or all((folder / side).is_dir() for side in SIDES)
+
+
+def _stem(name: str) -> str:
+    return next((name[: -len(s)] for s in NIFTI if name.lower().endswith(s)), Path(name).stem)
