@@ -1,0 +1,177 @@
+"""The one door: `medlight [verb] key=value ...`. Imports what is slow only when a run starts."""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from medlight import __version__
+from medlight.core.errors import ConfigError
+from medlight.options import GROUP_OF_VERBS, colour, conf_dir, conf_dirs, groups
+
+log = logging.getLogger(__name__)  # goes to run.log only; see `hydra:` in conf/config.yaml
+log.addHandler(logging.NullHandler())
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or {"-h", "--help"} & set(words):
+        from medlight.welcome import help_screen
+
+        print(help_screen(conf_dirs(), tty=sys.stdout.isatty()))
+        return 0
+    if "--version" in words:
+        print(f"medlight {__version__}")
+        return 0
+    try:
+        return _enter(words)
+    except KeyboardInterrupt:
+        return _interrupted()
+    except SystemExit as end:  # Lightning ends so, once it has let go of its processes
+        if isinstance(end.__context__, KeyboardInterrupt):
+            return _interrupted()
+        raise
+
+
+def _enter(words: list[str]) -> int:
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come out whole, and `report` tells them
+    from medlight.config import register
+
+    door = Door()
+    register()
+    try:
+        flags, overrides = door.sort(words)
+        door.knock(flags, overrides)
+    except Exception as error:
+        door.report(error)
+    return 1 if door.told else 0
+
+
+class Door:
+    """One pass through Hydra, and what is needed to tell what went wrong on the way."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.dirs = conf_dirs()
+        self.config_name = "config"
+        self.told: list[BaseException] = []
+
+    def sort(self, words: list[str]) -> tuple[list[str], list[str]]:
+        """Options and overrides in any order, the verb as an override."""
+        from hydra._internal.utils import get_args_parser
+
+        parser = get_args_parser()
+        parser.error = _refuse  # type: ignore[method-assign]
+        args = parser.parse_intermixed_args(words)
+        rest = list(args.overrides)
+        flags = [word for word in words if not (rest and word == rest[0] and rest.pop(0))]
+        self.dirs = conf_dirs(args.config_dir)
+        if args.shell_completion:
+            _complete_verbs(self.dirs)
+            return flags, args.overrides
+        self.texts = with_verb(args.overrides, groups(self.dirs))
+        self._start_from_run(multirun=args.multirun)
+        return flags, self.texts
+
+    def _start_from_run(self, *, multirun: bool) -> None:
+        from hydra.core.config_store import ConfigStore
+
+        from medlight.rerun import find_rerun, parse_overrides, primary_config
+
+        overrides = parse_overrides(self.texts)
+        rerun = find_rerun(overrides, multirun=multirun)
+        if rerun:
+            self.config_name = "of_the_run"
+            ConfigStore.instance().store(self.config_name, primary_config(rerun, overrides))
+
+    def knock(self, flags: list[str], overrides: list[str]) -> None:
+        import hydra
+
+        # With `python -m` the script is called __main__.py, and completion would bind to python.
+        program = "medlight" if sys.argv[0].endswith(".py") else sys.argv[0]
+        sys.argv = [program, *flags, *overrides]
+        enter: Callable[[Any], Any] = hydra.main(
+            config_path=str(conf_dir()), config_name=self.config_name, version_base="1.3"
+        )(self.run)
+        enter()  # type: ignore[call-arg]
+
+    def run(self, cfg: Any) -> float | None:
+        """Called by Hydra, once for each job."""
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        try:
+            from medlight.targets import check_targets
+
+            check_targets(cfg)
+            from medlight.launch import run
+
+            return run(cfg, Path(HydraConfig.get().runtime.output_dir))
+        except Exception as error:
+            self.report(error)
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                raise  # the sweeper must know; of several errors it passes on the first only
+            return None
+
+    def report(self, error: Exception) -> None:
+        """One line for what a user can mend, the traceback for the rest; once."""
+        from medlight.suggest import explain
+
+        if any(error is each for each in self.told):
+            return
+        self.told.append(error)
+        line = explain(error, self.texts, self.dirs, self.config_name)
+        if line is None:
+            line = "".join(traceback.format_exception(error)).rstrip()
+            print(line, file=sys.stderr)
+        else:
+            red = colour("error:", "1;31", stream_is_tty=sys.stderr.isatty())
+            print(f"{red} {line}", file=sys.stderr)
+        log.error(line)
+
+
+def with_verb(words: Sequence[str], tree: dict[str, dict[str, Path]]) -> list[str]:
+    """A leading bare word is the verb: `evaluate run=x` is `job=evaluate run=x`."""
+    texts = list(words)
+    if texts and texts[0] in tree.get(GROUP_OF_VERBS, {}):
+        texts[0] = f"{GROUP_OF_VERBS}={texts[0]}"
+    for text in texts:
+        if "=" not in text and not text.startswith("~"):
+            from medlight.suggest import bare_word
+
+            raise bare_word(text, tree)
+    return [_readable(text, tree) for text in texts]
+
+
+def _readable(text: str, tree: dict[str, dict[str, Path]]) -> str:
+    """Spell for Hydra what its grammar refuses: `group=null`, and paths as the shell knows them."""
+    key, _, value = text.partition("=")
+    if value == "null" and key in tree:
+        return f"~{key}"
+    odd = value.startswith("~") or (set(value) & set(" ,:=()[]{}") and Path(value).exists())
+    return f"{key}='{value}'" if odd and "'" not in value else text
+
+
+def _complete_verbs(dirs: Sequence[Path]) -> None:
+    """Hydra completes key=value; verbs are ours. Hydra reads the line from the environment."""
+    program, *words = os.environ.get("COMP_LINE", "").split(" ")
+    verbs = groups(dirs).get(GROUP_OF_VERBS, {})
+    if len(words) == 1 and "=" not in words[0]:
+        print(" ".join(verb for verb in verbs if verb.startswith(words[0])))
+    elif words and words[0] in verbs:
+        words[0] = f"{GROUP_OF_VERBS}={words[0]}"
+        os.environ["COMP_LINE"] = " ".join([program, *words])
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"{message} (medlight --help)")
+
+
+def _interrupted() -> int:
+    print("interrupted", file=sys.stderr)
+    return INTERRUPTED
