@@ -16,6 +16,7 @@ from medlight.callbacks.draw import PALETTE, figure
 from medlight.callbacks.files import write_text
 
 FIXED = ("epoch", "step", "seconds")
+MAX_CURVES = 9
 
 
 class LearningRate(pl.Callback):
@@ -113,19 +114,18 @@ def draw_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
     """Losses on the left, validation metrics on the right, over epochs."""
     names = dict.fromkeys(name for row in rows for name in row)
     losses = [n for n in names if n.partition("/")[2] == "loss"]
-    scores = [
-        n for n in names
-        if n.startswith("val/") and n not in losses and _curve(n)
-    ]
+    scores = [n for n in names if n.startswith("val/") and n not in losses and not _counts(n)]
+    if len(scores) > MAX_CURVES:  # too many to tell apart: the means alone
+        scores = [name for name in scores if _is_mean(name)]
     page = figure(10 if scores else 5.5, 3.8)
     grid = page.subplots(1, 2 if scores else 1, squeeze=False)[0]
     for axes, group, label in zip(grid, (losses, scores), ("loss", "validation"), strict=False):
         for number, name in enumerate(group):
             points = [(int(row["epoch"]) + 1, float(row[name])) for row in rows if name in row]
-            main = "/" not in name.partition("/")[2]
             axes.plot(
                 *zip(*points, strict=True), label=name, color=("#222222", *PALETTE)[number % 16],
-                linewidth=2 if main else 1.3, linestyle="-" if main else "--",
+                linewidth=2 if _is_mean(name) else 1.3,
+                linestyle="-" if _is_mean(name) else "--",
                 marker="o" if len(points) < 25 else None, markersize=3,
             )
         axes.set_xlabel("epoch")
@@ -138,6 +138,10 @@ def draw_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
     page.savefig(path, dpi=110)
 
 
-def _curve(name: str) -> bool:
+def _is_mean(name: str) -> bool:
+    return name.count("/") == 1
+
+
+def _counts(name: str) -> bool:
     """Counts of cases are no curves."""
-    return name.split("/")[1] not in ("cases", "left_out")
+    return name.split("/")[1] in ("cases", "left_out")

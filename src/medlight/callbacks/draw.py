@@ -56,18 +56,26 @@ def draw_segmentation(picture: Picture, names: Sequence[str], path: Path) -> Non
 
 def draw_overview(pictures: Sequence[Picture], names: Sequence[str], path: Path) -> None:
     """The worst cases on one page: the truth as a line around the coloured prediction."""
-    columns = min(4, len(pictures))
-    lines = math.ceil(len(pictures) / columns)
-    page = figure(2.6 * columns, 2.75 * lines + 0.8, dark=True)
+    page, cells = sheet(pictures, caption=0.45)
     page.suptitle("worst cases: prediction in colour, truth as a white line", color=PAPER)
-    grid = page.subplots(lines, columns, squeeze=False).ravel()
-    for axes, picture in zip(grid, pictures, strict=False):
+    for axes, picture in zip(cells, pictures, strict=True):
         show(axes, picture, "prediction", outline=picture.truth)
         axes.set_title(short_title(picture), color=PAPER, fontsize=8)
-    for axes in grid[len(pictures) :]:
-        axes.axis("off")
     legend(page, None, names)
     page.savefig(path, dpi=110)
+
+
+def sheet(pictures: Sequence[Picture], *, caption: float) -> "tuple[Figure, list[Axes]]":
+    """A page with one cell a picture, four in a line, and `caption` inches above each."""
+    columns = min(4, len(pictures))
+    lines = math.ceil(len(pictures) / columns)
+    ratio = max(picture.image.shape[0] / picture.image.shape[1] for picture in pictures)
+    height = 2.5 * min(max(ratio, 0.4), 1.5) + caption
+    page = figure(2.5 * columns, height * lines + 0.7, dark=True)
+    cells = page.subplots(lines, columns, squeeze=False).ravel()
+    for axes in cells[len(pictures) :]:
+        axes.axis("off")
+    return page, list(cells[: len(pictures)])
 
 
 def title(picture: Picture) -> str:
@@ -90,6 +98,7 @@ def show(
 ) -> None:
     """The image with the mask called `name` over it, in translucent colour with its border."""
     from matplotlib.colors import to_rgb
+    from matplotlib.patheffects import withStroke
 
     axes.imshow(picture.image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     mask = None if name == "image" else getattr(picture, name)
@@ -103,7 +112,10 @@ def show(
         contour(axes, outline, "white")
     axes.axis("off")
     if picture.slice is not None:
-        axes.text(0.02, 0.5, "R", color=PAPER, fontsize=9, va="center", transform=axes.transAxes)
+        axes.text(
+            0.02, 0.5, "R", color=PAPER, fontsize=9, va="center", transform=axes.transAxes,
+            path_effects=[withStroke(linewidth=2, foreground="black")],
+        )
 
 
 def contour(axes: "Axes", mask: NDArray[np.uint8], fixed: str | None) -> None:
@@ -169,18 +181,13 @@ def draw_confusion(counts: NDArray[np.int64], names: Sequence[str], path: Path) 
 
 def draw_mistakes(pictures: Sequence[Picture], path: Path) -> None:
     """The cases whose truth got the lowest probability, right and wrong ones marked."""
-    columns = min(4, len(pictures))
-    lines = math.ceil(len(pictures) / columns)
-    page = figure(2.5 * columns, 3.05 * lines + 0.5, dark=True)
+    page, cells = sheet(pictures, caption=0.6)
     page.suptitle("lowest probability of the truth", color=PAPER, fontsize=11)
-    grid = page.subplots(lines, columns, squeeze=False).ravel()
-    for axes, picture in zip(grid, pictures, strict=False):
+    for axes, picture in zip(cells, pictures, strict=True):
         row = picture.rows[0]
         show(axes, picture, "image")
         right = row["truth"] == row["prediction"]
         axes.set_title(caption(row), color=RIGHT if right else WRONG, fontsize=8)
-    for axes in grid[len(pictures) :]:
-        axes.axis("off")
     page.savefig(path, dpi=110)
 
 

@@ -86,7 +86,10 @@ class Provenance(pl.Callback):
         self._record["status"] = "running"
         self._write(trainer)
 
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
+        batch_idx: int, dataloader_idx: int = 0,
+    ) -> None:
         self._record["times"]["test_seconds"] = round(time.monotonic() - self._started, 2)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

@@ -77,13 +77,14 @@ class RunLogger(WandbLogger):
             id=run_id(folder / "id"),
             settings=settings,
         )
+        self._wandb_init.pop("anonymous", None)  # W&B warns of Lightning's None
 
 
 def key_is_configured() -> bool:
-    """An API key in the environment, in .netrc or in W&B's settings; looked up without asking."""
+    """Credentials in the environment, in .netrc or in W&B's settings; nobody is asked."""
     import wandb
 
-    return bool(os.environ.get("WANDB_IDENTITY_TOKEN_FILE") or wandb.api.api_key)
+    return wandb.login(prompt=False, verify=False)
 
 
 def run_id(path: Path) -> str:

@@ -1,0 +1,33 @@
+"""Weights averaged over the last steps: smoother, and often better, than the last ones."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import WeightAveraging
+from pytorch_lightning.trainer.states import TrainerFn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+
+class EMA(WeightAveraging):
+    """An exponential moving average that is validated, saved as `state_dict` and tested.
+
+    Differs from Lightning's own in two ways. All weights move in a few kernel launches instead of
+    several for each. And it ends with the fit: there, a test that follows a fit would load the
+    weights that were trained instead of their average, and a validation the last average instead
+    of the checkpoint's.
+
+    Args:
+        decay: share of the average that each step keeps; 0.99 looks back about 100 steps.
+    """
+
+    def __init__(self, *, decay: float = 0.99) -> None:
+        super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if trainer.state.fn == TrainerFn.FITTING:
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._average_model = None
