@@ -20,12 +20,11 @@ ORIENTATIONS = (((0, 1, 2), (1, 1, 1)), ((0, 1, 2), (-1, -1, 1)), ((1, 2, 0), (-
 """RAS, LPS and PIR: for each stored axis its world axis and direction."""
 
 
-def organs(random: Random, shape: Sequence[int], *, noise: float = 0.06) -> tuple[Image, Labels]:
+def organs(random: Random, shape: Sequence[int], *, noise: float = 0.05) -> tuple[Image, Labels]:
     """A body with the organs of `ORGANS`, (*S) with values around 0 to 1, and their labels.
 
-    The liver is large and dented, the kidneys are a dark pair, the nodule is small and as bright
-    as the spine, which is not labelled: intensity alone does not tell them apart. A smooth field
-    of up to 25 % lies over the image.
+    The liver is large and dented, the kidneys are a dark pair, the nodule is small and about
+    as bright as the spine, which is not labelled. A smooth field of some 20 % lies over the image.
     """
     n = len(shape)
     at = _coordinates(shape) / 0.95
@@ -45,12 +44,12 @@ def organs(random: Random, shape: Sequence[int], *, noise: float = 0.06) -> tupl
             labels[inside] = label
 
     paint((0, 0, 0), (0.95, 0.92, 0.97), 0.42, None)
-    paint((0.02, -0.66, 0), (0.15, 0.15, 9), 0.92, None)
+    paint((0.02, -0.66, 0), (0.15, 0.15, 9), 0.85, None)
     paint((0.4, 0.2, 0.05), (0.44, 0.52, 0.5), 0.62, 1, bite=-0.75)
     for side in (-1, 1):
         paint((side * 0.46, -0.42, -0.1), (0.2, 0.24, 0.34), 0.22, 2)
     nodule = (random.uniform(-0.5, -0.2), random.uniform(0.15, 0.5), random.uniform(-0.4, 0.4))
-    paint(nodule, (0.18, 0.18, 0.18), 0.92, 3)
+    paint(nodule, (0.26, 0.26, 0.26), 1.1, 3)
 
     image = gaussian_filter(image, 0.5) * _field(random, at)
     image += random.normal(0, noise, shape)

@@ -50,10 +50,10 @@ class PhantomDataModule(Phantom, DecathlonDataModule):
     """Drawn volumes with three organs, in Decathlon format.
 
     Source, licence: drawn by this file; public domain.
-    Layout: Decathlon's, 3-D, one channel, 32 to 44 voxels an axis, 0.9 to 1.3 mm, stored in several
+    Layout: Decathlon's, 3-D, one channel, 28 to 40 voxels an axis, 0.9 to 1.4 mm, stored in several
     orientations, intensities in arbitrary units under a smooth field and noise.
-    Classes: background, liver (large, dented), kidneys (a dark pair), nodule (small, as bright as
-    an unlabelled spine).
+    Classes: background, liver (large, dented), kidneys (a dark pair), nodule (small, about as
+    bright as an unlabelled spine).
     Split: folds, as Decathlon.
     Caveats: far easier than anatomy; scores say that the machinery works, no more.
     Citation: none.
@@ -68,7 +68,7 @@ class PhantomDataModule(Phantom, DecathlonDataModule):
     def fake(cls, root: Path, cases: int = 12, seed: int = 0) -> None:
         write_task(
             root / cls.inner, "phantom", ORGANS, cases=cases, seed=seed,
-            shapes=((32, 36, 32), (44, 48, 40)), spacing_mm=(0.9, 1.3), orientations=len(ORIENTATIONS),
+            shapes=((28, 32, 28), (32, 40, 32)), spacing_mm=(0.9, 1.4), orientations=len(ORIENTATIONS),
             about={"licence": "CC0-1.0", "reference": "drawn by medlight"},
         )  # fmt: skip
 

@@ -21,7 +21,10 @@ from medlight.io.atomic import aside
 # nibabel prints what it mends in a header to stderr; what it cannot mend, it raises.
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
 
-_BROKEN = (OSError, EOFError, ValueError, KeyError, zlib.error, nib.filebasedimages.ImageFileError)
+_BROKEN = (
+    OSError, EOFError, ValueError, KeyError, zlib.error, nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError, nib.wrapstruct.WrapStructError,
+)  # fmt: skip
 _WHOLE = 1e-3  # how far a label may lie from a whole number: a scaled file rounds
 
 

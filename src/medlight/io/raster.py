@@ -69,8 +69,8 @@ def write_raster(path: Path, values: NDArray[np.uint8]) -> None:
 
 def _load(path: Path) -> Image.Image:
     try:
-        picture = Image.open(path)
-        picture.load()  # decodes, and closes the file
+        with Image.open(path) as picture:
+            picture.load()
         return picture
     except FileNotFoundError as error:
         raise DataNotFoundError(f"{path}: there is no such file") from error
