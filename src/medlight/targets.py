@@ -44,8 +44,8 @@ def _parameters(name: str, path: str) -> set[str] | None:
     try:
         target = pydoc.locate(name)
     except pydoc.ErrorDuringImport as error:
-        inner: Exception = error.value  # the module is there; what it does fails
-        raise inner from None
+        # The module is there, but importing it fails: that error is the one to see.
+        raise (error.value or error) from None
     if target is None:
         raise ConfigError(f"{path}._target_: {name} does not exist")
     try:

@@ -1,0 +1,50 @@
+# `make demo` and `make test` need Python >= 3.11 and nothing else.
+# Another interpreter: make demo PYTHON=/path/to/python3
+
+RECENT = import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(foreach name, python3.13 python3.12 python3.11 python3, \
+    $(shell $(name) -c '$(RECENT)' 2>/dev/null && echo $(name))))
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo install lint test test-all bench clean
+
+help:
+	@echo 'make demo      install into .venv, then train and test a small 3-D UNet on generated data'
+	@echo 'make test      lint, types, imports, and the tests that take seconds'
+	@echo 'make test-all  the long ones too'
+	@echo 'make install | lint | bench | clean'
+
+demo: install
+	$(BIN)/python -m medlight experiment=seg_unet3d_quick data=phantom
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo 'medlight needs Python 3.11 or newer: none found; give one by PYTHON=...'; exit 1; }
+	@$(PYTHON) -c '$(RECENT)' || { echo 'medlight needs Python 3.11 or newer: $(PYTHON) is older'; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+test: lint
+	$(BIN)/pytest -q -n 2 -m 'not slow'
+
+test-all: lint
+	$(BIN)/pytest -q -n 2
+
+bench: install
+	@for script in benchmarks/[a-z]*.py; do \
+	    test -e "$$script" || continue; echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
