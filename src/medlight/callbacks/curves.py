@@ -114,7 +114,7 @@ def draw_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
     """Losses on the left, validation metrics on the right, over epochs."""
     names = dict.fromkeys(name for row in rows for name in row)
     losses = [n for n in names if n.partition("/")[2] == "loss"]
-    scores = [n for n in names if n.startswith("val/") and n not in losses and not _counts(n)]
+    scores = [n for n in names if n.startswith("val/") and n not in losses]
     if len(scores) > MAX_CURVES:  # too many to tell apart: the means alone
         scores = [name for name in scores if _is_mean(name)]
     page = figure(10 if scores else 5.5, 3.8)
@@ -123,10 +123,13 @@ def draw_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
         for number, name in enumerate(group):
             points = [(int(row["epoch"]) + 1, float(row[name])) for row in rows if name in row]
             axes.plot(
-                *zip(*points, strict=True), label=name, color=("#222222", *PALETTE)[number % 16],
+                *zip(*points, strict=True),
+                label=name,
+                color=("#222222", *PALETTE)[number % 16],
                 linewidth=2 if _is_mean(name) else 1.3,
                 linestyle="-" if _is_mean(name) else "--",
-                marker="o" if len(points) < 25 else None, markersize=3,
+                marker="o" if len(points) < 25 else None,
+                markersize=3,
             )
         axes.set_xlabel("epoch")
         axes.set_title(label)
@@ -140,8 +143,3 @@ def draw_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
 
 def _is_mean(name: str) -> bool:
     return name.count("/") == 1
-
-
-def _counts(name: str) -> bool:
-    """Counts of cases are no curves."""
-    return name.split("/")[1] in ("cases", "left_out")

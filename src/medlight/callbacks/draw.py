@@ -1,11 +1,11 @@
-"""Pictures of segmentations and classifications.
+"""Pictures of segmentations, and what all pictures share.
 
 Figures are drawn through Matplotlib's object interface: no window, no state shared with a
 notebook. Colours are Okabe and Ito's, then Tol's muted ones: told apart by colour-blind eyes.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PALETTE = (
-    "#E69F00", "#56B4E9", "#CC79A7", "#009E73", "#F0E442", "#D55E00", "#0072B2",
-    "#88CCEE", "#DDCC77", "#AA4499", "#117733", "#CC6677", "#44AA99", "#999933", "#882255",
+    "#E69F00",
+    "#56B4E9",
+    "#CC79A7",
+    "#009E73",
+    "#F0E442",
+    "#D55E00",
+    "#0072B2",
+    "#88CCEE",
+    "#DDCC77",
+    "#AA4499",
+    "#117733",
+    "#CC6677",
+    "#44AA99",
+    "#999933",
+    "#882255",
 )
 NIGHT, PAPER = "#111111", "#F2F2F2"
-RIGHT, WRONG = "#56B4E9", "#E69F00"
 
 
 def colour(label: int) -> str:
@@ -89,7 +101,7 @@ def title(picture: Picture) -> str:
 
 
 def short_title(picture: Picture) -> str:
-    score = f"{picture.score:.2f}" if math.isfinite(picture.score) else "–"
+    score = f"{picture.score:.2f}" if math.isfinite(picture.score) else "-"
     return f"{picture.case}\nmean Dice {score}"
 
 
@@ -113,7 +125,13 @@ def show(
     axes.axis("off")
     if picture.slice is not None:
         axes.text(
-            0.02, 0.5, "R", color=PAPER, fontsize=9, va="center", transform=axes.transAxes,
+            0.02,
+            0.5,
+            "R",
+            color=PAPER,
+            fontsize=9,
+            va="center",
+            transform=axes.transAxes,
             path_effects=[withStroke(linewidth=2, foreground="black")],
         )
 
@@ -146,56 +164,18 @@ def legend(page: "Figure", picture: Picture | None, names: Sequence[str]) -> Non
         labels = [label for label in labels if any((mask == label).any() for mask in masks)]
     page.legend(
         handles=[Patch(color=colour(label), label=names[label]) for label in labels],
-        loc="outside lower center", ncols=min(max(len(labels), 1), 5), frameon=False,
-        labelcolor=PAPER, fontsize=9,
+        loc="outside lower center",
+        ncols=min(max(len(labels), 1), 5),
+        frameon=False,
+        labelcolor=PAPER,
+        fontsize=9,
     )
     if picture is not None and picture.slice is not None:
         page.text(
-            0.995, 0.01, f"axial slice {picture.slice}, radiological (patient's right: R)",
-            color="#AAAAAA", fontsize=7, ha="right",
+            0.995,
+            0.01,
+            f"axial slice {picture.slice}, radiological (patient's right: R)",
+            color="#AAAAAA",
+            fontsize=7,
+            ha="right",
         )
-
-
-def draw_confusion(counts: NDArray[np.int64], names: Sequence[str], path: Path) -> None:
-    """Counts in the cells; the colour is the share of the row: of the cases of a class."""
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = max(3.6, 0.62 * len(names) + 1.8)
-    page = figure(size + 0.9, size)
-    axes = page.subplots()
-    picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for truth, predicted in np.ndindex(counts.shape):
-        if counts[truth, predicted]:
-            axes.text(
-                predicted, truth, f"{counts[truth, predicted]:,}", ha="center", va="center",
-                color="white" if share[truth, predicted] > 0.55 else "#222222", fontsize=8,
-            )
-    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel("prediction")
-    axes.set_ylabel("truth")
-    right, total = int(np.trace(counts)), int(counts.sum())
-    axes.set_title(f"{right:,} of {total:,} right ({right / max(total, 1):.2%})", fontsize=10)
-    page.colorbar(picture, ax=axes, label="share of the truth's cases", shrink=0.8)
-    page.savefig(path, dpi=120)
-
-
-def draw_mistakes(pictures: Sequence[Picture], path: Path) -> None:
-    """The cases whose truth got the lowest probability, right and wrong ones marked."""
-    page, cells = sheet(pictures, caption=0.6)
-    page.suptitle("lowest probability of the truth", color=PAPER, fontsize=11)
-    for axes, picture in zip(cells, pictures, strict=True):
-        row = picture.rows[0]
-        show(axes, picture, "image")
-        right = row["truth"] == row["prediction"]
-        axes.set_title(caption(row), color=RIGHT if right else WRONG, fontsize=8)
-    page.savefig(path, dpi=110)
-
-
-def caption(row: Mapping[str, str | int | float]) -> str:
-    """Case, truth and prediction with their probabilities."""
-    truth, guess = row["truth"], row["prediction"]
-    mark = "right" if truth == guess else "WRONG"
-    return (
-        f"{row['case']}: {mark}\ntruth {truth} {float(row[f'p_{truth}']):.2f}\n"
-        f"prediction {guess} {float(row[f'p_{guess}']):.2f}"
-    )

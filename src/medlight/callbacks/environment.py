@@ -66,13 +66,18 @@ def cpu_name() -> str:
 
 def net(pl_module: pl.LightningModule) -> dict[str, Any]:
     module: Any = pl_module.net
-    return {"class": type(module).__name__, "parameters": sum(p.numel() for p in module.parameters())}
+    return {
+        "class": type(module).__name__,
+        "parameters": sum(p.numel() for p in module.parameters()),
+    }
 
 
 def command() -> list[str]:
     """The words that started this process, the program by its plain name."""
     script = Path(sys.argv[0])
-    program = ["python", "-m", script.parent.name] if script.name == "__main__.py" else [script.name]
+    program = (
+        ["python", "-m", script.parent.name] if script.name == "__main__.py" else [script.name]
+    )
     return [*program, *sys.argv[1:]]
 
 

@@ -9,12 +9,8 @@ import numpy as np
 import pytorch_lightning as pl
 from numpy.typing import NDArray
 
-from medlight.callbacks.draw import (
-    draw_confusion,
-    draw_mistakes,
-    draw_overview,
-    draw_segmentation,
-)
+from medlight.callbacks.draw import draw_overview, draw_segmentation
+from medlight.callbacks.draw_classes import draw_confusion, draw_mistakes
 from medlight.callbacks.files import file_stem
 from medlight.callbacks.worst import Worst
 from medlight.tasks.base import CaseResult, gather_rows
@@ -42,8 +38,13 @@ class Panels(pl.Callback):
         self._worst, self._pairs = Worst(self.max_cases), Counter()
 
     def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
-        batch_idx: int, dataloader_idx: int = 0,
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         results: list[CaseResult] = outputs
         for result in results:
@@ -60,9 +61,7 @@ class Panels(pl.Callback):
             task: Any = pl_module
             self.draw(worst, counted, task.facts.labels.names)
 
-    def draw(
-        self, worst: Worst, counted: Counter[tuple[str, str]], names: Sequence[str]
-    ) -> None:
+    def draw(self, worst: Worst, counted: Counter[tuple[str, str]], names: Sequence[str]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if counted:
             draw_confusion(confusion(counted, names), names, self.folder / "confusion.png")
@@ -80,9 +79,7 @@ class Panels(pl.Callback):
 
 def pairs(result: CaseResult) -> list[tuple[str, str]]:
     """(truth, prediction) of a classified case; nothing where there is no such pair."""
-    return [
-        (str(row["truth"]), str(row["prediction"])) for row in result.rows if "truth" in row
-    ]
+    return [(str(row["truth"]), str(row["prediction"])) for row in result.rows if "truth" in row]
 
 
 def confusion(counted: Counter[tuple[str, str]], names: Sequence[str]) -> NDArray[np.int64]:

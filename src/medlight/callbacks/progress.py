@@ -53,7 +53,11 @@ class Progress(pl.callbacks.RichProgressBar):
         self._speed.start()
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         self._speed.batch(trainer, batch)
@@ -94,4 +98,5 @@ class Progress(pl.callbacks.RichProgressBar):
     def configure_columns(self, trainer: pl.Trainer) -> list[ProgressColumn]:
         """Description, bar and batches; the rest stands in the metrics."""
         name, bar, batches, *_ = super().configure_columns(trainer)
+        bar.bar_width = 16
         return [name, bar, batches, TextColumn(" ")]

@@ -73,7 +73,11 @@ class Provenance(pl.Callback):
         self._speed.start()
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         self._speed.batch(trainer, batch)
@@ -87,8 +91,13 @@ class Provenance(pl.Callback):
         self._write(trainer)
 
     def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
-        batch_idx: int, dataloader_idx: int = 0,
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         self._record["times"]["test_seconds"] = round(time.monotonic() - self._started, 2)
 
@@ -149,7 +158,9 @@ class Provenance(pl.Callback):
             self._record["training"] = {
                 "epochs": trainer.current_epoch,
                 "steps": trainer.global_step,
-                "samples_per_s": round(self._speed.samples_per_s, 2) if self._speed.seconds else None,
+                "samples_per_s": round(self._speed.samples_per_s, 2)
+                if self._speed.seconds
+                else None,
             }
         self._write(trainer)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from rich.console import Console
+from rich import get_console
 from rich.table import Table
 
 from medlight.callbacks.files import file_stem, write_text
@@ -39,8 +39,13 @@ class Results(pl.Callback):
         self._rows = []
 
     def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
-        batch_idx: int, dataloader_idx: int = 0,
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         results: list[CaseResult] = outputs
         for result in results:
@@ -65,7 +70,7 @@ class Results(pl.Callback):
             lines.append({**known, "fold": data.split.fold, "stage": STAGE, **row})
         write_text(self.run_dir / "cases.csv", as_csv(lines))
         write_text(self.run_dir / "metrics.json", as_json(named))
-        Console().print(score_table(scores))
+        get_console().print(score_table(scores))
 
 
 def write_prediction(result: CaseResult, folder: Path) -> None:
@@ -115,5 +120,5 @@ def score_table(scores: Mapping[str, float]) -> Table:
 def shown(value: float | None) -> str:
     """Four decimals for a score, none for a count, a dash for nothing."""
     if value is None or math.isnan(value):
-        return "–"
+        return "\N{EN DASH}"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

@@ -2,11 +2,11 @@
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.loggers import Logger, WandbLogger
 
 WAIT_S = 30
 """For the server, at the start. Afterwards a lost server never stops a run."""
@@ -63,7 +63,6 @@ class RunLogger(WandbLogger):
             quiet=True,
             init_timeout=WAIT_S,
             finish_timeout=UPLOAD_S,
-            x_disable_machine_info=True,
             x_disable_meta=True,
             x_save_requirements=False,
         )
@@ -94,9 +93,12 @@ def run_id(path: Path) -> str:
     return path.read_text()
 
 
-def finish(*, failed: bool = False) -> None:
-    """End the run of this process, if there is one: the next run must not write into it."""
-    import wandb
+def finish(loggers: Iterable[Logger], *, failed: bool = False) -> None:
+    """End the W&B run of this process, if there is one: the next run must not write into it.
 
-    if wandb.run is not None:
-        wandb.finish(exit_code=int(failed))
+    A logger that is used again opens its run again.
+    """
+    for logger in loggers:
+        if isinstance(logger, WandbLogger) and logger._experiment is not None:
+            logger._experiment.finish(exit_code=int(failed))
+            logger._experiment = None

@@ -38,8 +38,13 @@ class WandbPanels(pl.Callback):
         self._worst, self._rows = Worst(self.max_cases), []
 
     def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
-        batch_idx: int, dataloader_idx: int = 0,
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         results: list[CaseResult] = outputs if loggers(trainer) else []
         for result in results:
@@ -74,13 +79,13 @@ class WandbPanels(pl.Callback):
         # After a fit the test goes on in the same run, where there is one.
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if loggers(trainer) and (stage != "fit" or not data.split.test):
-            finish()
+            finish(trainer.loggers)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         if loggers(trainer):
-            finish(failed=True)
+            finish(trainer.loggers, failed=True)
 
 
 def loggers(trainer: pl.Trainer) -> list[WandbLogger]:
