@@ -129,6 +129,8 @@ def _validation(index: Index, cases: Sequence[str], fraction: float) -> list[str
         chosen = [patients[i] for i in order[: max(1, round(fraction * len(patients)))]]
     else:
         chosen = _deal(_strata(rest, patients), np.array([1 - fraction, fraction]))[1]
+        # Where every label is rarer than 1 / fraction, none of them has a patient to spare.
+        chosen = chosen or [patients[np.random.RandomState(SEED).randint(len(patients))]]
     return _cases_of(rest, chosen)
 
 
@@ -155,17 +157,22 @@ def _strata(index: Index, patients: Sequence[str]) -> dict[str, tuple[int, int]]
 
 def _deal(patients: Mapping[str, tuple[int, int]], shares: np.ndarray) -> list[list[str]]:
     """Deal patients into parts of the given shares, stratum by stratum: larger patients first,
-    each to the part that lacks most of its share. Linear in the number of patients."""
+    each to the part that lacks most of its share of the stratum, and of all cases among equals.
+    Linear in the number of patients."""
     by_stratum: dict[int, list[str]] = defaultdict(list)
     names = list(patients)
     for i in np.random.RandomState(SEED).permutation(len(names)):
         by_stratum[patients[names[i]][0]].append(names[i])
     parts: list[list[str]] = [[] for _ in shares]
+    total = np.zeros(len(shares))
     for stratum in sorted(by_stratum):
         members = sorted(by_stratum[stratum], key=lambda patient: -patients[patient][1])
         held = np.zeros(len(shares))
         for patient in members:
-            part = int(np.argmin((held + 0.5 * patients[patient][1]) / shares))
-            held[part] += patients[patient][1]
+            size = patients[patient][1]
+            need = (held + 0.5 * size) / shares
+            part = int(np.argmin(np.where(need == need.min(), total / shares, np.inf)))
+            held[part] += size
+            total[part] += size
             parts[part].append(patient)
     return parts

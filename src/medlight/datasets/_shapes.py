@@ -47,7 +47,7 @@ def organs(random: Random, shape: Sequence[int], *, noise: float = 0.05) -> tupl
     paint((0.02, -0.66, 0), (0.15, 0.15, 9), 0.85, None)
     paint((0.4, 0.2, 0.05), (0.44, 0.52, 0.5), 0.62, 1, bite=-0.75)
     for side in (-1, 1):
-        paint((side * 0.46, -0.42, -0.1), (0.2, 0.24, 0.34), 0.22, 2)
+        paint((side * 0.46, -0.42, -0.1), (0.22, 0.26, 0.36), 0.18, 2)
     nodule = (random.uniform(-0.5, -0.2), random.uniform(0.15, 0.5), random.uniform(-0.4, 0.4))
     paint(nodule, (0.26, 0.26, 0.26), 1.1, 3)
 
