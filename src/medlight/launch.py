@@ -1,25 +1,34 @@
 """From a composed configuration to built objects, and on to the job."""
 
 import logging
+import warnings
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from medlight.config import portable, save_config
+from medlight.config import SAVED, save_config
 from medlight.data.datamodule import DataModule
 from medlight.tasks.base import Task
 
 log = logging.getLogger(__name__)
 
+NOISE = (
+    r".*isinstance\(treespec, LeafSpec\)",  # Lightning 2.6 on torch 2.13
+    r"The number of training batches",  # an epoch shorter than the logging interval is fine
+    r"The '\w+_dataloader' does not have many workers",  # small data sits in memory
+)
+
 
 def run(cfg: DictConfig, run_dir: Path) -> float | None:
     """Build everything the configuration names, do its job, and say where the results lie."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for message in NOISE:
+        warnings.filterwarnings("ignore", message=message)
     if not (cfg.resume or cfg.run):
-        save_config(cfg, run_dir / "config.yaml")
+        save_config(cfg, run_dir / SAVED)
     if cfg.trainer.precision == "auto":
         cfg.trainer.precision = precision_for_hardware(cfg.trainer.accelerator)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -28,8 +37,9 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     if not data.split.val and "checkpoint" in cfg.callbacks:
         cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
     loggers = list(instantiate(cfg.logger, _convert_="all").values())
+    settings = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # as saved: no local paths
     for logger in loggers:
-        logger.log_hyperparams(portable(cfg))
+        logger.log_hyperparams(settings)
     callbacks = list(instantiate(cfg.callbacks, _convert_="all").values())
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=loggers)
     if trainer.is_global_zero:

@@ -18,6 +18,8 @@ from medlight.core.grid import Grid
 Batch = Mapping[str, Any]
 Row = dict[str, str | int | float]
 """One line of cases.csv, without patient, fold and stage."""
+COUNTS = ("cases", "left_out")
+"""Names of summaries that are denominators, not scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,11 @@ class Task(pl.LightningModule, ABC):
 
     def on_validation_epoch_end(self) -> None:
         scores = self.summarise(gather_rows(self._rows))
-        named = {f"val/{name}": value for name, value in scores.items()}
+        named = {
+            f"val/{name}": value
+            for name, value in scores.items()
+            if name.partition("/")[0] not in COUNTS
+        }
         self.log_dict(named, sync_dist=self.trainer.world_size > 1)
 
     def test_step(self, batch: Batch, batch_idx: int) -> list[CaseResult]:
