@@ -49,8 +49,12 @@ def test_index(dataset: type[DataModule], tmp_path: Path) -> None:
     assert len(index) >= 10
     assert len(set(index.ids)) == len(index)
     for case in index:
-        assert set(case.id) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/")
-        assert all(path.is_file() and not path.name.startswith("._") for path in case.files.values())
+        assert set(case.id) <= set(
+            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/"
+        )
+        assert all(
+            path.is_file() and not path.name.startswith("._") for path in case.files.values()
+        )
     assert all(source.name and source.root.is_dir() for source in index.sources)
 
 
@@ -63,7 +67,9 @@ def test_data_sheet(dataset: type[DataModule]) -> None:
 
 @every_dataset
 @pytest.mark.parametrize("fold", [None, 0, 4, "all"])
-def test_patients_stay_together(dataset: type[DataModule], tmp_path: Path, fold: int | str | None) -> None:
+def test_patients_stay_together(
+    dataset: type[DataModule], tmp_path: Path, fold: int | str | None
+) -> None:
     module = made(dataset, tmp_path, fold=fold)
     split, patient = module.split, dict(zip(module.cases.ids, module.cases.patients, strict=True))
     sides = [{patient[case] for case in getattr(split, side)} for side in SIDES]
@@ -81,7 +87,9 @@ def test_patients_stay_together(dataset: type[DataModule], tmp_path: Path, fold:
 @every_dataset
 def test_every_case_is_tested_once(dataset: type[DataModule], tmp_path: Path) -> None:
     index = made(dataset, tmp_path).cases
-    tested = [c for k in range(5) for c in make_split(index, fold=k, folds=5, val_fraction=0.1).test]
+    tested = [
+        c for k in range(5) for c in make_split(index, fold=k, folds=5, val_fraction=0.1).test
+    ]
     assert sorted(tested) == sorted(index.ids)
 
 

@@ -60,7 +60,9 @@ def test_a_changed_archive_is_unpacked_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["tar", "tar.gz", "zip"])
-@pytest.mark.parametrize("evil", ["../evil", "../../evil", "/tmp/evil", "Task/../../evil", "..\\evil", "C:/evil"])
+@pytest.mark.parametrize(
+    "evil", ["../evil", "../../evil", "/tmp/evil", "Task/../../evil", "..\\evil", "C:/evil"]
+)
 def test_names_that_escape_are_refused(tmp_path: Path, suffix: str, evil: str) -> None:
     archive = pack(tmp_path / f"a.{suffix}", FILES | {evil: b"evil"})
     if suffix == "zip" and "\\" in evil and evil not in zipfile.ZipFile(archive).namelist():
@@ -71,7 +73,9 @@ def test_names_that_escape_are_refused(tmp_path: Path, suffix: str, evil: str) -
     assert not list(tmp_path.rglob("*evil*"))
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE]
+)
 def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         member = tarfile.TarInfo("Task/way out")
@@ -93,7 +97,11 @@ def test_damage_leaves_nothing(tmp_path: Path, suffix: str, damage: str) -> None
         good = good[:15360] + b"\xff" * 512 + good[15872:]
     elif damage == "header":
         good = good[: len(good) // 2] + bytes(64) + good[len(good) // 2 + 64 :]
-    cut = {"half": len(good) // 2, "end": 40 * 1536 if suffix == "tar" else len(good) - 12, "empty": 0}
+    cut = {
+        "half": len(good) // 2,
+        "end": 40 * 1536 if suffix == "tar" else len(good) - 12,
+        "empty": 0,
+    }
     content = b"<html>" * 300 if damage == "text" else good[: cut.get(damage, len(good))]
     archive.write_bytes(content)
     with pytest.raises(DataError, match=r"a\..*: cannot be unpacked"):

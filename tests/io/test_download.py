@@ -31,7 +31,7 @@ class Moody(BaseHTTPRequestHandler):
         self.wfile.write({"short": CONTENT[:999], "wrong": CONTENT[::-1]}.get(mood, CONTENT))
         self.close_connection = True
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         pass
 
 
@@ -45,7 +45,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         running.shutdown()
 
 
-@pytest.mark.parametrize("moods", [[], ["busy", "busy"], ["short"], ["wrong"], ["short", "busy", "wrong"]])
+@pytest.mark.parametrize(
+    "moods", [[], ["busy", "busy"], ["short"], ["wrong"], ["short", "busy", "wrong"]]
+)
 def test_tried_until_it_is_right(server: str, tmp_path: Path, moods: list[str]) -> None:
     Moody.moods = [*moods]
     found = fetch(f"{server}/data/a.tar", MD5, tmp_path / "cache")
@@ -59,7 +61,9 @@ def test_tried_until_it_is_right(server: str, tmp_path: Path, moods: list[str]) 
 @pytest.mark.parametrize("mood", ["busy", "short", "wrong"])
 def test_what_stays_wrong_leaves_nothing(server: str, tmp_path: Path, mood: str) -> None:
     Moody.moods = [mood] * 9
-    with pytest.raises(DataNotFoundError, match=r"http://127.*a\.tar could not be downloaded.*data\.root="):
+    with pytest.raises(
+        DataNotFoundError, match=r"http://127.*a\.tar could not be downloaded.*data\.root="
+    ):
         fetch(f"{server}/a.tar", MD5, tmp_path, retries=2)
     assert len(Moody.asked) == 3
     assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,9 @@ AFFINE = np.array([[0, -1.5, 0, 11], [0.8, 0, 0, -7], [0, 0, 3, 40], [0, 0, 0, 1
 RANDOM = np.random.default_rng(0)
 
 
-def save(path: Path, values: np.ndarray, affine: np.ndarray | None = AFFINE, **header: object) -> Path:
+def save(
+    path: Path, values: np.ndarray, affine: np.ndarray | None = AFFINE, **header: object
+) -> Path:
     image = nib.Nifti1Image(values, affine)
     for key, value in header.items():
         image.header[key] = value
@@ -120,7 +122,9 @@ def test_mask_with_channels(tmp_path: Path) -> None:
         read_mask(path)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "truncated gz", "empty", "text", "folder", "complex", "huge"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "truncated gz", "empty", "text", "folder", "complex", "huge"]
+)
 def test_damage_is_one_clear_error(
     tmp_path: Path, damage: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,7 +182,9 @@ def test_prediction_lies_where_its_source_does(tmp_path: Path, sform: int, qform
         assert written.header[key] == source.header[key]
     assert written.get_data_dtype() == np.uint8
     assert written.dataobj.slope == 1
-    assert not any(bytes(written.header[key]).strip(b"\0") for key in ("descrip", "db_name", "aux_file"))
+    assert not any(
+        bytes(written.header[key]).strip(b"\0") for key in ("descrip", "db_name", "aux_file")
+    )
     assert not written.header.extensions
     assert read_mask(tmp_path / "deep" / "p.nii.gz")[1] == grid
 
@@ -206,7 +212,11 @@ def test_real_orientations_are_one_volume(real_data: Path) -> None:
         image, grid = read_image(path)
         assert grid.orientation == path.name[:3]
         order = np.argsort(grid.axes[:, 0])
-        turned = image[0].transpose(order)[tuple(slice(None, None, int(s)) for s in grid.axes[order, 1])]
+        turned = image[0].transpose(order)[
+            tuple(slice(None, None, int(s)) for s in grid.axes[order, 1])
+        ]
         np.testing.assert_array_equal(turned, expected[0])
         corner = np.where(grid.axes[:, 1] > 0, 0, np.array(grid.shape) - 1)
-        np.testing.assert_allclose(grid.to_world(corner[None]), ras.to_world([[0, 0, 0]]), atol=1e-3)
+        np.testing.assert_allclose(
+            grid.to_world(corner[None]), ras.to_world([[0, 0, 0]]), atol=1e-3
+        )

@@ -29,7 +29,9 @@ def test_grey(tmp_path: Path, name: str) -> None:
 def test_jpeg_is_what_pil_decodes(tmp_path: Path, name: str) -> None:
     Image.fromarray(GREY).save(tmp_path / name)
     with Image.open(tmp_path / name) as picture:
-        np.testing.assert_array_equal(read_image(tmp_path / name)[0][0], np.asarray(picture) / np.float32(255))
+        np.testing.assert_array_equal(
+            read_image(tmp_path / name)[0][0], np.asarray(picture) / np.float32(255)
+        )
 
 
 def test_sixteen_bits(tmp_path: Path) -> None:
@@ -66,7 +68,9 @@ def test_palette(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     picture.putpalette([0, 0, 0, 255, 255, 255, 51, 51, 51])
     picture.save(tmp_path / "a.png", transparency=bytes([0, 255, 255]))
     np.testing.assert_array_equal(read_mask(tmp_path / "a.png")[0][0], labels)
-    np.testing.assert_allclose(read_image(tmp_path / "a.png")[0][0], np.choose(labels, [0, 1, 0.2]), atol=1e-6)
+    np.testing.assert_allclose(
+        read_image(tmp_path / "a.png")[0][0], np.choose(labels, [0, 1, 0.2]), atol=1e-6
+    )
     assert not recwarn
 
 
@@ -87,7 +91,9 @@ def test_damage_is_one_clear_error(tmp_path: Path, name: str, damage: str) -> No
     if damage == "folder":
         path.mkdir()
     else:
-        path.write_bytes({"truncated": good[: len(good) // 2], "empty": b"", "text": b"<html>" * 99}[damage])
+        path.write_bytes(
+            {"truncated": good[: len(good) // 2], "empty": b"", "text": b"<html>" * 99}[damage]
+        )
     for read in (read_image, read_mask):
         with pytest.raises(DataError, match=rf"{name}: .*again"):
             read(path)

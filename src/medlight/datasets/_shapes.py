@@ -32,7 +32,11 @@ def organs(random: Random, shape: Sequence[int], *, noise: float = 0.05) -> tupl
     image, labels = np.zeros(shape), np.zeros(shape, np.uint8)
 
     def paint(
-        centre: Sequence[float], radii: Sequence[float], value: float, label: int | None, bite: float = 0
+        centre: Sequence[float],
+        radii: Sequence[float],
+        value: float,
+        label: int | None,
+        bite: float = 0,
     ) -> None:
         place = np.array(centre[:n]) + random.uniform(-0.04, 0.04, n)
         size = np.array(radii[:n]) * random.uniform(0.88, 1.12, n)
@@ -84,7 +88,9 @@ def stored(
         orientation: row of `ORIENTATIONS`.
     """
     axes, signs = ORIENTATIONS[orientation]
-    turned = [array.transpose(axes)[tuple(slice(None, None, sign) for sign in signs)] for array in values]
+    turned = [
+        array.transpose(axes)[tuple(slice(None, None, sign) for sign in signs)] for array in values
+    ]
     affine = np.eye(4)
     affine[:3, 3] = -0.5 * np.array(values[0].shape) * spacing_mm
     for axis, (world, sign) in enumerate(zip(axes, signs, strict=True)):
@@ -101,7 +107,10 @@ def _coordinates(shape: Sequence[int]) -> NDArray[np.float64]:
 
 
 def _ellipsoid(
-    at: NDArray[np.float64], centre: NDArray[np.float64], radii: NDArray[np.float64], turn: NDArray[np.float64]
+    at: NDArray[np.float64],
+    centre: NDArray[np.float64],
+    radii: NDArray[np.float64],
+    turn: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     n = len(at)
     away = np.tensordot(turn, at, 1) - centre.reshape(n, *[1] * n)

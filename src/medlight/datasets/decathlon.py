@@ -8,16 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from medlight.core.errors import ConfigError, DataError, SplitError
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.data.datamodule import DataModule
 from medlight.datasets._listing import case_id, folders
-from medlight.datasets._shapes import ORIENTATIONS, organs, stored
+from medlight.datasets._miniature import write_task
 from medlight.io.locate import Archive, locate
-from medlight.io.nifti import write_nifti
 
 MD5 = {
     "Task01_BrainTumour": "240a19d752f0d9e9101544901065d872",
@@ -141,20 +138,22 @@ class DecathlonDataModule(DataModule):
         where = self.folder / "dataset.json"
         records = []
         for entry in self._json.get("training") or ():
-            image, label = (entry.get(k) for k in ("image", "label")) if isinstance(entry, dict) else (entry, None)
-            if isinstance(image, str) and Path(image).name.startswith("._"):
+            paths = dict.fromkeys(("image", "label"))
+            if isinstance(entry, dict):
+                paths |= {role: entry.get(role) for role in paths}
+            if Path(str(paths["image"])).name.startswith("._"):
                 continue
-            for role, path in (("image", image), ("label", label)):
+            for role, path in paths.items():
                 if not isinstance(path, str):
-                    raise DataError(f"{where}: the training entry {entry} has no {role}; add it or remove the entry")
+                    raise DataError(f"{where}: the training entry {entry} has no {role}; add it")
                 if not (self.folder / path).is_file():
                     raise DataError(
-                        f"{self.folder / path}: the {role} of a training entry of dataset.json is not "
-                        f"there; put it back or remove the entry"
+                        f"{self.folder / path}: the {role} of a training entry of dataset.json is "
+                        f"not there; put it back or remove the entry"
                     )
-            case = case_id(_stem(Path(str(image)).name))
-            paths = {"image": Path(str(image)).as_posix(), "mask": Path(str(label)).as_posix()}
-            records.append({"id": case, "patient": case, "files": paths})
+            image, mask = (Path(str(path)).as_posix() for path in paths.values())
+            case = case_id(_stem(Path(image).name))
+            records.append({"id": case, "patient": case, "files": {"image": image, "mask": mask}})
         if not records:
             raise DataError(f"{where}: it lists no training cases; is the archive complete?")
         return records
@@ -164,77 +163,46 @@ class DecathlonDataModule(DataModule):
         twice = sorted(set.intersection(*map(set, subjects.values())))
         if twice:
             raise SplitError(
-                f"{self.folder}: {twice[0]!r} is both in train/ and in valid/. If that is one patient, "
-                f"remove one; if numbering starts anew, give the folders distinct names"
+                f"{self.folder}: {twice[0]!r} is both in train/ and in valid/. If that is one "
+                f"patient, remove one; if numbering starts anew, give the folders distinct names"
             )
-        records = []
-        for side, names in subjects.items():
-            for name in names:
-                paths = {}
-                for role, stem in (("image", "img"), ("mask", "label")):
-                    found = [stem + s for s in NIFTI if (self.folder / side / name / (stem + s)).is_file()]
-                    if not found:
-                        raise DataError(f"{self.folder / side / name}: no {stem}.nii.gz; add it or remove the folder")
-                    paths[role] = f"{side}/{name}/{found[0]}"
-                case = case_id(name)
-                meta = {"split": SIDES[side]}
-                records.append({"id": case, "patient": case, "files": paths, "meta": meta})
-        return records
+        return [
+            {
+                "id": case_id(name),
+                "patient": case_id(name),
+                "files": {
+                    role: self._only(side, name, stem)
+                    for role, stem in (("image", "img"), ("mask", "label"))
+                },
+                "meta": {"split": SIDES[side]},
+            }
+            for side, names in subjects.items()
+            for name in names
+        ]
+
+    def _only(self, side: str, name: str, stem: str) -> str:
+        """The path of a subject's file, compressed or not."""
+        for suffix in NIFTI:
+            if (self.folder / side / name / (stem + suffix)).is_file():
+                return f"{side}/{name}/{stem}{suffix}"
+        raise DataError(
+            f"{self.folder / side / name}: no {stem}.nii.gz; add it or remove the folder"
+        )
 
     @classmethod
     def fake(cls, root: Path, cases: int = 12, seed: int = 0) -> None:
         """Write Task04_Hippocampus in miniature: two structures, 1 mm, with macOS litter."""
         folder = root / cls.task
         names = ("background", "Anterior", "Posterior")
-        write_task(folder, "hippocampus", names, cases=cases, seed=seed, shapes=((24, 24, 20), (32, 32, 28)))
+        write_task(
+            folder,
+            "hippocampus",
+            names,
+            cases=cases,
+            seed=seed,
+            shapes=((24, 24, 20), (32, 32, 28)),
+        )
         (folder / "imagesTr" / "._hippocampus_001.nii.gz").write_bytes(b"not a volume")
-
-
-def write_task(
-    folder: Path,
-    prefix: str,
-    names: Sequence[str],
-    *,
-    cases: int,
-    seed: int,
-    shapes: tuple[Sequence[int], Sequence[int]],
-    spacing_mm: tuple[float, float] = (1.0, 1.0),
-    orientations: int = 1,
-    about: Mapping[str, str] | None = None,
-) -> None:
-    """Write `cases` drawn volumes in the official layout.
-
-    Args:
-        names: of the labels; the organs beyond them become background.
-        shapes: smallest and largest.
-        spacing_mm: smallest and largest, drawn for each axis.
-        orientations: how many of the known ones occur.
-        about: entries of dataset.json.
-    """
-    for case in range(1, cases + 1):
-        random = np.random.default_rng([seed, case])
-        shape = tuple(int(n) for n in random.integers(*shapes, endpoint=True))
-        image, labels = organs(random, shape)
-        labels[labels >= len(names)] = 0
-        image = (random.uniform(100, 3000) * image).round().astype(np.float32)  # MR has no unit
-        spacing = tuple(random.uniform(*spacing_mm, 3))
-        turned, grid = stored([image, labels], spacing, case % min(orientations, len(ORIENTATIONS)))
-        for part, values in zip(("imagesTr", "labelsTr"), turned, strict=True):
-            write_nifti(folder / part / f"{prefix}_{case:03d}.nii.gz", values, grid)
-    stems = [f"{prefix}_{case:03d}.nii.gz" for case in range(1, cases + 1)]
-    content = {
-        "name": folder.name.split("_", 1)[-1],
-        "licence": "CC-BY-SA 4.0",
-        **(about or {}),
-        "tensorImageSize": "3D",
-        "modality": {"0": "MRI"},
-        "labels": {str(k): name for k, name in enumerate(names)},
-        "numTraining": cases,
-        "numTest": 0,
-        "training": [{"image": f"./imagesTr/{s}", "label": f"./labelsTr/{s}"} for s in stems],
-        "test": [],
-    }
-    (folder / "dataset.json").write_text(json.dumps(content, indent=1))
 
 
 def _holds(folder: Path) -> bool:

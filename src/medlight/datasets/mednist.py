@@ -15,7 +15,7 @@ from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.data.datamodule import DataModule
 from medlight.datasets._listing import case_id, digests, files, folders, together
-from medlight.datasets._shapes import pattern
+from medlight.datasets._miniature import write_classes
 from medlight.io.locate import Archive, locate
 from medlight.io.read import RASTER
 
@@ -112,7 +112,7 @@ class MedNISTDataModule(DataModule):
 
     @classmethod
     def fake(cls, root: Path, cases: int = 12, seed: int = 0) -> None:
-        """Write `MedNIST/<Class>/NNNNNN.jpeg`, with a constant HeadCT picture, a copy and litter."""
+        """Write the official layout, with a constant HeadCT picture, a copy and litter."""
         folder = root / NAME
         write_classes(folder, CLASSES, cases=cases, seed=seed, step=50, suffix=".jpeg")
         Image.new("L", (64, 64), 25).save(folder / "HeadCT" / "000000.jpeg")
@@ -120,17 +120,6 @@ class MedNISTDataModule(DataModule):
         (folder / "README.md").write_text("MedNIST in miniature\n")
         if cases > 2 * len(CLASSES):
             shutil.copy(folder / "AbdomenCT" / "000000.jpeg", folder / "AbdomenCT" / "000100.jpeg")
-
-
-def write_classes(
-    folder: Path, classes: Sequence[str], *, cases: int, seed: int, step: int, suffix: str
-) -> None:
-    """Write `cases` pictures, dealt to class folders in turn and numbered in steps of `step`."""
-    for case in range(cases):
-        number, kind = divmod(case, len(classes))
-        path = folder / classes[kind] / f"{number * step:06d}{suffix}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pattern(np.random.default_rng([seed, case]), kind)).save(path)
 
 
 def _holds(folder: Path) -> bool:

@@ -11,9 +11,10 @@ from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.data.datamodule import DataModule
 from medlight.datasets._listing import files
+from medlight.datasets._miniature import write_classes, write_task
 from medlight.datasets._shapes import ORGANS, ORIENTATIONS, organs
-from medlight.datasets.decathlon import DecathlonDataModule, write_task
-from medlight.datasets.mednist import MedNISTDataModule, write_classes
+from medlight.datasets.decathlon import DecathlonDataModule
+from medlight.datasets.mednist import MedNISTDataModule
 from medlight.io.atomic import made_once
 from medlight.io.raster import write_raster
 
@@ -37,10 +38,13 @@ class Phantom(DataModule):
     def folder(self) -> Path:
         """Where the drawings lie; made on first use, once for each set of parameters."""
         key = f"{type(self).__name__}-v{VERSION}-{self.n_cases}-{self.data_seed}"
-        return made_once(
-            Path(self.cache) / "phantoms" / key,
-            lambda folder: self.fake(folder, cases=self.n_cases, seed=self.data_seed),
-        ) / self.inner
+        return (
+            made_once(
+                Path(self.cache) / "phantoms" / key,
+                lambda folder: self.fake(folder, cases=self.n_cases, seed=self.data_seed),
+            )
+            / self.inner
+        )
 
     inner: ClassVar[str]
 
@@ -67,10 +71,16 @@ class PhantomDataModule(Phantom, DecathlonDataModule):
     @classmethod
     def fake(cls, root: Path, cases: int = 12, seed: int = 0) -> None:
         write_task(
-            root / cls.inner, "phantom", ORGANS, cases=cases, seed=seed,
-            shapes=((28, 32, 28), (32, 40, 32)), spacing_mm=(0.9, 1.4), orientations=len(ORIENTATIONS),
+            root / cls.inner,
+            "phantom",
+            ORGANS,
+            cases=cases,
+            seed=seed,
+            shapes=((28, 32, 28), (32, 40, 32)),
+            spacing_mm=(0.9, 1.4),
+            orientations=len(ORIENTATIONS),
             about={"licence": "CC0-1.0", "reference": "drawn by medlight"},
-        )  # fmt: skip
+        )
 
 
 @dataclass(kw_only=True, eq=False)

@@ -18,9 +18,14 @@ from medlight.io.atomic import made_once
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 BIG = 20 * 2**20  # bytes; smaller archives are unpacked before a bar would be read
 _BROKEN = (
-    tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, ValueError, zlib.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    OSError,
+    EOFError,
+    ValueError,
+    zlib.error,
     RuntimeError,
-)  # fmt: skip
+)
 
 
 def is_archive(path: Path) -> bool:
@@ -58,7 +63,11 @@ def extract(archive: Path, folder: Path) -> None:
         with (
             archive.open("rb") as packed,
             tqdm(
-                total=size, desc=f"unpacking {archive.name}", unit="B", unit_scale=True, disable=hidden
+                total=size,
+                desc=f"unpacking {archive.name}",
+                unit="B",
+                unit_scale=True,
+                disable=hidden,
             ) as bar,
         ):
             for name, content in members(packed):
@@ -67,8 +76,8 @@ def extract(archive: Path, folder: Path) -> None:
                 bar.update(packed.tell() - bar.n)
     except _BROKEN as error:
         raise DataError(
-            f"{archive}: cannot be unpacked into {folder.parent} ({error}); if it is damaged, copy or "
-            f"download it again, else unpack it by hand and type data.root=<that folder>"
+            f"{archive}: cannot be unpacked into {folder.parent} ({error}); if it is damaged, copy "
+            f"or download it again, else unpack it by hand and type data.root=<that folder>"
         ) from error
 
 

@@ -20,13 +20,17 @@ def fetch(url: str, md5: str, into: Path, *, retries: int = 3) -> Path:
     name = url.rsplit("/", 1)[-1]
     pooch.get_logger().setLevel(logging.WARNING)
     store = pooch.create(
-        path=into, base_url="", registry={name: f"md5:{md5}"}, urls={name: url}, retry_if_failed=retries
+        path=into,
+        base_url="",
+        registry={name: f"md5:{md5}"},
+        urls={name: url},
+        retry_if_failed=retries,
     )
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT_S)
     try:
         return Path(store.fetch(name, downloader=downloader))
     except (OSError, ValueError) as error:  # requests' errors are OSErrors
         raise DataNotFoundError(
-            f"{url} could not be downloaded ({error}); check the connection and try again, or fetch it "
-            f"by hand and type data.root=<the archive>"
+            f"{url} could not be downloaded ({error}); check the connection and try again, or "
+            f"fetch it by hand and type data.root=<the archive>"
         ) from error

@@ -50,10 +50,11 @@ def locate(
         return _inside(_download(archive, name, cache), archive.url, name, holds, aliases)
     looked = root.absolute()
     fetchable = f"add data.download=true to fetch it from {archive.url}, " if archive else ""
+    missing = "" if root.exists() else ", which does not exist"
     raise DataNotFoundError(
-        f"{name} is not in {looked}{'' if root.exists() else ', which does not exist'}: neither its "
-        f"folder nor an archive {name}.tar, .tar.gz or .zip; type data.root=<its folder or archive>, "
-        f"set MEDLIGHT_DATA=<the folder it lies in>, {fetchable}or see it work without data: "
+        f"{name} is not in {looked}{missing}: neither its folder nor an archive {name}.tar, "
+        f".tar.gz or .zip; type data.root=<its folder or archive>, set MEDLIGHT_DATA=<the folder "
+        f"it is in>, {fetchable}or see it work without data: "
         f"python -m medlight experiment=seg_unet3d_quick data=phantom"
     )
 
@@ -75,7 +76,11 @@ def _download(archive: Archive, name: str, cache: Path) -> Path:
 
 
 def _inside(
-    folder: Path, packed: Path | str, name: str, holds: Callable[[Path], bool], aliases: Sequence[str]
+    folder: Path,
+    packed: Path | str,
+    name: str,
+    holds: Callable[[Path], bool],
+    aliases: Sequence[str],
 ) -> Path:
     """The data set in an unpacked archive, which may wrap it in one more folder."""
     wrapped = [child for child in folder.iterdir() if child.is_dir()]

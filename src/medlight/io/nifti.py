@@ -22,9 +22,15 @@ from medlight.io.atomic import aside
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
 
 _BROKEN = (
-    OSError, EOFError, ValueError, KeyError, zlib.error, nib.filebasedimages.ImageFileError,
-    nib.spatialimages.HeaderDataError, nib.wrapstruct.WrapStructError,
-)  # fmt: skip
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    zlib.error,
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+    nib.wrapstruct.WrapStructError,
+)
 _WHOLE = 1e-3  # how far a label may lie from a whole number: a scaled file rounds
 
 

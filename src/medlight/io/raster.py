@@ -17,8 +17,14 @@ from medlight.core.grid import Grid
 from medlight.io.atomic import aside
 
 _BROKEN = (
-    OSError, EOFError, SyntaxError, ValueError, zlib.error, struct.error, Image.DecompressionBombError,
-)  # fmt: skip
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    zlib.error,
+    struct.error,
+    Image.DecompressionBombError,
+)
 _GREY = {"L": 255, "I;16": 65535, "I;16B": 65535, "I;16L": 65535, "I": 65535}
 """Modes that are one channel already, and their largest value. PIL's "I" is a 16-bit PNG."""
 
@@ -77,4 +83,6 @@ def _load(path: Path) -> Image.Image:
     except _BROKEN as error:
         empty = path.is_file() and not path.stat().st_size
         what = "is empty" if empty else f"cannot be read ({error})"
-        raise DataError(f"{path}: {what}; copy or download this picture again, or leave it out") from error
+        raise DataError(
+            f"{path}: {what}; copy or download this picture again, or leave it out"
+        ) from error
