@@ -13,7 +13,7 @@ from medlight.core.errors import ConfigError
 from medlight.options import GROUP_OF_VERBS, colour, conf_dir, conf_dirs, groups
 
 log = logging.getLogger(__name__)  # goes to run.log only; see `hydra:` in conf/config.yaml
-log.addHandler(logging.NullHandler())
+log.propagate = False
 
 INTERRUPTED = 130
 
@@ -105,6 +105,8 @@ class Door:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
+        if os.getcwd() not in sys.path:  # as `python -m` has it: a user's own modules
+            sys.path.insert(0, os.getcwd())
         try:
             from medlight.targets import check_targets
 
@@ -132,7 +134,8 @@ class Door:
         else:
             red = colour("error:", "1;31", stream_is_tty=sys.stderr.isatty())
             print(f"{red} {line}", file=sys.stderr)
-        log.error(line)
+        if log.hasHandlers():
+            log.error(line)
 
 
 def with_verb(words: Sequence[str], tree: dict[str, dict[str, Path]]) -> list[str]:
@@ -152,7 +155,7 @@ def _readable(text: str, tree: dict[str, dict[str, Path]]) -> str:
     """Spell for Hydra what its grammar refuses: `group=null`, and paths as the shell knows them."""
     key, _, value = text.partition("=")
     if value == "null" and key in tree:
-        return f"~{key}"
+        return f"{key}=none" if "none" in tree[key] else f"~{key}"
     odd = value.startswith("~") or (set(value) & set(" ,:=()[]{}") and Path(value).exists())
     return f"{key}='{value}'" if odd and "'" not in value else text
 

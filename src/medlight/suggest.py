@@ -14,7 +14,7 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medlight.config import RunConfig
@@ -113,27 +113,26 @@ def _check_option(choice: Override, tree: Groups) -> None:
 
 def _check_key(override: Override, cfg: DictConfig, tree: Groups) -> None:
     node: Any = cfg
-    key = override.key_or_group
-    parts = key.split(".")
+    parts = override.key_or_group.split(".")
     for depth, part in enumerate(parts):
-        if isinstance(node, ListConfig) and part.isdigit() and int(part) < len(node):
-            node = node[int(part)]
-            continue
-        if isinstance(node, DictConfig) and part in node:
-            node = node._get_node(part)
-            if isinstance(node, DictConfig | ListConfig) and not node._is_interpolation():
-                continue
-            if depth == len(parts) - 1:
-                return
-        stem = ".".join(parts[:depth])
-        inside = [f"{stem}.{each}" if stem else str(each) for each in _keys(node)]
-        wrong = ".".join(parts[: depth + 1])
-        if not stem:
-            hint = near(wrong, [*inside, *tree], _paths(cfg))
-            raise ConfigError(f"there is no group or key {wrong}{hint}")
-        new = _keys(node) and not override.is_delete()
-        add = f" (+{override.input_line} adds it)" if new else ""
-        raise ConfigError(f"there is no key {wrong}{near(wrong, inside)}{add}")
+        stem, wrong = ".".join(parts[:depth]), ".".join(parts[: depth + 1])
+        raw = OmegaConf.to_container(node, resolve=False)
+        known = {str(key): value for key, value in _pairs(raw)}
+        if part not in known:
+            if not stem:
+                hint = near(wrong, [*known, *tree], _paths(raw))
+                raise ConfigError(f"there is no group or key {wrong}{hint}")
+            add = "" if override.is_delete() else f" (+{override.input_line} adds it)"
+            hint = near(wrong, [f"{stem}.{each}" for each in known])
+            raise ConfigError(f"there is no key {wrong}{hint}{add}")
+        if depth == len(parts) - 1:
+            return
+        value = known[part]
+        if isinstance(value, str) and value.startswith("${"):
+            raise ConfigError(f"{wrong} is {value}: set {parts[depth + 1]} there")
+        if not isinstance(value, dict | list):
+            raise ConfigError(f"{wrong} is a value: there is no {override.key_or_group}")
+        node = node[int(part) if isinstance(raw, list) else part]
 
 
 def _composed(choices: list[str], dirs: Sequence[Path], config_name: str) -> DictConfig:
@@ -142,16 +141,16 @@ def _composed(choices: list[str], dirs: Sequence[Path], config_name: str) -> Dic
         return compose(config_name, [*choices, f"hydra.searchpath=[{extra}]"])
 
 
-def _keys(node: Any) -> list[str]:
-    return [str(key) for key in node] if isinstance(node, DictConfig) else []
-
-
 def _roots(tree: Groups) -> list[str]:
     return [*RunConfig.__dataclass_fields__, *tree]
 
 
-def _paths(node: Any, stem: str = "") -> list[str]:
-    plain = OmegaConf.to_container(node, resolve=False) if isinstance(node, DictConfig) else node
+def _pairs(plain: Any) -> Iterable[tuple[Any, Any]]:
+    return plain.items() if isinstance(plain, dict) else enumerate(plain)
+
+
+def _paths(plain: Any, stem: str = "") -> list[str]:
+    """Every dotted key below, lists left out."""
     if not isinstance(plain, dict):
         return []
     names = {f"{stem}{key!s}": value for key, value in plain.items()}
