@@ -80,10 +80,10 @@ def save_config(cfg: DictConfig, path: Path) -> None:
     in a later run then reaches all who refer to it. Absolute paths are told from the run
     directory (the folder of `path`), $MEDLIGHT_DATA, the working directory or the home.
     """
+    cfg = cfg.copy()
+    if isinstance(cfg.paths, DictConfig) and "run_dir" in cfg.paths:
+        cfg.paths.run_dir = os.path.relpath(path.parent)  # `load_config` knows better
     plain = _portable(cfg, Path(os.path.abspath(path)).parent)
-    paths = plain.get("paths")
-    if isinstance(paths, dict) and "run_dir" in paths:
-        paths["run_dir"] = os.path.relpath(path.parent)  # `load_config` knows better
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     OmegaConf.save(OmegaConf.create(plain), scratch)
