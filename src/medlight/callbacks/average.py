@@ -7,6 +7,8 @@ from pytorch_lightning.callbacks import WeightAveraging
 from pytorch_lightning.trainer.states import TrainerFn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+WARM_UP = 10
+
 
 class EMA(WeightAveraging):
     """An exponential moving average that is validated, saved as `state_dict` and tested.
@@ -17,11 +19,16 @@ class EMA(WeightAveraging):
     of the checkpoint's.
 
     Args:
-        decay: share of the average that each step keeps; 0.99 looks back about 100 steps.
+        decay: share of the average that each step keeps; 0.99 looks back about 100 steps. It
+            starts low and rises to this, so that the first, random weights are soon forgotten.
     """
 
     def __init__(self, *, decay: float = 0.99) -> None:
-        super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))
+        def average(averaged: Any, current: Any, steps: Any) -> None:
+            warm = (1 + int(steps)) / (WARM_UP + int(steps))
+            get_ema_multi_avg_fn(min(decay, warm))(averaged, current, steps)
+
+        super().__init__(multi_avg_fn=average)
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

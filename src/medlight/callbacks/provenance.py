@@ -108,7 +108,7 @@ class Provenance(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         stopped = isinstance(exception, (KeyboardInterrupt, SIGTERMException))
-        self._end(trainer, str(trainer.state.fn), "interrupted" if stopped else "failed")
+        self._end(trainer, trainer.state.fn, "interrupted" if stopped else "failed")
 
     def _begin(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, earlier: dict[str, Any]
@@ -147,7 +147,7 @@ class Provenance(pl.Callback):
             split = json.dumps(data.split.as_dict(), indent=1)
             write_text(self.run_dir / "split.json", split + "\n")
 
-    def _end(self, trainer: pl.Trainer, stage: str, status: str) -> None:
+    def _end(self, trainer: pl.Trainer, stage: str | None, status: str) -> None:
         if not self._record:
             return
         self._record["status"] = status

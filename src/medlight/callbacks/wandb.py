@@ -10,7 +10,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 
 WAIT_S = 30
 """For the server, at the start. Afterwards a lost server never stops a run."""
-UPLOAD_S = 300
+UPLOAD_S = 60
 """For what is left to upload at the end; the rest stays on disk for `wandb sync`."""
 
 

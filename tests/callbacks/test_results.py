@@ -1,0 +1,138 @@
+"""Rows, scores and predictions against independent arithmetic, in one process and in two."""
+
+import csv
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+from PIL import Image
+from sklearn.metrics import accuracy_score, f1_score
+
+from medlight.callbacks.results import Results, as_csv, as_json, score_table
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "cases.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    return 2 * float((a & b).sum()) / float(a.sum() + b.sum()) if (a | b).any() else math.nan
+
+
+def test_volumes(new_run: Callable[..., Any], tmp_path: Path) -> None:
+    run = new_run("volumes", tmp_path, [Results(run_dir=tmp_path)])
+    run.test()
+    found = rows(tmp_path)
+    assert list(found[0]) == [
+        "case", "patient", "fold", "stage", "class", "dice", "n_reference", "n_predicted",
+    ]  # fmt: skip
+    expected = [(case, organ) for case in run.data.split.test for organ in ("liver", "spleen")]
+    assert [(row["case"], row["class"]) for row in found] == expected
+    scores: dict[str, list[float]] = {"liver": [], "spleen": []}
+    for row in found:
+        assert row["patient"] == run.data.cases[row["case"]].patient
+        assert (row["fold"], row["stage"]) == ("0", "test")
+        label = ("liver", "spleen").index(row["class"]) + 1
+        written = nib.load(tmp_path / "predictions" / f"{row['case'].replace('/', '__')}.nii.gz")
+        predicted = np.asarray(written.dataobj) == label
+        truth = run.data.sample(row["case"])["mask"][0].numpy() == label
+        np.testing.assert_allclose(written.affine, run.data.sample(row["case"])["source"].affine)
+        assert int(row["n_reference"]) == truth.sum()
+        assert int(row["n_predicted"]) == predicted.sum()
+        assert float(row["dice"]) == pytest.approx(dice(predicted, truth), nan_ok=True)
+        scores[row["class"]].append(float(row["dice"]))
+    means = {organ: np.nanmean(values) for organ, values in scores.items()}
+    assert np.isnan(scores["spleen"]).sum() == 1
+    summary = json.loads((tmp_path / "metrics.json").read_text())
+    assert list(summary) == sorted(summary)
+    assert summary["test/dice/spleen"] == pytest.approx(means["spleen"])
+    assert summary["test/dice"] == pytest.approx(np.mean(list(means.values())))
+    assert summary["test/left_out/spleen"] == 1
+
+
+def test_images_become_pngs_of_label_numbers(new_run: Callable[..., Any], tmp_path: Path) -> None:
+    run = new_run("images", tmp_path, [Results(run_dir=tmp_path)])
+    run.test()
+    case = run.data.split.test[0]
+    written = np.asarray(Image.open(tmp_path / "predictions" / f"{case.replace('/', '__')}.png"))
+    image = run.data.sample(case)["image"][0].numpy()
+    np.testing.assert_array_equal(written, np.clip(np.rint(image), 0, 2))
+
+
+def test_no_predictions_where_none_are_asked_for(
+    new_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    new_run("images", tmp_path, [Results(run_dir=tmp_path, predictions=False)]).test()
+    assert (tmp_path / "cases.csv").exists()
+    assert not (tmp_path / "predictions").exists()
+
+
+def test_classes(new_run: Callable[..., Any], tmp_path: Path) -> None:
+    run = new_run("classes", tmp_path, [Results(run_dir=tmp_path)])
+    run.test()
+    found = rows(tmp_path)
+    assert list(found[0]) == [
+        "case", "patient", "fold", "stage", "truth", "prediction", "p_Hand", "p_Chest", "p_Head",
+    ]  # fmt: skip
+    truth, guess = ([row[side] for row in found] for side in ("truth", "prediction"))
+    summary = json.loads((tmp_path / "metrics.json").read_text())
+    assert 0 < summary["test/accuracy"] < 1
+    assert summary["test/accuracy"] == pytest.approx(accuracy_score(truth, guess))
+    assert summary["test/f1"] == pytest.approx(f1_score(truth, guess, average="macro"))
+
+
+def test_scores_reach_the_loggers_and_the_trainer(
+    new_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    logger = pl.loggers.CSVLogger(tmp_path, name="logs", version="")
+    run = new_run("classes", tmp_path, [Results(run_dir=tmp_path)], [logger])
+    run.test()
+    expected = json.loads((tmp_path / "metrics.json").read_text())["test/accuracy"]
+    assert float(run.trainer.callback_metrics["test/accuracy"]) == pytest.approx(expected)
+    with (tmp_path / "logs" / "metrics.csv").open(newline="") as file:
+        assert float(next(csv.DictReader(file))["test/accuracy"]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", ["volumes", "classes"])
+def test_two_processes_write_what_one_writes(
+    kind: str, new_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    for devices in (1, 2):
+        folder = tmp_path / str(devices)
+        new_run(kind, folder, [Results(run_dir=folder)], devices=devices).test()
+    one, two = (
+        {
+            str(path.relative_to(tmp_path / devices)): path.read_bytes()
+            for path in (tmp_path / devices).rglob("*")
+            if path.is_file()
+        }
+        for devices in ("1", "2")
+    )
+    assert one == two
+    assert len([name for name in one if name.startswith("predictions")]) == 5 * (kind == "volumes")
+
+
+def test_the_table_has_a_line_for_each_class_and_one_for_all(
+    new_run: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new_run("volumes", tmp_path, [Results(run_dir=tmp_path)]).test()
+    summary = json.loads((tmp_path / "metrics.json").read_text())
+    lines = [line.split() for line in capsys.readouterr().out.replace("│", " ").splitlines()]
+    assert ["spleen", f"{summary['test/dice/spleen']:.4f}", "4", "1"] in lines
+    assert ["all", f"{summary['test/dice']:.4f}", "\N{EN DASH}", "\N{EN DASH}"] in lines
+
+
+def test_what_has_no_number() -> None:
+    table = score_table({"accuracy": 0.5, "f1": math.nan, "f1/a": math.nan, "f1/b": 1.0})
+    assert table.title == "Test: accuracy 0.5000"
+    cells = [list(column.cells) for column in table.columns]
+    assert cells == [["a", "b", "all"], ["\N{EN DASH}", "1.0000", "\N{EN DASH}"]]
+    assert json.loads(as_json({"test/f1": math.nan, "test/a": 1})) == {"test/a": 1, "test/f1": None}
+    assert as_csv([{"case": "x", "dice": math.nan}]) == "case,dice\nx,nan\n"
