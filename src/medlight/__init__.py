@@ -30,4 +30,5 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'medlight' has no attribute {name!r}; it has {', '.join(__all__)}")
+    known = ", ".join(__all__)
+    raise AttributeError(f"module 'medlight' has no attribute {name!r}; it has {known}")

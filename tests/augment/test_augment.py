@@ -25,12 +25,8 @@ SPATIAL = Augment(flip=0.5, affine=1.0, rotate_degrees=25, scale=0.2, shift=0.05
 
 
 def ball(shape: tuple[int, ...], radius: float, centre: float) -> torch.Tensor:
-    axes = torch.meshgrid(
-        *(torch.arange(n, dtype=torch.float) for n in shape), indexing="ij"
-    )
-    return (
-        sum((a - n * centre) ** 2 for a, n in zip(axes, shape, strict=True)) < radius**2
-    )
+    axes = torch.meshgrid(*(torch.arange(n, dtype=torch.float) for n in shape), indexing="ij")
+    return sum((a - n * centre) ** 2 for a, n in zip(axes, shape, strict=True)) < radius**2
 
 
 def batch_of(shape: tuple[int, ...], count: int = 6) -> dict[str, torch.Tensor]:
@@ -51,15 +47,11 @@ def test_image_and_mask_move_as_a_rendered_pair(shape: tuple[int, ...]) -> None:
     shown = (moved["image"] > 0.5).long()
     agree = 2 * (shown & moved["mask"]).sum() / (shown.sum() + moved["mask"].sum())
     assert agree > 0.97
-    assert (
-        (moved["mask"] != batch["mask"]).any(dim=tuple(range(1, 2 + len(shape)))).all()
-    )
+    assert (moved["mask"] != batch["mask"]).any(dim=tuple(range(1, 2 + len(shape)))).all()
 
 
 @pytest.mark.parametrize("shape", [(24, 20), (16, 20, 24)])
-def test_the_same_draw_gives_the_same_sample_in_any_batch(
-    shape: tuple[int, ...],
-) -> None:
+def test_the_same_draw_gives_the_same_sample_in_any_batch(shape: tuple[int, ...]) -> None:
     batch = batch_of(shape)
     whole = STANDARD(batch, seed=1, epoch=2)
     order = [4, 0, 5]
@@ -111,20 +103,25 @@ def test_constant_images_stay_finite() -> None:
 def test_draws_are_uniform_normal_and_independent() -> None:
     draws = Draws(seed=1, epoch=2, draw=torch.arange(2000))
     u = draws.uniform(500).double()
-    assert (0 <= u).all()
+    assert (u >= 0).all()
     assert (u < 1).all()
     assert u.mean() == pytest.approx(0.5, abs=2e-3)
     assert u.var() == pytest.approx(1 / 12, abs=1e-3)
     bins = torch.histc(u.flatten(), bins=64, min=0, max=1) / (u.numel() / 64)
     assert (bins - 1).abs().max() < 0.05
-    neighbours = torch.corrcoef(torch.stack([u[:, :-1].flatten(), u[:, 1:].flatten()]))[
-        0, 1
-    ]
+    neighbours = torch.corrcoef(torch.stack([u[:, :-1].flatten(), u[:, 1:].flatten()]))[0, 1]
     samples = torch.corrcoef(torch.stack([u[:-1].flatten(), u[1:].flatten()]))[0, 1]
     assert max(abs(neighbours), abs(samples)) < 5e-3
     n = draws.normal(500).double()
     assert n.mean() == pytest.approx(0, abs=5e-3)
     assert n.std() == pytest.approx(1, abs=5e-3)
-    assert (n.abs() > 2).double().mean() == pytest.approx(
-        math.erfc(2 / math.sqrt(2)), abs=2e-3
-    )
+    assert (n.abs() > 2).double().mean() == pytest.approx(math.erfc(2 / math.sqrt(2)), abs=2e-3)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((12, 10, 8), 2), ((12, 10), 3)])
+def test_left_right_is_the_first_axis_of_a_volume_and_the_last_of_an_image(
+    shape: tuple[int, ...], axis: int
+) -> None:
+    batch = batch_of(shape)
+    moved = Augment(flip=1.0, flip_axes="left-right")(batch, seed=0, epoch=0)
+    assert torch.equal(moved["image"], batch["image"].flip(axis))

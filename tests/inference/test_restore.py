@@ -22,9 +22,7 @@ CODES = [
 
 def one_hot(labels: np.ndarray, count: int = 4) -> torch.Tensor:
     return (
-        torch.nn.functional.one_hot(torch.from_numpy(labels).long(), count)
-        .movedim(-1, 0)
-        .float()
+        torch.nn.functional.one_hot(torch.from_numpy(labels).long(), count).movedim(-1, 0).float()
     )
 
 
@@ -94,12 +92,8 @@ def test_resampled_labels_come_home_closely(ndim: int) -> None:
     coarse = tuple(n // 2 for n in shape)
     affine = np.eye(4)
     affine[:ndim, :ndim] *= 2
-    affine[:ndim, 3] = (
-        0.5  # the centre of a coarse voxel lies between those of two fine ones
-    )
-    blocks = (
-        torch.nn.functional.avg_pool2d if ndim == 2 else torch.nn.functional.avg_pool3d
-    )
+    affine[:ndim, 3] = 0.5  # the centre of a coarse voxel lies between those of two fine ones
+    blocks = torch.nn.functional.avg_pool2d if ndim == 2 else torch.nn.functional.avg_pool3d
     soft = blocks(one_hot(labels, 2)[None], 2)[0]
     assert soft.shape[1:] == coarse
     home = restore(soft, Grid(coarse, affine), source)

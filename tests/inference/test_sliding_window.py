@@ -1,5 +1,7 @@
 """Windows cover the image, and blending changes nothing that needs no blending."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -28,13 +30,7 @@ def test_equals_monai_where_windows_agree(shape: tuple[int, ...]) -> None:
     with torch.no_grad():
         ours = SlidingWindow(overlap=0.5)(image, net, (16, 16))
         theirs = sliding_window_inference(
-            image[None],
-            (16, 16),
-            4,
-            net,
-            overlap=0.5,
-            mode="gaussian",
-            sigma_scale=0.125,
+            image[None], (16, 16), 4, net, overlap=0.5, mode="gaussian", sigma_scale=0.125
         )[0]
 
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
@@ -52,11 +48,7 @@ def test_windows_cover_and_overlap(overlap: float) -> None:
         starts = [place.start for place in places]
         assert starts[0] == 0
         assert places[-1].stop == n
-        assert all(b - a <= 8 * (1 - overlap) + 1e-9 for a, b in neighbours(starts))
-
-
-def neighbours(values: list[int]) -> list[tuple[int, int]]:
-    return list(zip(values, values[1:], strict=False))
+        assert all(b - a <= 8 * (1 - overlap) + 1e-9 for a, b in itertools.pairwise(starts))
 
 
 def test_overlap_is_checked() -> None:

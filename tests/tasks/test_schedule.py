@@ -1,5 +1,6 @@
 """The schedule rises, falls, and ends at zero."""
 
+import itertools
 import math
 
 import pytest
@@ -25,8 +26,8 @@ def test_warm_up_then_half_a_cosine() -> None:
     assert seen[9] == max(seen) == pytest.approx(2.0)
     assert seen[55] == pytest.approx(2.0 * 0.5 * (1 + math.cos(math.pi * 45 / 90)))
     assert seen[-1] == pytest.approx(0)
-    assert all(a <= b for a, b in zip(seen[:9], seen[1:10], strict=True))
-    assert all(a >= b for a, b in zip(seen[10:], seen[11:], strict=False))
+    assert all(a <= b for a, b in itertools.pairwise(seen[:10]))
+    assert all(a >= b for a, b in itertools.pairwise(seen[10:]))
 
 
 @pytest.mark.parametrize("total", [1, 2, 3])

@@ -60,8 +60,12 @@ def test_whole_cases_are_scored_on_the_grid_of_their_source() -> None:
     grid = Grid((10, 9, 12), np.array([[1.0, 0, 0, -9], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]))
     reference = torch.randint(0, 3, source.shape)
     batch = {
-        "image": torch.rand(1, 2, *grid.shape), "mask": reference.flip(0)[None, None],
-        "reference": [reference], "source": [source], "grid": [grid], "case": ["c"],
+        "image": torch.rand(1, 2, *grid.shape),
+        "mask": reference.flip(0)[None, None],
+        "reference": [reference],
+        "source": [source],
+        "grid": [grid],
+        "case": ["c"],
     }
     with torch.no_grad():
         [result] = task.infer(batch)

@@ -1,20 +1,22 @@
 """One batch in, one batch out: each sample changed in its own way."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from medlight.augment import intensity, spatial
 from medlight.augment.random import Draws
+from medlight.core.errors import ConfigError
 
 
 class Augment:
     """Flips, then one affine map, then intensities. Everything defaults to off.
 
     Args:
-        flip: probability of mirroring, for each axis.
+        flip: probability of mirroring, for each of the axes.
+        flip_axes: "all", or "left-right": the first axis of a volume, the last of an image.
         affine: probability of the affine map.
         rotate_degrees, scale, shift: its ranges; see `spatial.random_affine`.
         intensity: probability, for each of the four below that is not 0.
@@ -25,6 +27,7 @@ class Augment:
         self,
         *,
         flip: float = 0.0,
+        flip_axes: Literal["all", "left-right"] = "all",
         affine: float = 0.0,
         rotate_degrees: float = 0.0,
         scale: float = 0.0,
@@ -35,7 +38,10 @@ class Augment:
         gamma: float = 0.0,
         noise: float = 0.0,
     ) -> None:
-        self.flip, self.affine, self.intensity = flip, affine, intensity
+        if flip_axes not in ("all", "left-right"):
+            raise ConfigError(f"augment.flip_axes must be all or left-right, got {flip_axes}")
+        self.flip, self.flip_axes = flip, flip_axes
+        self.affine, self.intensity = affine, intensity
         self.rotate_degrees, self.scale, self.shift = rotate_degrees, scale, shift
         self.brightness, self.contrast = brightness, contrast
         self.gamma, self.noise = gamma, noise
@@ -44,10 +50,12 @@ class Augment:
     def __call__(self, batch: dict[str, Any], *, seed: int, epoch: int) -> dict[str, Any]:
         """Augment `image`, and `mask` where there is one, by the samples' `draw`s."""
         draws = Draws(seed=seed, epoch=epoch, draw=batch["draw"])
+        shape = batch["image"].shape[2:]
         if self.flip:
-            batch = spatial.flip(batch, draws, self.flip)
+            lateral = 0 if len(shape) == 3 else 1
+            axes = range(len(shape)) if self.flip_axes == "all" else [lateral]
+            batch = spatial.flip(batch, draws, self.flip, axes)
         if self.affine:
-            shape = batch["image"].shape[2:]
             matrices = spatial.random_affine(
                 draws, shape, rotate_degrees=self.rotate_degrees, scale=self.scale, shift=self.shift
             )

@@ -16,13 +16,15 @@ MODES: Mapping[str, tuple[str, str]] = {
 """For each key that moves: interpolation, and what lies outside."""
 
 
-def flip(batch: dict[str, Tensor], draws: Draws, probability: float) -> dict[str, Tensor]:
-    """Mirror each spatial axis of each sample with this probability."""
+def flip(
+    batch: dict[str, Tensor], draws: Draws, probability: float, axes: Sequence[int]
+) -> dict[str, Tensor]:
+    """Mirror each of these spatial axes of each sample with this probability."""
     moved = {key: batch[key].clone() for key in MODES.keys() & batch.keys()}
-    for axis in range(2, batch["image"].ndim):
+    for axis in axes:
         chosen = draws.chance(probability)
         for value in moved.values():
-            value[chosen] = value[chosen].flip(axis)
+            value[chosen] = value[chosen].flip(2 + axis)
     return {**batch, **moved}
 
 

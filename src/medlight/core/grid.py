@@ -95,4 +95,5 @@ class Grid:
     def to_voxel(self, world_mm: ArrayLike) -> NDArray[np.float64]:
         """(N, 3) RAS+ mm to (N, 3) fractional voxel indices."""
         inverse = np.linalg.inv(self.affine)
-        return np.asarray(world_mm, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3]
+        voxels: NDArray[np.float64] = np.asarray(world_mm) @ inverse[:3, :3].T + inverse[:3, 3]
+        return voxels

@@ -1,6 +1,6 @@
 """Cases to samples: read, transform, hold in memory, cut a patch."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any
 
@@ -119,14 +119,13 @@ def cut_patch(sample: Sample, patch: Sequence[int], random: np.random.Generator)
     ]
     for key, value in (("image", float(sample["image"].min())), ("mask", 0.0)):
         if key in sample:
-            cut = sample[key][window]  # type: ignore[literal-required]
-            sample[key] = torch.nn.functional.pad(cut, padding, value=value)  # type: ignore[literal-required]
+            cut: torch.Tensor = sample[key][window]  # type: ignore[literal-required]
+            padded = torch.nn.functional.pad(cut, padding, value=value)
+            sample[key] = padded  # type: ignore[literal-required]
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, Any]:
     """Stack what stacks; keep `LISTED` keys as lists."""
-    keys = samples[0].keys()
-    tensors: Mapping[str, Any] = default_collate(
-        [{k: s[k] for k in keys if k not in LISTED} for s in samples]
-    )  # type: ignore[literal-required]
-    return {**tensors, **{k: [s[k] for s in samples] for k in keys if k in LISTED}}  # type: ignore[literal-required]
+    plain: list[dict[str, Any]] = [dict(sample) for sample in samples]
+    listed = {key: [sample.pop(key) for sample in plain] for key in LISTED if key in plain[0]}
+    return {**default_collate(plain), **listed}

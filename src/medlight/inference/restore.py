@@ -52,10 +52,7 @@ def _carry(
 
 
 def _interpolate(
-    logits: Tensor,
-    matrix: NDArray[np.float64],
-    offset: NDArray[np.float64],
-    shape: tuple[int, ...],
+    logits: Tensor, matrix: NDArray[np.float64], offset: NDArray[np.float64], shape: tuple[int, ...]
 ) -> NDArray[np.uint8]:
     """A slab at a time along the first axis, so that memory stays small."""
     sizes = torch.tensor(logits.shape[1:], dtype=torch.float64)

@@ -49,12 +49,12 @@ class SlidingWindow:
         if len(places) == 1:
             return net(image[None])[0]
         weight = gaussian(window, image.device)
-        total, weights = None, torch.zeros(image.shape[1:], device=image.device)
+        total, weights = image.new_zeros(0), image.new_zeros(image.shape[1:])
         for start in range(0, len(places), self.batch_size):
             some = places[start : start + self.batch_size]
             outputs = net(torch.stack([image[(slice(None), *place)] for place in some]))
-            if total is None:
-                total = image.new_zeros((outputs.shape[1], *image.shape[1:]), dtype=torch.float32)
+            if start == 0:
+                total = outputs.new_zeros(outputs.shape[1], *image.shape[1:]).float()
             for place, output in zip(some, outputs, strict=True):
                 total[(slice(None), *place)] += output * weight
                 weights[place] += weight

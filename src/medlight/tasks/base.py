@@ -1,4 +1,4 @@
-"""What every task shares: optimisation, logging, and one row per case from which all scores come."""
+"""What every task shares: optimisation, logging, and rows of cases, from which scores come."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -81,7 +81,7 @@ class Task(pl.LightningModule, ABC):
         if channels_last:
             last = (torch.channels_last, torch.channels_last_3d)
             self.memory_format = last[facts.spatial_dims - 2]
-            self.net.to(memory_format=self.memory_format)
+            self.net.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self._rows: list[Row] = []
 
     @classmethod
@@ -128,7 +128,9 @@ class Task(pl.LightningModule, ABC):
         }
         self.log_dict(named, sync_dist=self.trainer.world_size > 1)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> list[CaseResult]:
+    def test_step(  # type: ignore[override]  # callbacks want results, Lightning wants nothing
+        self, batch: Batch, batch_idx: int
+    ) -> list[CaseResult]:
         return self.infer(batch)
 
     predict_step = test_step

@@ -23,7 +23,8 @@ class ClassificationTask(Task):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, *S) to (B, K) logits."""
-        return self.net(image.contiguous(memory_format=self.memory_format))
+        logits: Tensor = self.net(image.contiguous(memory_format=self.memory_format))
+        return logits
 
     def step(self, batch: Batch) -> Tensor:
         return self.loss(self(batch["image"]), batch["label"])

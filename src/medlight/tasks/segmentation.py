@@ -1,7 +1,6 @@
 """One label per voxel, in 2-D and 3-D."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -63,7 +62,8 @@ class SegmentationTask(Task):
             sides = [side for n in reversed(short) for side in (0, n)]
             image = pad(image, sides, value=float(image.min()))
         output = self.net(image.contiguous(memory_format=self.memory_format))
-        return output[(slice(None), slice(None), *(slice(n) for n in shape))]
+        fitted: Tensor = output[(slice(None), slice(None), *(slice(n) for n in shape))]
+        return fitted
 
     def step(self, batch: Batch) -> Tensor:
         return self.loss(self(batch["image"]), batch["mask"])

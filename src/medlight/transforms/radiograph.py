@@ -1,6 +1,7 @@
 """2-D images: one size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from monai.data import MetaTensor
@@ -27,14 +28,15 @@ class Radiograph:
     def __call__(self, sample: Sample) -> Sample:
         if self.size is None or sample["image"].shape[1:] == self.size:
             return sample
-        affine = torch.from_numpy(sample["grid"].affine)
-        image = self._image(MetaTensor(sample["image"], affine=affine))
-        resized: Sample = {
-            **sample,
-            "image": image.as_tensor(),
-            "grid": Grid(self.size, image.affine.numpy()),
-        }
+        image = self._resized(sample["image"], sample["grid"], self._image)
+        grid = Grid(self.size, image.affine.numpy())
+        resized: Sample = {**sample, "image": image.as_tensor(), "grid": grid}
         if "mask" in sample:
-            mask = self._mask(MetaTensor(sample["mask"].float(), affine=affine))
+            mask = self._resized(sample["mask"].float(), sample["grid"], self._mask)
             resized["mask"] = mask.as_tensor().long()
         return resized
+
+    @staticmethod
+    def _resized(pixels: torch.Tensor, grid: Grid, resize: Callable[..., Any]) -> MetaTensor:
+        moved: MetaTensor = resize(MetaTensor(pixels, affine=torch.from_numpy(grid.affine)))
+        return moved

@@ -1,7 +1,8 @@
 """3-D volumes: one orientation, one spacing, intensities by modality."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from monai.data import MetaTensor
@@ -47,14 +48,15 @@ class Volume:
             self._window(channel) if is_ct(name) else self._standardise(channel)
             for channel, name in zip(image.as_tensor(), modalities, strict=True)
         ]
-        moved["image"] = torch.stack(channels)
+        moved["image"] = torch.stack([torch.as_tensor(channel) for channel in channels])
         return moved
 
     def _move(self, voxels: torch.Tensor, grid: Grid, *, mode: str) -> MetaTensor:
-        steps = [self._orient]
+        steps: list[Callable[..., Any]] = [self._orient]
         if self._spacing is not None:
             steps.append(Spacing(self._spacing, mode=mode))
-        return Compose(steps)(MetaTensor(voxels, affine=torch.from_numpy(grid.affine)))
+        moved: MetaTensor = Compose(steps)(MetaTensor(voxels, affine=torch.from_numpy(grid.affine)))
+        return moved
 
 
 def is_ct(modality: str) -> bool:

@@ -1,0 +1,140 @@
+"""A refactor shows the same loss: twenty steps of both tasks under a fixed seed.
+
+The numbers are what this code gave when they were written; a change that moves them changes what
+users train, and says so in CHANGELOG.md.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from monai.losses import DiceCELoss
+from monai.networks.nets import DenseNet, UNet
+
+from medlight.augment.augment import Augment
+from medlight.data.datamodule import DataModule
+from medlight.datasets.phantom import Phantom2DDataModule, PhantomDataModule
+from medlight.tasks.base import Task
+from medlight.tasks.classification import ClassificationTask
+from medlight.tasks.schedule import warmup_cosine
+from medlight.tasks.segmentation import SegmentationTask
+from medlight.transforms.radiograph import Radiograph
+from medlight.transforms.volume import Volume
+
+AUGMENT = Augment(
+    flip=0.5,
+    flip_axes="left-right",
+    affine=0.5,
+    rotate_degrees=15,
+    scale=0.15,
+    shift=0.05,
+    intensity=0.5,
+    brightness=0.2,
+    contrast=0.2,
+    gamma=0.3,
+    noise=0.1,
+)
+OPTIMISER: dict[str, Any] = {
+    "optimizer": partial(torch.optim.AdamW, lr=3e-3),
+    "schedule": warmup_cosine,
+}
+GOLDEN = {
+    "segmentation": [
+        2.503,
+        2.4337,
+        2.2776,
+        2.1417,
+        2.0301,
+        1.923,
+        1.8492,
+        1.7756,
+        1.6934,
+        1.6471,
+        1.6286,
+        1.5571,
+        1.5219,
+        1.5055,
+        1.4816,
+        1.5036,
+        1.4637,
+        1.4553,
+        1.4743,
+        1.4548,
+    ],
+    "classification": [
+        1.355,
+        1.3955,
+        1.25,
+        1.3634,
+        1.3362,
+        1.3992,
+        1.2529,
+        1.3916,
+        1.5088,
+        1.3487,
+        1.3998,
+        1.2844,
+        1.4115,
+        1.2118,
+        1.2328,
+        1.3071,
+        1.2656,
+        1.1716,
+        1.1521,
+        1.2226,
+    ],
+}
+
+
+class Losses(pl.Callback):
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        self.seen.append(float(args[2]["loss"]))
+
+
+def segmentation(cache: Path) -> tuple[DataModule, Task]:
+    data = PhantomDataModule(
+        cache=cache, n_cases=12, transforms=Volume(), augment=AUGMENT, patch=(24, 24, 24)
+    )
+    net = partial(UNet, channels=(4, 8, 16), strides=(2, 2), num_res_units=1)
+    loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
+    return data, SegmentationTask(net=net, facts=data.facts, loss=loss, **OPTIMISER)
+
+
+def classification(cache: Path) -> tuple[DataModule, Task]:
+    data = Phantom2DDataModule(
+        cache=cache,
+        n_cases=200,
+        transforms=Radiograph(size=(32, 32)),
+        augment=AUGMENT,
+        batch_size=8,
+    )
+    net = partial(DenseNet, init_features=8, growth_rate=4, block_config=(2, 2))
+    return data, ClassificationTask(
+        net=net, facts=data.facts, loss=torch.nn.CrossEntropyLoss(), **OPTIMISER
+    )
+
+
+@pytest.mark.parametrize("build", [segmentation, classification])
+def test_twenty_steps_give_the_recorded_losses(build: Any, shared_cache: Path) -> None:
+    pl.seed_everything(0, verbose=False)
+    data, task = build(shared_cache)
+    losses = Losses()
+    trainer = pl.Trainer(
+        max_steps=20,
+        accelerator="cpu",
+        callbacks=[losses],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        limit_val_batches=0,
+    )
+    trainer.fit(task, datamodule=data)
+    assert losses.seen == pytest.approx(GOLDEN[build.__name__], rel=1e-3, abs=1e-3), losses.seen
