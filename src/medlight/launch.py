@@ -27,20 +27,19 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
-    if not (cfg.resume or cfg.run):
+    if not cfg.run:
         save_config(cfg, run_dir / SAVED)
-    if cfg.trainer.precision == "auto":
-        cfg.trainer.precision = precision_for_hardware(cfg.trainer.accelerator)
+    fit_to_hardware(cfg.trainer)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data: DataModule = instantiate(cfg.data, _convert_="all")
     task: Task = instantiate(cfg.task, _convert_="all")(facts=data.facts)
-    if not data.split.val and "checkpoint" in cfg.callbacks:
+    if not data.split.val and "checkpoint" in (cfg.callbacks or {}):
         cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
-    loggers = list(instantiate(cfg.logger, _convert_="all").values())
+    loggers = list((instantiate(cfg.logger, _convert_="all") or {}).values())
     settings = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # as saved: no local paths
     for logger in loggers:
         logger.log_hyperparams(settings)
-    callbacks = list(instantiate(cfg.callbacks, _convert_="all").values())
+    callbacks = list((instantiate(cfg.callbacks, _convert_="all") or {}).values())
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=loggers)
     if trainer.is_global_zero:
         log.info(describe(data, task))
@@ -63,9 +62,16 @@ def describe(data: DataModule, task: Task) -> str:
     )
 
 
-def precision_for_hardware(accelerator: str) -> str:
-    """bf16-mixed on GPUs that have it, 16-mixed on older ones, 32 elsewhere: CPUs without native
-    bf16 are 3-4 times slower with it."""
-    if accelerator == "cpu" or not torch.cuda.is_available():
-        return "32-true"
-    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+def fit_to_hardware(trainer: DictConfig) -> None:
+    """Settle what only the machine can say, in place.
+
+    Precision "auto" is bf16-mixed on GPUs that have it, 16-mixed on older ones and 32 elsewhere:
+    CPUs without native bf16 are 3-4 times slower with it. Batch-norm statistics are shared
+    between processes on GPUs only: torch has no such layer for CPUs.
+    """
+    cuda = trainer.accelerator != "cpu" and torch.cuda.is_available()
+    if trainer.precision == "auto":
+        native = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+        trainer.precision = "bf16-mixed" if native else "16-mixed" if cuda else "32-true"
+    if not cuda and trainer.get("sync_batchnorm"):
+        trainer.sync_batchnorm = False
