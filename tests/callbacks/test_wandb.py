@@ -10,11 +10,13 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import matplotlib.image
 import pytest
 import pytorch_lightning as pl
 
@@ -115,6 +117,8 @@ def test_public_data_comes_with_panels_masks_and_ids(
     files = next(tmp_path.glob("wandb/offline-run-*/files"))
     assert len(list(files.glob("media/images/test/*.png"))) == 2
     assert len(list(files.glob("media/images/mask/test/*.png"))) == 4
+    sizes = {matplotlib.image.imread(path).shape[:2] for path in files.rglob("*.png")}
+    assert len(sizes) == 1  # W&B scales all pictures of a panel like the first
     text = leaving(tmp_path)
     assert run.data.split.test[0] in text
     assert "spleen" in text
@@ -274,3 +278,30 @@ def test_what_a_server_hears_names_nobody(way: str, server: Server, tmp_path: Pa
     assert_names_nobody(heard, tmp_path)
     for hidden in ("ward7", "mrs_smith", "image-file"):
         assert hidden not in heard
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_away_costs_no_results(server: Server, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ONLINE, str(Path(__file__).with_name("conftest.py"))]
+    env = {**os.environ, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": "0123456789" * 4}
+    run = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True)
+    while run.poll() is None and not any("file_stream" in words for words in server.heard):
+        time.sleep(0.05)
+    server.shutdown()
+    server.server_close()
+    _, said = run.communicate(timeout=200)
+    assert run.returncode == 0, said
+    provenance = json.loads((tmp_path / "night_shift" / "provenance.json").read_text())
+    assert provenance["status"] == "finished"
+
+
+@pytest.mark.slow
+def test_a_server_that_is_not_there_means_offline(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ONLINE, str(Path(__file__).with_name("conftest.py"))]
+    nowhere = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "0123456789" * 4}
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, **nowhere}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "recorded offline" in done.stderr
+    assert inspect(tmp_path / "night_shift")[-1]["exit"]["exit_code"] == 0
