@@ -14,8 +14,9 @@ from medlight.core.errors import DataNotFoundError
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.data.datamodule import DataModule
-from medlight.datasets._listing import case_id, digests, files, folders, together
+from medlight.datasets._listing import case_id, files, folders, together
 from medlight.datasets._miniature import write_classes
+from medlight.io.digests import digests
 from medlight.io.locate import Archive, locate
 from medlight.io.read import RASTER
 
