@@ -119,9 +119,14 @@ class Index:
         return self._meta.get(key, (None,) * len(self))
 
     @property
-    def roles(self) -> tuple[str, ...]:
-        """Every role that some case has a file for."""
-        return tuple(self._files)
+    def files(self) -> Mapping[str, tuple[str | None, ...]]:
+        """Role to the file of each case, relative to the root of its source; None for none."""
+        return self._files
+
+    @property
+    def source_of(self) -> NDArray[np.int16]:
+        """(N,) number of the source of each case."""
+        return self._source_of
 
     def paths(self, role: str) -> list[str | None]:
         """The file of each case for a role, None where it has none: without making `Case`s."""
