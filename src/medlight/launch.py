@@ -1,16 +1,27 @@
 """From a composed configuration to built objects, and on to the job."""
 
+import inspect
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pytorch_lightning as pl
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities import rank_zero_only
 
-from medlight.config import SAVED, save_config
+from medlight.cli import with_verb
+from medlight.config import SAVED, register, save_config
+from medlight.core.errors import ConfigError
 from medlight.data.datamodule import DataModule
+from medlight.jobs.check import before
+from medlight.options import conf_dir, conf_dirs, groups
+from medlight.suggest import explain
+from medlight.targets import check_targets
 from medlight.tasks.base import Task
 
 log = logging.getLogger(__name__)
@@ -32,6 +43,12 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     fit_to_hardware(cfg.trainer)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data: DataModule = instantiate(cfg.data, _convert_="all")
+    job = instantiate(cfg.job, _partial_=True)
+    if "task" not in inspect.signature(job.func).parameters:  # it works on the data alone
+        job(data=data, run_dir=run_dir)
+        log.info("Everything lies in %s", run_dir)
+        return None
+    rank_zero_only(before)(data)
     task: Task = instantiate(cfg.task, _convert_="all")(facts=data.facts)
     if not data.split.val and "checkpoint" in (cfg.callbacks or {}):
         cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
@@ -43,11 +60,23 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=loggers)
     if trainer.is_global_zero:
         log.info(describe(data, task))
-    job = instantiate(cfg.job, _partial_=True)
     score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
     if trainer.is_global_zero:
         log.info("Everything lies in %s", run_dir)
     return score
+
+
+def build_data(words: Sequence[str]) -> DataModule:
+    """The data that `data=... data.root=...` name, without a run. ConfigError as the door's."""
+    register()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        try:
+            cfg = compose("config", with_verb(words, groups(conf_dirs())))
+        except Exception as error:
+            line = explain(error, words, conf_dirs(), "config")
+            raise ConfigError(line) if line else error from error
+    check_targets(cfg.data)
+    return cast(DataModule, instantiate(cfg.data, _convert_="all"))
 
 
 def describe(data: DataModule, task: Task) -> str:

@@ -22,15 +22,14 @@ def thumbnail(values: NDArray[np.generic], grid: Grid) -> NDArray[np.float32]:
     unit length; volumes turned to R, A, S. Zeros where the image is constant."""
     small = np.asarray(values if values.ndim == grid.ndim else values[..., 0])
     cells = CELLS[small.ndim]
+    if small.ndim == 3:  # before anything is rounded, so that no turn shows
+        axes = grid.axes
+        small = np.transpose(small, np.argsort(axes[:, 0]))
+        small = np.flip(small, tuple(world for world, sign in axes.tolist() if sign < 0))
     for axis, size in enumerate(small.shape):
         starts, widths = _blocks(size, cells)
         small = np.add.reduceat(small, starts, axis=axis, dtype=np.float32)
         small /= widths.reshape([-1 if k == axis else 1 for k in range(small.ndim)])
-    if small.ndim == 3:
-        axes = grid.axes
-        small = np.transpose(small, np.argsort(axes[:, 0]))
-        flips = [world for world, sign in axes.tolist() if sign < 0]
-        small = np.flip(small, flips)
     small = np.nan_to_num(small - small.mean(), posinf=0, neginf=0)
     length = float(np.linalg.norm(small))
     if length < 1e-3 * cells:

@@ -39,7 +39,8 @@ def difference(old: Manifest, new: Manifest) -> Difference:
     gone = {case: before[case] for case in before if case not in after}
     come = {case: after[case] for case in after if case not in before}
     by_image = {_image(files): case for case, files in gone.items() if _image(files)}
-    moved, relabelled = [], []
+    moved: list[str] = []
+    relabelled: list[str] = []
     for case in list(come):
         was = by_image.get(_image(come[case]))
         if was in gone:

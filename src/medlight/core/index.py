@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -155,6 +155,11 @@ class Index:
             meta={key: [column[row] for row in rows] for key, column in self._meta.items()},
             source_of=self._source_of[rows],
         )
+
+    def without(self, cases: Container[str]) -> "Index":
+        """All but the cases with these ids."""
+        kept = [case for case in self.ids if case not in cases]
+        return self if len(kept) == len(self) else self.subset(kept)
 
     def filter(self, keep: Callable[[Case], bool]) -> "Index":
         """The cases for which `keep` is true, in their order."""

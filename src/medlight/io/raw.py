@@ -136,7 +136,7 @@ def read_header(path: Path) -> Header:
 
 def _header(head: bytes) -> Header:
     sizes = {int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")}
-    kind = nib.Nifti2Header if 540 in sizes else nib.Nifti1Header
+    kind: Any = nib.Nifti2Header if 540 in sizes else nib.Nifti1Header
     header: Any = kind(head[: kind.template_dtype.itemsize], check=False)
     if int(header["sizeof_hdr"]) not in (348, 540):
         raise ValueError("it does not start as a NIfTI file does")
@@ -213,8 +213,9 @@ def _affine(header: Any) -> NDArray[np.float64]:
 
 
 def _picture(data: bytes, sha256: str) -> Raw:
-    with Image.open(io.BytesIO(data)) as picture:
-        picture.load()
+    with Image.open(io.BytesIO(data)) as file:
+        file.load()
+    picture: Image.Image = file
     mode = picture.mode
     if mode not in _GREY:
         with warnings.catch_warnings():
