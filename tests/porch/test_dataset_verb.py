@@ -80,7 +80,7 @@ def test_runs_record_the_version_and_say_when_it_is_none_any_more(door, folder: 
     assert door("dataset", "snapshot", "data=mednist", "--version", "1.0").code == 0
     (folder / "withdrawn.txt").write_text("CXR/000000\n")
     tiny = ["task=classification", "model=densenet121", "loss=cross_entropy", "data=mednist"]
-    tiny += ["model.init_features=4", "model.block_config=[1,1]", "model.growth_rate=4"]
+    tiny += ["+model.init_features=4", "+model.block_config=[1,1]", "+model.growth_rate=4"]
     tiny += ["trainer.max_epochs=1", "metric=val/accuracy", "~callbacks.panels"]
     tiny += ["data.exclude=[Hand/000000]"]
     code, _, err = door(*tiny, "hydra.run.dir=one")
