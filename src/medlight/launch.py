@@ -44,9 +44,8 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data: DataModule = instantiate(cfg.data, _convert_="all")
     job = instantiate(cfg.job, _partial_=True)
-    if "task" not in inspect.signature(job.func).parameters:  # it works on the data alone
+    if "task" not in inspect.signature(job).parameters:  # a verb on data alone
         job(data=data, run_dir=run_dir)
-        log.info("Everything lies in %s", run_dir)
         return None
     rank_zero_only(before)(data)
     task: Task = instantiate(cfg.task, _convert_="all")(facts=data.facts)

@@ -126,6 +126,12 @@ def examine(row: int, role: str, path: str) -> FileFacts:
     except MedlightError as error:
         facts.error = str(error)
         return facts
+    with np.errstate(all="ignore"):  # absurd numbers overflow, and are told as they are
+        _describe(facts, raw)
+    return facts
+
+
+def _describe(facts: FileFacts, raw: Raw) -> None:
     facts.size, facts.sha256, facts.type_name = raw.size, raw.sha256, raw.type_name
     facts.grid = raw.grid
     facts.channels = raw.values.shape[-1] if raw.values.ndim > raw.grid.ndim else 1
@@ -133,14 +139,13 @@ def examine(row: int, role: str, path: str) -> FileFacts:
         facts.skew = skew(raw.grid)
         facts.form_gap_mm = form_gap_mm(raw.grid.shape, raw.sform, raw.qform)
     _measure(facts, raw)
-    if role == MASK:
+    if facts.role == MASK:
         facts.counts, facts.fractions = count_labels(raw.values, raw.slope, raw.inter)
     elif not facts.constant:
         small = thumbnail(raw.values, raw.grid)
         if small.any():
             facts.likeness = perceptual_hash(small)
             facts.thumbnail = np.rint(small * (127 / np.abs(small).max())).astype(np.int8).tobytes()
-    return facts
 
 
 def _measure(facts: FileFacts, raw: Raw) -> None:
@@ -181,9 +186,13 @@ def count_labels(
             continue
         lowest = int(part.min())
         if int(part.max()) - lowest < 1 << 16:
-            found = np.bincount((part.astype(np.int64) - lowest).ravel())
+            # Unsigned numbers may be beyond int64, and differences of signed ones beyond theirs.
+            part = part - part.dtype.type(lowest) if part.dtype.kind == "u" else part
+            above = part.astype(np.int64) - (0 if part.dtype.kind == "u" else lowest)
+            found = np.bincount(above)
             labels = np.flatnonzero(found)
-            pairs = zip((labels + lowest).tolist(), found[labels].tolist(), strict=True)
+            whole_labels = [label + lowest for label in labels.tolist()]
+            pairs = zip(whole_labels, found[labels].tolist(), strict=True)
         else:
             labels, found = np.unique(part, return_counts=True)
             pairs = zip(labels.tolist(), found.tolist(), strict=True)

@@ -67,6 +67,7 @@ def check(
     if bad:
         (run_dir / "exclude.txt").write_text("".join(f"{case}\n" for case in bad), encoding="utf-8")
     write_page(run_dir / "check.html", index, facts, findings)
+    log.info("Everything lies in %s", run_dir)
     Console().print(table(findings, f"{index.name}: {len(index)} cases, {len(facts)} files"))
     if fix:
         log.info(
