@@ -151,7 +151,7 @@ def test_nonfinite(clinic: Clinic, only) -> None:
     finding = only(clinic.findings(), "nonfinite")
     assert (finding.level, finding.repairable) == ("error", True)
     assert finding.message == f"{clinic.image(7)}: 2 values are nan or infinite"
-    assert "job.fix=true" in finding.advice
+    assert "fix=true" in finding.advice
 
 
 def test_constant_is_a_warning(clinic: Clinic, only) -> None:

@@ -101,5 +101,5 @@ def test_labels_are_counted_as_numpy_counts_them() -> None:
     assert count_labels(np.array([-128, 127], "i1")) == ({-128: 1, 127: 1}, 0)
     assert count_labels(np.array([2**64 - 1, 2**64 - 3], "u8"))[0] == {2**64 - 1: 1, 2**64 - 3: 1}
     assert count_labels(np.array([0.5, 1, np.nan, np.inf]))[1] == 3
-    assert count_labels(np.array([1, 2], "u1"), slope=0.5) == ({1: 1}, 1)
+    assert count_labels(np.array([1, 2], "u1"), slope=0.5) == ({0: 1, 1: 1}, 1)
     assert count_labels(np.arange(5000))[0] is None

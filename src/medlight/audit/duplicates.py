@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlight.audit.facts import MASK, FileFacts
-from medlight.audit.findings import Finding, some
+from medlight.audit.findings import Finding, leave_out, list_name, some
 from medlight.audit.likeness import BITS
 from medlight.core.index import Index
 from medlight.core.manifest import labels_of
@@ -64,7 +64,8 @@ def _exact(index: Index, same: Groups, side: Callable[[int], str]) -> Iterator[F
             "duplicates",
             f"{surplus} surplus copies of the same bytes in {len(within)} groups, such as "
             f"{some(_names(index, within[0]))}",
-            "they weigh more than others; leave all but one of each out by data.exclude=...",
+            "they weigh more than others; all but one of each are left out by "
+            f"data.exclude=<the check's directory>/{list_name('duplicates')}",
             tuple(index.ids[row] for group in within for row in group),
             tuple(_names(index, group) for group in within),
         )
@@ -79,7 +80,7 @@ def _exact(index: Index, same: Groups, side: Callable[[int], str]) -> Iterator[F
             "contradiction",
             f"{len(contrary)} images occur twice with different labels, such as "
             + some([f"{index.ids[row]} ({says[row]})" for row in first]),
-            "find out which is right, and leave the others out by data.exclude=...",
+            "find out which is right, and leave the others out by data.exclude=[...]",
             tuple(index.ids[row] for group in contrary for row in group),
             tuple(_names(index, group) for group in contrary),
         )
@@ -92,8 +93,8 @@ def across_sides(index: Index, groups: Groups, side: Callable[[int], str]) -> Fi
         "error",
         "duplicates across",
         f"{len(groups)} images lie on several sides of the split, byte by byte: {shown}",
-        "scores would be flattered: give copies one patient, or leave all but one of each out by "
-        "data.exclude=...",
+        "scores would be flattered: give copies one patient, or leave all but one of each out, "
+        + leave_out([index.ids[row] for group in groups for row in group[1:]], "duplicates across"),
         tuple(index.ids[row] for group in groups for row in group),
         tuple(_names(index, group) for group in groups),
     )

@@ -26,7 +26,7 @@ def pair_findings(index: Index) -> Iterator[Finding]:
                 "error",
                 "missing pair",
                 f"{len(lacking)} cases have no {role}: {some(lacking)}",
-                f"add the {role}s, or {leave_out(lacking)}",
+                f"add the {role}s, or {leave_out(lacking, 'missing pair')}",
                 lacking,
             )
 
@@ -34,8 +34,10 @@ def pair_findings(index: Index) -> Iterator[Finding]:
 def unusable(case: str, message: str, path: str) -> Finding:
     """The finding of a file that is not there, or cannot be read; `message` names it."""
     if not os.path.lexists(path):
-        return Finding("error", "missing", message, f"put it back, or {leave_out([case])}", (case,))
-    advice = f"copy or download it again, or {leave_out([case])}"
+        return Finding(
+            "error", "missing", message, f"put it back, or {leave_out([case], 'missing')}", (case,)
+        )
+    advice = f"copy or download it again, or {leave_out([case], 'unreadable')}"
     return Finding("error", "unreadable", message, advice, (case,))
 
 

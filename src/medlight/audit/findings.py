@@ -33,6 +33,13 @@ class Finding:
     groups: tuple[tuple[str, ...], ...] = ()
     repairable: bool = False
 
+    @property
+    def surplus(self) -> tuple[str, ...]:
+        """What to leave out to be rid of it: all but the first of each group, else all cases."""
+        if not self.groups:
+            return self.cases
+        return tuple(dict.fromkeys(case for group in self.groups for case in group[1:]))
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -59,8 +66,13 @@ def some(cases: Sequence[str], shown: int = SHOWN) -> str:
     return ", ".join(cases[:shown]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def leave_out(cases: Sequence[str]) -> str:
-    """The override that trains without these cases, where they are few enough to type."""
+def list_name(kind: str) -> str:
+    """Name of the list of what to leave out for a kind of finding, below a check's directory."""
+    return f"cases/{kind.replace(' ', '_')}.txt"
+
+
+def leave_out(cases: Sequence[str], kind: str) -> str:
+    """The override that trains without these cases: typed, or as a list where they are many."""
     if len(cases) > SHOWN:
-        return "leave them out by data.exclude=<the exclude.txt that medlight check writes>"
+        return f"leave them out by data.exclude=<the check's directory>/{list_name(kind)}"
     return f"leave out by data.exclude=[{','.join(cases)}]"

@@ -86,7 +86,7 @@ def between(case: str, image: Grid, mask: Grid, files: str) -> Finding | None:
         "error",
         kind,
         f"{case}: image and mask differ in {words} ({files})",
-        f"resample the mask onto its image, or {leave_out([case])}",
+        f"resample the mask onto its image, or {leave_out([case], kind)}",
         (case,),
         repairable=remedy(image, mask) is not None,
     )
@@ -143,7 +143,7 @@ def header_findings(
                 "forms",
                 f"{path}: sform and qform put the same voxel {gap:.2f} mm apart; "
                 f"medlight goes by the sform, other programs by the qform",
-                "ask where the file comes from; job.fix=true writes a copy with the sform in both",
+                "ask where the file comes from; fix=true writes a copy with the sform in both",
                 (case,),
                 repairable=True,
             )

@@ -30,7 +30,8 @@ def label_findings(
                 "warning",
                 "empty mask",
                 f"{len(empty)} masks hold background only: {some(paths, 3)}",
-                f"right where there is nothing to find; if something is, {leave_out(empty)}",
+                "right where there is nothing to find; if something is, "
+                + leave_out(empty, "empty mask"),
                 empty,
             )
         yield from _occurrence(index, masks)
@@ -46,7 +47,7 @@ def _mask(index: Index, fact: FileFacts) -> Iterator[Finding]:
             "fractions",
             f"{fact.path}: {fact.fractions} voxels of this mask are no whole numbers",
             "an image, or a mask resampled without nearest neighbour: make it again, or "
-            + leave_out([case]),
+            + leave_out([case], "fractions"),
             (case,),
         )
         return
@@ -61,7 +62,7 @@ def _mask(index: Index, fact: FileFacts) -> Iterator[Finding]:
             "labels",
             f"{fact.path}: the mask holds {found}, but the data set declares 0 to {last} "
             f"({', '.join(index.labels.names)})",
-            f"mend the mask, declare the label, or {leave_out([case])}",
+            f"mend the mask, declare the label, or {leave_out([case], 'labels')}",
             (case,),
         )
 
@@ -75,7 +76,7 @@ def _types(index: Index, masks: Sequence[FileFacts]) -> Iterator[Finding]:
             "float labels",
             f"{len(floats)} of {len(masks)} masks are stored as floating point: "
             f"{some([fact.path for fact in floats], 3)}",
-            "their numbers are whole, so they can be read; job.fix=true writes integers",
+            "their numbers are whole, so they can be read; fix=true writes integers",
             cases,
             repairable=True,
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medlight.audit.duplicates import across_sides, groups_of, sides_of
-from medlight.audit.findings import Finding, some
+from medlight.audit.findings import Finding, list_name, some
 from medlight.core.index import Index
 from medlight.core.split import SIDES, Split
 from medlight.io.digests import digests
@@ -31,7 +31,7 @@ def patient_findings(index: Index, split: Split | None) -> Iterator[Finding]:
             f"{len(across)} patients are on several sides of the split, such as the one of "
             + some([f"{case} ({side})" for side, case in first.items()]),
             "scores would be flattered: mend the split, or leave one side's cases out by "
-            "data.exclude=...",
+            f"data.exclude=<the check's directory>/{list_name('patients across')}",
             cases,
         )
 

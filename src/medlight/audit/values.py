@@ -30,7 +30,7 @@ def value_findings(index: Index, facts: Sequence[FileFacts]) -> Iterator[Finding
             "constant",
             f"{len(cases)} images hold one value only: "
             + some([f"{fact.path} (all {fact.low:g})" for fact in constant], 3),
-            f"nothing can be learnt from them; {leave_out(cases)}",
+            f"nothing can be learnt from them; {leave_out(cases, 'constant')}",
             cases,
         )
     for role in dict.fromkeys(fact.role for fact in images):
@@ -48,8 +48,8 @@ def _not_finite(index: Index, images: Sequence[FileFacts]) -> Iterator[Finding]:
                 "error",
                 "nonfinite",
                 f"{fact.path}: {fact.nonfinite} values are nan or infinite",
-                "job.fix=true writes a copy with the image's lowest value there, or "
-                + leave_out([case]),
+                "fix=true writes a copy with the image's lowest value there, or "
+                + leave_out([case], "nonfinite"),
                 (case,),
                 repairable=True,
             )
@@ -66,7 +66,7 @@ def _types(index: Index, role: str, facts: Sequence[FileFacts]) -> Iterator[Find
             "channels",
             f"{role}s have different numbers of channels, {_counts(channels)}: "
             f"{some([fact.path for fact in odd], 3)}",
-            f"a network takes one number of channels; {leave_out(cases)}",
+            f"a network takes one number of channels; {leave_out(cases, 'channels')}",
             cases,
         )
     types = Counter(fact.type_name for fact in facts)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from medlight.audit.audit import audit, before_training
-from medlight.audit.findings import Finding, counted
+from medlight.audit.findings import Finding, counted, list_name
 from medlight.audit.repair import repair
 from medlight.core.errors import DataError, SplitError
 from medlight.core.split import Split
@@ -33,7 +33,8 @@ def check(
 ) -> list[Finding]:
     """Open every file once, and tell what is wrong: a table, check.json and check.html.
 
-    `exclude.txt` lists the cases with errors, as `data.exclude=` takes it. Raises DataError where
+    `exclude.txt` lists the cases with errors and `cases/` those of each kind, as `data.exclude=`
+    takes them. Raises DataError where
     there are errors, once all is written.
 
     Args:
@@ -64,8 +65,10 @@ def check(
         repairs = repair(index, facts, findings, run_dir / "repaired")
         report["repairs"] = [asdict(each) for each in repairs]
     _write(run_dir, report)
+    for kind in dict.fromkeys(finding.kind for finding in findings):
+        _list(run_dir / list_name(kind), [c for f in findings if f.kind == kind for c in f.surplus])
     if bad:
-        (run_dir / "exclude.txt").write_text("".join(f"{case}\n" for case in bad), encoding="utf-8")
+        _list(run_dir / "exclude.txt", list(bad))
     write_page(run_dir / "check.html", index, facts, findings)
     log.info("Everything lies in %s", run_dir)
     Console().print(table(findings, f"{index.name}: {len(index)} cases, {len(facts)} files"))
@@ -94,6 +97,13 @@ def _split(data: DataModule) -> tuple[Split | None, list[Finding]]:
 def _write(run_dir: Path, report: dict[str, object]) -> None:
     with aside(run_dir / "check.json") as part:
         part.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _list(path: Path, cases: Sequence[str]) -> None:
+    """A list for `data.exclude=`; none where there is nobody to leave out."""
+    if cases:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{case}\n" for case in dict.fromkeys(cases)), encoding="utf-8")
 
 
 def table(findings: Sequence[Finding], title: str) -> Table:

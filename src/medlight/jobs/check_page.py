@@ -79,7 +79,7 @@ def picture(index: Index, case: str) -> Figure | None:
     if mask is not None and mask.values.shape != image.grid.shape:
         mask = None
     pixels = _drawn(image, mask)
-    return Figure(pixels, case, width=max(96, min(220, 3 * pixels.shape[1])))
+    return Figure(pixels, case, width=max(130, min(220, 3 * pixels.shape[1])))
 
 
 def _drawn(image: Raw, mask: Raw | None) -> NDArray[np.uint8]:
