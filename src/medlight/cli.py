@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from medlight import __version__
+from medlight import __version__, versions
 from medlight.core.errors import ConfigError
-from medlight.options import GROUP_OF_VERBS, colour, conf_dir, conf_dirs, groups
+from medlight.options import GROUP_OF_VERBS, colour, conf_dir, conf_dirs, groups, own_keys
 
 log = logging.getLogger(__name__)  # goes to run.log only; see `hydra:` in conf/config.yaml
 log.propagate = False
@@ -20,6 +20,8 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == [versions.VERB]:
+        return versions.main(words[1:])
     if not words or {"-h", "--help"} & set(words):
         from medlight.welcome import help_screen
 
@@ -148,7 +150,15 @@ def with_verb(words: Sequence[str], tree: dict[str, dict[str, Path]]) -> list[st
             from medlight.suggest import bare_word
 
             raise bare_word(text, tree)
-    return [_readable(text, tree) for text in texts]
+    return [_of_the_verb(_readable(text, tree), texts, tree) for text in texts]
+
+
+def _of_the_verb(text: str, texts: Sequence[str], tree: dict[str, dict[str, Path]]) -> str:
+    """`check fix=true` is `check job.fix=true`, where no group or root key is called so."""
+    verb = next((t.partition("=")[2] for t in texts if t.startswith(f"{GROUP_OF_VERBS}=")), "fit")
+    key = text.partition("=")[0]
+    file = tree.get(GROUP_OF_VERBS, {}).get(verb)
+    return f"{GROUP_OF_VERBS}.{text}" if file and key in own_keys(file) else text
 
 
 def _readable(text: str, tree: dict[str, dict[str, Path]]) -> str:

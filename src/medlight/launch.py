@@ -1,19 +1,29 @@
 """From a composed configuration to built objects, and on to the job."""
 
+import inspect
 import logging
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
 
-from medlight.config import SAVED, save_config
+from medlight.cli import with_verb
+from medlight.config import SAVED, register, save_config
+from medlight.core.errors import ConfigError
 from medlight.data.datamodule import DataModule
+from medlight.jobs.check import before
+from medlight.options import conf_dir, conf_dirs, groups
+from medlight.suggest import explain
+from medlight.targets import check_targets
 from medlight.tasks.base import Task
 
 log = logging.getLogger(__name__)
@@ -36,6 +46,11 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     fit_to_hardware(cfg.trainer)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data: DataModule = instantiate(cfg.data, _convert_="all")
+    job = instantiate(cfg.job, _partial_=True)
+    if "task" not in inspect.signature(job).parameters:  # a verb on data alone
+        job(data=data, run_dir=run_dir)
+        return None
+    rank_zero_only(before)(data)
     task: Task = instantiate(cfg.task, _convert_="all")(facts=data.facts)
     if not data.split.val and "checkpoint" in (cfg.callbacks or {}):
         cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
@@ -47,7 +62,6 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     saved: Any = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # no local paths
     for logger in loggers:
         logger.log_hyperparams(saved)
-    job = instantiate(cfg.job, _partial_=True)
     score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
     if trainer.is_global_zero:
         log.info("Everything lies in %s", os.path.relpath(run_dir))
@@ -57,6 +71,19 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
 def built(group: DictConfig | None) -> list[Any]:
     """The objects of a group that maps names to them; empty where `~group` left it out."""
     return list((instantiate(group, _convert_="all") or {}).values())
+
+
+def build_data(words: Sequence[str]) -> DataModule:
+    """The data that `data=... data.root=...` name, without a run. ConfigError as the door's."""
+    register()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        try:
+            cfg = compose("config", with_verb(words, groups(conf_dirs())))
+        except Exception as error:
+            line = explain(error, words, conf_dirs(), "config")
+            raise ConfigError(line) if line else error from error
+    check_targets(cfg.data)
+    return cast(DataModule, instantiate(cfg.data, _convert_="all"))
 
 
 def describe(data: DataModule, task: Task) -> str:

@@ -43,6 +43,12 @@ def summary(file: Path) -> str:
     return ""
 
 
+def own_keys(file: Path) -> set[str]:
+    """The keys of a yaml file that are not taken from the root under the same name."""
+    pairs = re.findall(r"^([a-z]\w*): *(.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {key for key, value in pairs if not value.startswith(f"${{{key}}}")}
+
+
 def stated(file: Path, word: str) -> str:
     """What the header states after `# Run:`, `# Takes:` or `# Reaches:`."""
     match = re.search(rf"^# {word}: *(.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)

@@ -35,6 +35,7 @@ def help_screen(dirs: Sequence[Path], *, tty: bool) -> str:
         + " trains, sweeps and compares deep-learning models on medical images.",
         head("Usage"), USAGE,
         head("Verbs"), *_rows({name: summary(file) for name, file in verbs.items()}),
+        *_rows({"dataset": "Versions: snapshot, verify, diff (medlight dataset --help)"}),
         head("Experiments") + "  (experiment=...)",
         *_rows({name: _promise(file) for name, file in experiments.items()}),
         head("Groups") + "  (group=option, group.key=value)",

@@ -13,6 +13,7 @@ from medlight.core.grid import Grid
 from medlight.core.split import make_split
 from medlight.datasets.decathlon import MD5, DecathlonDataModule
 from medlight.io.nifti import write_nifti
+from medlight.jobs.check import before
 
 TASK = "Task04_Hippocampus"
 
@@ -101,17 +102,27 @@ def test_four_dimensions(tmp_path: Path) -> None:
     assert batch["mask"].shape == (4, 1, 8, 8, 8)
 
 
-def test_missing_label_is_named(official: Path) -> None:
+def test_all_missing_files_are_named_before_training(official: Path) -> None:
     (official / "labelsTr" / "hippocampus_003.nii.gz").unlink()
+    (official / "imagesTr" / "hippocampus_005.nii.gz").unlink()
     with pytest.raises(
-        DataError, match=r"labelsTr/hippocampus_003\.nii\.gz: the label of a training entry"
+        DataError, match=r"labelsTr/hippocampus_003\.nii\.gz: there is no such file \(1 more\)"
     ):
-        module(official).index()
+        before(module(official))
+    before(module(official, exclude=["hippocampus_003", "hippocampus_005"]))
 
 
 def test_entry_without_a_label_is_named(official: Path) -> None:
-    edit(official, training=[{"image": "./imagesTr/hippocampus_001.nii.gz"}])
-    with pytest.raises(DataError, match=r"hippocampus_001.*has no label"):
+    listed = json.loads((official / "dataset.json").read_text())["training"]
+    del listed[0]["label"]
+    edit(official, training=listed)
+    with pytest.raises(DataError, match=r"1 cases have no mask: hippocampus_001"):
+        before(module(official))
+
+
+def test_entry_without_an_image_is_named(official: Path) -> None:
+    edit(official, training=[{"label": "./labelsTr/hippocampus_001.nii.gz"}])
+    with pytest.raises(DataError, match=r"hippocampus_001.*has no image"):
         module(official).index()
 
 
@@ -204,5 +215,5 @@ def test_a_subject_on_both_sides_is_refused(tmp_path: Path) -> None:
 def test_a_subject_without_its_mask_is_named(tmp_path: Path) -> None:
     root = subjects(tmp_path / "data", sides=SUBJECTS)
     (root / "valid" / "subject_007" / "label.nii.gz").unlink()
-    with pytest.raises(DataError, match=r"valid/subject_007: no label\.nii\.gz"):
-        module(root, class_names=["background", "organ"]).index()
+    with pytest.raises(DataError, match=r"1 cases have no mask: subject_007"):
+        before(module(root, class_names=["background", "organ"]))

@@ -124,6 +124,7 @@ class Provenance(pl.Callback):
                     for s in data.cases.sources
                 ],
                 "fingerprint": data.cases.fingerprint(),
+                **_admitted(data),
             },
             "split": {
                 "fold": data.split.fold,
@@ -168,3 +169,12 @@ class Provenance(pl.Callback):
         if trainer.is_global_zero:
             text = json.dumps(self._record, indent=2, ensure_ascii=False)
             write_text(self.run_dir / "provenance.json", text + "\n")
+
+
+def _admitted(data: Any) -> dict[str, Any]:
+    """Which version of the data was used, and without whom. Who withdrew is counted, not named."""
+    version, out = getattr(data, "version", None), getattr(data, "left_out", None)
+    said: dict[str, Any] = {"version": None if version is None else version.as_dict()}
+    if out is not None:
+        said |= {"excluded": list(out.excluded), "withdrawn": len(out.withdrawn)}
+    return said

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlight.core.case import Case
+from medlight.core.columns import Columns, without_collecting
 from medlight.core.errors import DataError
 from medlight.core.labels import Labels
 
 FORMAT = 1
+LINES_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,25 @@ class Index:
         return self._meta.get(key, (None,) * len(self))
 
     @property
+    def files(self) -> Mapping[str, tuple[str | None, ...]]:
+        """Role to the file of each case, relative to the root of its source; None for none."""
+        return self._files
+
+    @property
+    def source_of(self) -> NDArray[np.int16]:
+        """(N,) number of the source of each case."""
+        return self._source_of
+
+    def paths(self, role: str) -> list[str | None]:
+        """The file of each case for a role, None where it has none: without making `Case`s."""
+        column = self._files.get(role, (None,) * len(self))
+        roots = [str(source.root) for source in self.sources]
+        return [
+            None if path is None else os.path.join(roots[source], path)
+            for path, source in zip(column, self._source_of.tolist(), strict=True)
+        ]
+
+    @property
     def tags(self) -> NDArray[np.float32] | None:
         """(N, K) tags in the order of `labels.names`, or None where cases have none."""
         return self._tags
@@ -132,6 +155,11 @@ class Index:
             meta={key: [column[row] for row in rows] for key, column in self._meta.items()},
             source_of=self._source_of[rows],
         )
+
+    def without(self, cases: Container[str]) -> "Index":
+        """All but the cases with these ids."""
+        kept = [case for case in self.ids if case not in cases]
+        return self if len(kept) == len(self) else self.subset(kept)
 
     def filter(self, keep: Callable[[Case], bool]) -> "Index":
         """The cases for which `keep` is true, in their order."""
@@ -179,7 +207,7 @@ class Index:
         case: dict[str, object] = {"id": self.ids[row], "patient": self.patients[row]}
         case["files"] = {k: c[row] for k, c in self._files.items() if c[row] is not None}
         if self._tags is not None:
-            case["tags"] = [None if np.isnan(t) else float(t) for t in self._tags[row]]
+            case["tags"] = [None if t != t else t for t in self._tags[row].tolist()]  # nan != nan
         meta = {k: c[row] for k, c in self._meta.items() if c[row] is not None}
         if meta:
             case["meta"] = meta
@@ -189,49 +217,45 @@ class Index:
 
     def save(self, path: Path) -> None:
         """Write jsonl, a line a case after one line of labels and sources: easy to diff."""
-        head = {
+        head: dict[str, object] = {
             "format": FORMAT,
             "labels": asdict(self.labels),
             "sources": [asdict(s) | {"root": str(s.root)} for s in self.sources],
         }
-        with path.open("w") as file:
-            for record in (head, *(self._record(row) for row in range(len(self)))):
+        with path.open("w", encoding="utf-8") as file:
+            for record in chain([head], map(self._record, range(len(self)))):
                 file.write(json.dumps(record) + "\n")
 
     @classmethod
     def load(cls, path: Path, root: Path | None = None) -> "Index":
-        """Read what `save` wrote. `root` moves an index of one source to another folder."""
-        with path.open() as file:
-            head = json.loads(next(file))
-            if head.get("format") != FORMAT:
-                raise DataError(
-                    f"{path}: index format {head.get('format')} is not {FORMAT}; save it again"
-                )
-            records = [json.loads(line) for line in file]
-        labels = Labels(tuple(head["labels"]["names"]), head["labels"]["kind"])
-        sources = [Source(**s | {"root": Path(s["root"])}) for s in head["sources"]]
+        """Read what `save` wrote. `root` moves an index of one source to another folder.
+
+        DataError names the file where it holds something else.
+        """
+        columns = Columns()
+        try:
+            with path.open(encoding="utf-8") as file, without_collecting():
+                head = json.loads(next(file))
+                if head.get("format") != FORMAT:
+                    raise DataError(
+                        f"{path}: index format {head.get('format')} is not {FORMAT}; save it again"
+                    )
+                while lines := list(islice(file, LINES_AT_ONCE)):
+                    columns.extend(json.loads(f"[{','.join(lines)}]"))
+            labels = Labels(tuple(head["labels"]["names"]), head["labels"]["kind"])
+            sources = [Source(**s | {"root": Path(s["root"])}) for s in head["sources"]]
+        except (StopIteration, AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise DataError(f"{path}: not a saved index ({error!r}); save it again") from error
         if root is not None:
             sources = [replace(source, root=root) for source in sources]
-        return cls.from_records(labels=labels, sources=sources, records=records)
+        return cls(labels=labels, sources=sources, **columns.finish())
 
     @classmethod
     def from_records(
-        cls, *, labels: Labels, sources: Sequence[Source], records: Sequence[Mapping[str, Any]]
+        cls, *, labels: Labels, sources: Sequence[Source], records: Iterable[Mapping[str, Any]]
     ) -> "Index":
         """From one mapping a case: id, patient, files {role: path relative to the root}, and
         where there are any tags [K] (None for nan), meta {key: text}, source (row of `sources`)."""
-        roles = dict.fromkeys(role for record in records for role in record["files"])
-        keys = dict.fromkeys(key for record in records for key in record.get("meta", ()))
-        tagged = bool(records) and "tags" in records[0]
-        return cls(
-            labels=labels,
-            sources=sources,
-            ids=[str(record["id"]) for record in records],
-            patients=[str(record["patient"]) for record in records],
-            files={role: [record["files"].get(role) for record in records] for role in roles},
-            tags=np.array([record["tags"] for record in records], dtype=np.float32)
-            if tagged
-            else None,
-            meta={key: [record.get("meta", {}).get(key) for record in records] for key in keys},
-            source_of=np.array([record.get("source", 0) for record in records], np.int16),
-        )
+        columns = Columns()
+        columns.extend(records)
+        return cls(labels=labels, sources=sources, **columns.finish())

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,13 @@ class Split:
         """sha256 of the three sorted sides: equal on every machine for an equal split."""
         sides = [sorted(side) for side in (self.train, self.val, self.test)]
         return hashlib.sha256(json.dumps(sides).encode()).hexdigest()
+
+    def without(self, cases: Container[str]) -> "Split":
+        """The same sides without these cases. SplitError where none is left to train on."""
+        sides = [tuple(case for case in getattr(self, side) if case not in cases) for side in SIDES]
+        if not sides[0]:
+            raise SplitError(f"fold {self.fold}: every training case is left out; exclude fewer")
+        return Split(self.fold, *sides)
 
     def as_dict(self) -> dict[str, object]:
         sides = {side: sorted(getattr(self, side)) for side in SIDES}

@@ -18,8 +18,10 @@ from medlight.core.facts import Facts
 from medlight.core.index import Index
 from medlight.core.sample import Sample
 from medlight.core.split import Split, make_split
+from medlight.data.admission import LeftOut, left_out, withdrawal_lists
 from medlight.data.dataset import CaseDataset, Transform, collate
 from medlight.data.sampling import EvalCases, TrainBatches
+from medlight.data.version import DataVersion, version_of
 
 Augment = Callable[..., dict[str, Any]]
 """(batch, seed, epoch) to a batch: random, on the device of the batch; see `medlight.augment`."""
@@ -52,6 +54,11 @@ class DataModule(pl.LightningDataModule, ABC):
         num_workers: processes that read; 0 reads in the main process.
         memory_gb: transformed cases held in memory, at most.
         seed: of the order of cases, of patches and augmentation. Splits do not depend on it.
+        exclude: ids or patterns of cases to leave out, or a file of them; the others stay on their
+            side of the folds.
+        withdrawn: a list of patients who withdrew, besides the `withdrawn.txt` beside the data.
+        manifest: what the data should be; None: the newest `manifest_*.jsonl` beside them.
+        check: look for missing, damaged and leaking files before training.
     """
 
     root: str | Path = "data"
@@ -69,6 +76,10 @@ class DataModule(pl.LightningDataModule, ABC):
     num_workers: int = 0
     memory_gb: float = 4.0
     seed: int = 0
+    exclude: Sequence[str] | str = ()
+    withdrawn: str | Path | None = None
+    manifest: str | Path | None = None
+    check: bool = True
 
     spatial_dims: ClassVar[int]
 
@@ -89,15 +100,35 @@ class DataModule(pl.LightningDataModule, ABC):
         """Write the data set's genuine on-disk layout in miniature below `root`."""
 
     @cached_property
-    def cases(self) -> Index:
-        """The index, read on first use."""
+    def listed(self) -> Index:
+        """The index as the data set has it, read on first use."""
         return self.index()
 
     @cached_property
+    def left_out(self) -> LeftOut:
+        """The cases that no run sees, by choice or by right."""
+        lists = withdrawal_lists(self.listed, Path(self.root), self.withdrawn)
+        return left_out(self.listed, self.exclude, lists)
+
+    @cached_property
+    def cases(self) -> Index:
+        """The cases that may be used."""
+        return self.listed.without(self.left_out.cases)
+
+    @cached_property
+    def version(self) -> DataVersion | None:
+        """Which version the data are, and whether they still are; None where nobody noted it."""
+        return version_of(self.cases, self.manifest, self.left_out.cases)
+
+    @cached_property
     def split(self) -> Split:
+        dealt = not any(self.listed.column("split"))  # then nobody changes sides by an exclusion
         return make_split(
-            self.cases, fold=self.fold, folds=self.folds, val_fraction=self.val_fraction
-        )
+            self.listed if dealt else self.cases,
+            fold=self.fold,
+            folds=self.folds,
+            val_fraction=self.val_fraction,
+        ).without(self.left_out.cases)
 
     @cached_property
     def facts(self) -> Facts:

@@ -1,16 +1,9 @@
-"""What folders say: visible entries, case ids, and which files are the same."""
+"""What folders say: visible entries, case ids, and which items belong together."""
 
-import hashlib
 import os
 import re
-import sys
 from collections.abc import Hashable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
-
-from tqdm import tqdm
-
-from medlight.io.atomic import aside
 
 
 def folders(folder: Path) -> list[str]:
@@ -43,29 +36,6 @@ def case_id(text: str) -> str:
     'benign/benign__1_'
     """
     return re.sub(r"[^A-Za-z0-9._/-]", "_", text)
-
-
-def digests(root: Path, names: Sequence[str], cache: Path) -> list[str]:
-    """blake2b of each file's bytes.
-
-    Kept in `cache` under the files' names, sizes and times, because reading them all takes
-    seconds for tens of thousands.
-    """
-    listing = hashlib.sha256()
-    for name in names:
-        stat = os.stat(root / name)
-        listing.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-    held = cache / "digests" / f"{listing.hexdigest()[:24]}.txt"
-    if held.is_file():
-        return held.read_text().split()
-    found = []
-    # The bar shows only where this takes long: on a network drive, say.
-    for name in tqdm(names, desc="comparing files", delay=2, disable=not sys.stderr.isatty()):
-        with open(root / name, "rb") as file:
-            found.append(hashlib.blake2b(file.read(), digest_size=16).hexdigest())
-    with suppress(OSError), aside(held) as part:  # a cache that cannot be written costs time only
-        part.write_text("\n".join(found))
-    return found
 
 
 def together(units: Sequence[str], marks: Sequence[Hashable]) -> list[str]:

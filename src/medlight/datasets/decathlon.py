@@ -135,26 +135,23 @@ class DecathlonDataModule(DataModule):
         )
 
     def _training(self) -> list[dict[str, Any]]:
-        """The labelled cases of dataset.json. Errors name an entry that cannot be used."""
+        """The cases of dataset.json, whether their files are there or not: an audit and every
+        training name all that are missing at once. DataError for an entry without an image."""
         where = self.folder / "dataset.json"
         records = []
         for entry in self._json.get("training") or ():
-            paths = dict.fromkeys(("image", "label"))
-            if isinstance(entry, dict):
-                paths |= {role: entry.get(role) for role in paths}
-            if Path(str(paths["image"])).name.startswith("._"):
+            named = entry if isinstance(entry, dict) else {}
+            if Path(str(named.get("image"))).name.startswith("._"):
                 continue
-            for role, path in paths.items():
-                if not isinstance(path, str):
-                    raise DataError(f"{where}: the training entry {entry} has no {role}; add it")
-                if not (self.folder / path).is_file():
-                    raise DataError(
-                        f"{self.folder / path}: the {role} of a training entry of dataset.json is "
-                        f"not there; put it back or remove the entry"
-                    )
-            image, mask = (Path(str(path)).as_posix() for path in paths.values())
-            case = case_id(_stem(Path(image).name))
-            records.append({"id": case, "patient": case, "files": {"image": image, "mask": mask}})
+            files = {
+                role: Path(named[key]).as_posix()
+                for role, key in (("image", "image"), ("mask", "label"))
+                if isinstance(named.get(key), str)
+            }
+            if "image" not in files:
+                raise DataError(f"{where}: the training entry {entry} has no image; add it")
+            case = case_id(_stem(Path(files["image"]).name))
+            records.append({"id": case, "patient": case, "files": files})
         if not records:
             raise DataError(f"{where}: it lists no training cases; is the archive complete?")
         return records
@@ -172,8 +169,9 @@ class DecathlonDataModule(DataModule):
                 "id": case_id(name),
                 "patient": case_id(name),
                 "files": {
-                    role: self._only(side, name, stem)
+                    role: path
                     for role, stem in (("image", "img"), ("mask", "label"))
+                    if (path := self._only(side, name, stem)) is not None
                 },
                 "meta": {"split": SIDES[side]},
             }
@@ -181,14 +179,12 @@ class DecathlonDataModule(DataModule):
             for name in names
         ]
 
-    def _only(self, side: str, name: str, stem: str) -> str:
-        """The path of a subject's file, compressed or not."""
+    def _only(self, side: str, name: str, stem: str) -> str | None:
+        """The path of a subject's file, compressed or not; None where it has none."""
         for suffix in NIFTI:
             if (self.folder / side / name / (stem + suffix)).is_file():
                 return f"{side}/{name}/{stem}{suffix}"
-        raise DataError(
-            f"{self.folder / side / name}: no {stem}.nii.gz; add it or remove the folder"
-        )
+        return None
 
     @classmethod
     def fake(cls, root: Path, cases: int = 12, seed: int = 0) -> None:

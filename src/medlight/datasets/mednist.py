@@ -14,8 +14,9 @@ from medlight.core.errors import DataNotFoundError
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.data.datamodule import DataModule
-from medlight.datasets._listing import case_id, digests, files, folders, together
+from medlight.datasets._listing import case_id, files, folders, together
 from medlight.datasets._miniature import write_classes
+from medlight.io.digests import digests
 from medlight.io.locate import Archive, locate
 from medlight.io.read import RASTER
 
@@ -49,9 +50,12 @@ class MedNISTDataModule(DataModule):
 
     Attributes:
         block: neighbouring numbers that are kept together; 1: none.
+        compare: count files with the same bytes as one patient; False: no file is opened, which
+            hundreds of thousands of files on a network drive may need.
     """
 
     block: int = 50
+    compare: bool = True
 
     spatial_dims: ClassVar[int] = 2
 
@@ -75,7 +79,7 @@ class MedNISTDataModule(DataModule):
         parts = [path.split("/") for path in paths]
         split = [SIDES[p[0]] if len(p) == 3 else None for p in parts]
         ids = [case_id(path.rsplit(".", 1)[0]) for path in paths]
-        same = digests(self.folder, paths, Path(self.cache))
+        same = digests(self.folder, paths, Path(self.cache)) if self.compare else paths
         if any(split):
             patients = together(ids, list(zip(split, same, strict=True)))
         else:

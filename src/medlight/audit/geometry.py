@@ -1,0 +1,163 @@
+"""Where voxels lie: image against mask, axes against each other, one header form against another.
+
+`gap_mm` is how far two grids put the same corner apart: one number for shift, turn and scale.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlight.audit.findings import Finding, leave_out
+from medlight.core.grid import Grid
+
+SKEWED = 1e-3
+"""Cosine between two axes from which they are not at right angles: 0.06 degrees."""
+APART = 0.1
+"""Gap, in the smallest voxel's size, from which two grids differ."""
+
+
+def skew(grid: Grid) -> float:
+    """Largest cosine between two voxel axes; 0 where they are at right angles."""
+    columns = grid.affine[:3, : grid.ndim]
+    lengths = np.linalg.norm(columns, axis=0)
+    if not lengths.all():
+        return 1.0
+    cosines = (columns / lengths).T @ (columns / lengths)
+    return float(np.abs(cosines - np.diag(np.diag(cosines))).max())
+
+
+def gap_mm(shape: Sequence[int], one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """How far apart two affines put the corner voxels of a shape, at most."""
+    ends = [(0, n - 1) for n in shape] + [(0,)] * (3 - len(shape))
+    corners = np.array([(*corner, 1) for corner in product(*ends)], dtype=np.float64)
+    return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
+
+
+def form_gap_mm(
+    shape: Sequence[int], sform: NDArray[np.float64] | None, qform: NDArray[np.float64] | None
+) -> float:
+    """How far apart the two forms of a header put a corner; 0 where one is missing or empty."""
+    if sform is None or qform is None:
+        return 0.0
+    for form in (sform, qform):
+        if not np.isfinite(form).all() or abs(np.linalg.det(form)) < 1e-12:
+            return 0.0
+    return gap_mm(shape, sform, qform)
+
+
+def smallest_mm(grid: Grid) -> float:
+    """The smallest distance between neighbouring voxels."""
+    return min(grid.spacing_mm)
+
+
+def disagreement(image: Grid, mask: Grid) -> tuple[str, str] | None:
+    """What differs first between an image and its mask, as (kind, words); None where they agree."""
+    if image.shape != mask.shape:
+        return "shape", f"shapes {_by(image.shape)} and {_by(mask.shape)}"
+    gap = gap_mm(image.shape, image.affine, mask.affine)
+    if gap <= APART * smallest_mm(image):
+        return None
+    if image.orientation != mask.orientation:
+        return "orientation", f"orientations {image.orientation} and {mask.orientation}"
+    ratios = [a / b for a, b in zip(image.spacing_mm, mask.spacing_mm, strict=True)]
+    if any(abs(math.log(ratio)) > 0.01 for ratio in ratios):
+        return "spacing", f"spacings {_mm(image)} and {_mm(mask)}"
+    return "affine", f"positions, by up to {gap:.2f} mm"
+
+
+def _by(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _mm(grid: Grid) -> str:
+    return " x ".join(f"{s:.3g}" for s in grid.spacing_mm) + " mm"
+
+
+def between(case: str, image: Grid, mask: Grid, files: str) -> Finding | None:
+    """The finding of an image and its mask that do not lie on each other."""
+    what = disagreement(image, mask)
+    if what is None:
+        return None
+    kind, words = what
+    return Finding(
+        "error",
+        kind,
+        f"{case}: image and mask differ in {words} ({files})",
+        f"resample the mask onto its image, or {leave_out([case], kind)}",
+        (case,),
+        repairable=remedy(image, mask) is not None,
+    )
+
+
+def remedy(image: Grid, mask: Grid) -> str | None:
+    """What brings a mask onto its image without inventing a voxel.
+
+    "turn": the same voxels in another order or direction; "copy": the same voxels, with less than
+    half a voxel between the two headers, as rounding leaves; None: nothing does.
+    """
+    if image.shape == mask.shape:
+        gap = gap_mm(image.shape, image.affine, mask.affine)
+        if gap < 0.5 * smallest_mm(image):
+            return "copy"
+    turned = turned_to(mask, image)
+    if turned is None or turned.shape != image.shape:
+        return None
+    gap = gap_mm(image.shape, image.affine, turned.affine)
+    return "turn" if gap < 0.5 * smallest_mm(image) else None
+
+
+def turned_to(grid: Grid, like: Grid) -> Grid | None:
+    """`grid` with its axes in the order and direction of `like`; None where that is no turn."""
+    order, flips = turn(grid, like)
+    if sorted(order) != list(range(grid.ndim)) or grid.ndim != like.ndim:
+        return None
+    step = np.zeros((4, 4))
+    step[3, 3] = 1
+    for new, old in enumerate(order):
+        step[old, new] = -1 if flips[new] else 1
+        step[old, 3] = grid.shape[old] - 1 if flips[new] else 0
+    if grid.ndim == 2:
+        step[2, 2] = 1
+    return Grid(tuple(grid.shape[old] for old in order), grid.affine @ step)
+
+
+def turn(grid: Grid, like: Grid) -> tuple[list[int], list[bool]]:
+    """For each axis of `like`: the axis of `grid` that runs along it, and whether it runs back."""
+    mine = {int(world): (axis, int(sign)) for axis, (world, sign) in enumerate(grid.axes)}
+    found = [(*mine.get(int(world), (-1, 1)), int(sign)) for world, sign in like.axes]
+    return [axis for axis, _, _ in found], [mine != sign for _, mine, sign in found]
+
+
+def header_findings(
+    case: str, role: str, path: str, gap: float, skewed: float, grid: Grid
+) -> list[Finding]:
+    """What one header contradicts: itself."""
+    found = []
+    if gap > APART * smallest_mm(grid):
+        found.append(
+            Finding(
+                "warning",
+                "forms",
+                f"{path}: sform and qform put the same voxel {gap:.2f} mm apart; "
+                f"medlight goes by the sform, other programs by the qform",
+                "ask where the file comes from; fix=true writes a copy with the sform in both",
+                (case,),
+                repairable=True,
+            )
+        )
+    if skewed > SKEWED:
+        degrees = 90 - math.degrees(math.acos(min(1.0, skewed)))
+        found.append(
+            Finding(
+                "warning",
+                "skewed",
+                f"{path}: the axes of this {role} are {degrees:.2f} degrees from right angles",
+                "a tilted gantry or a damaged header: resample it onto a straight grid; "
+                "spacing and distances are not to be trusted",
+                (case,),
+            )
+        )
+    return found

@@ -1,0 +1,146 @@
+"""A version of a data set: every file with its hash, never changed once written."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+from medlight.core.errors import DataError
+from medlight.core.index import Index
+
+FORMAT = 1
+PATTERN = "manifest_*.jsonl"
+"""Names by which a manifest is found beside its data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of one case.
+
+    Attributes:
+        path: relative to the root of its source.
+        size: in bytes.
+        mtime_ns: when it was last written to, where the snapshot was taken; not part of the id.
+        label: what the tags of the case say; empty where a mask says it.
+        source: number of its source.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    case: str
+    role: str
+    patient: str
+    label: str = ""
+    source: int = 0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All files of a data set at one time. `id` is `name@version+hash`, where the hash covers
+    labels, paths, contents, patients and tags, so that equal ids mean equal data."""
+
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def hash(self) -> str:
+        """sha256 over the sorted lines `sha256  path` with case, role, patient and label."""
+        lines = sorted(
+            f"{e.sha256}  {e.source}/{e.path}\t{e.case}\t{e.role}\t{e.patient}\t{e.label}"
+            for e in self.entries
+        )
+        text = "\n".join([json.dumps(self.labels), *lines])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}@{self.version}+{self.hash[:12]}"
+
+    @cached_property
+    def cases(self) -> dict[str, dict[str, Entry]]:
+        """Case id to role to entry."""
+        cases: dict[str, dict[str, Entry]] = {}
+        for entry in self.entries:
+            cases.setdefault(entry.case, {})[entry.role] = entry
+        return cases
+
+    @property
+    def file_name(self) -> str:
+        return PATTERN.replace("*", self.version)
+
+    def save(self, path: Path) -> None:
+        """Write jsonl, a line a file. DataError where `path` holds another manifest: a version
+        never changes."""
+        if path.exists():
+            if Manifest.load(path).id == self.id:
+                return
+            raise DataError(
+                f"{path}: holds {Manifest.load(path).id}, and the data are no longer that; "
+                f"type --version=<a new one>"
+            )
+        head = {"format": FORMAT, "id": self.id, "name": self.name, "version": self.version}
+        with path.open("x", encoding="utf-8") as file:
+            file.write(json.dumps(head | {"labels": self.labels}) + "\n")
+            for entry in self.entries:
+                file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Manifest":
+        """Read what `save` wrote. DataError where it was edited, or is something else."""
+        try:
+            with path.open(encoding="utf-8") as file:
+                head = json.loads(next(file))
+                entries = tuple(Entry(**json.loads(line)) for line in file)
+            if head["format"] != FORMAT:
+                raise DataError(f"{path}: manifest format {head['format']} is not {FORMAT}")
+            manifest = cls(head["name"], head["version"], tuple(head["labels"]), entries)
+            noted = head["id"]
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: there is no such manifest") from error
+        except (StopIteration, KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{path}: not a manifest ({error!r}); make one: medlight dataset snapshot"
+            ) from error
+        if noted != manifest.id:
+            raise DataError(
+                f"{path}: says it is {noted}, but its lines are {manifest.id}: it was edited or "
+                f"cut short; restore it, or take a new snapshot"
+            )
+        return manifest
+
+
+def check_name(version: str) -> str:
+    """A version as part of a file name and an id. DataError where it cannot be."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", version):
+        raise DataError(f"version {version!r}: use letters, digits and ._- only, as in 1.0.0")
+    return version
+
+
+def newest(paths: Iterable[Path]) -> Path | None:
+    """The manifest of the highest version: "1.10" comes after "1.9"."""
+    return max(paths, key=lambda path: (_natural(path.stem), path.name), default=None)
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    return [(int(t), "") if t.isdecimal() else (-1, t) for t in re.findall(r"\d+|\D+", text)]
+
+
+def labels_of(index: Index) -> Sequence[str]:
+    """For each case what its tags say: its class, or `name=value` of all that somebody looked at;
+    empty where there are none."""
+    tags, names = index.tags, index.labels.names
+    if tags is None:
+        return [""] * len(index)
+    if index.labels.kind == "class":
+        return [names[k] for k in tags.argmax(axis=1)]
+    return [
+        ";".join(f"{n}={t:g}" for n, t in zip(names, row, strict=True) if t == t)  # nan != nan
+        for row in tags.tolist()
+    ]

@@ -1,0 +1,101 @@
+"""`medlight dataset snapshot|verify|diff`: ordinary options, one line for what is wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from medlight.datasets.mednist import MedNISTDataModule
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    MedNISTDataModule.fake(tmp_path / "data", cases=24)
+    monkeypatch.setenv("MEDLIGHT_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("MEDLIGHT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "data" / "MedNIST"
+
+
+def test_snapshot_verify_diff(door, folder: Path) -> None:
+    code, out, err = door("dataset", "snapshot", "--version", "1.0", "data=mednist")
+    assert (code, err) == (0, "")
+    manifest = folder / "manifest_1.0.jsonl"
+    assert out.startswith("MedNIST@1.0+")
+    assert f"24 files in {manifest}" in out
+    for options in ([], ["--full"]):
+        code, out, err = door("dataset", "verify", str(manifest), *options)
+        assert (code, err) == (0, "")
+        assert "whole: MedNIST@1.0+" in out
+
+    (folder / "Hand" / "000000.jpeg").rename(folder / "CXR" / "000777.jpeg")
+    (folder / "CXR" / "000000.jpeg").unlink()
+    code, out, err = door("dataset", "verify", str(manifest))
+    assert code == 1
+    assert "missing: 2" in out
+    assert "CXR/000000.jpeg (CXR/000000)" in out
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+    again = ["dataset", "snapshot", "data=mednist", "--version=1.0", f"data.root={folder}"]
+    code, _, err = door(*again)
+    assert code == 1
+    assert "type --version=<a new one>" in err
+    newer = folder.parent / "2.jsonl"
+    assert door(*again[:3], "--version=2.0", f"--out={newer}", again[-1]).code == 0
+    code, out, err = door("dataset", "diff", str(manifest), str(newer))
+    assert (code, err) == (0, "")
+    assert "removed: 1\n  CXR/000000" in out
+    assert "relabelled: 1\n  Hand/000000 -> CXR/000777" in out
+    answer = door("dataset", "diff", str(manifest), str(newer), "--json")
+    assert json.loads(answer.out)["removed"] == ["CXR/000000"]
+    assert door("dataset", "diff", str(newer), str(newer)).out == "no difference\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ("", "the following arguments are required: verb"),
+        ("snapshot data=mednist", "--version"),
+        ("snapshot data=mednst --version 1", "did you mean mednist"),
+        ("snapshot data=mednist --version 1 --ful", "unknown: --ful"),
+        ("verify nowhere.jsonl", "nowhere.jsonl: there is no such manifest"),
+        ("verfy x", "invalid choice: 'verfy'"),
+    ],
+)
+def test_mistakes(door, folder: Path, words: str, part: str) -> None:
+    code, out, err = door("dataset", *words.split())
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert part in err
+
+
+def test_help(door) -> None:
+    assert "snapshot" in door("dataset", "--help").out
+    assert "--full" in door("dataset", "verify", "--help").out
+    assert "dataset" in door("--help").out
+
+
+def test_runs_record_the_version_and_say_when_it_is_none_any_more(door, folder: Path) -> None:
+    assert door("dataset", "snapshot", "data=mednist", "--version", "1.0").code == 0
+    (folder / "withdrawn.txt").write_text("CXR/000000\n")
+    tiny = ["task=classification", "model=densenet121", "loss=cross_entropy", "data=mednist"]
+    tiny += ["+model.init_features=4", "+model.block_config=[1,1]", "+model.growth_rate=4"]
+    tiny += ["trainer.max_epochs=1", "metric=val/accuracy", "~callbacks.panels"]
+    tiny += ["data.exclude=[Hand/000000]"]
+    code, _, err = door(*tiny, "hydra.run.dir=one")
+    assert code == 0, err
+    assert "Data: MedNIST@1.0+" in Path("one/run.log").read_text()
+    assert "data.exclude: 1 (Hand/000000); withdrawn: 1" in Path("one/run.log").read_text()
+    said = json.loads(Path("one/provenance.json").read_text())["data"]
+    assert said["version"]["id"].startswith("MedNIST@1.0+")
+    assert said["version"]["verified"] is True
+    assert (said["excluded"], said["withdrawn"]) == (["Hand/000000"], 1)
+    assert "CXR/000000" not in Path("one/split.json").read_text()
+
+    (folder / "Hand" / "000050.jpeg").write_bytes((folder / "Hand" / "000100.jpeg").read_bytes())
+    code, _, err = door(*tiny, "hydra.run.dir=two")
+    assert code == 0, err
+    assert "The data are no longer MedNIST@1.0+" in Path("two/run.log").read_text()
+    said = json.loads(Path("two/provenance.json").read_text())["data"]
+    assert (said["version"]["verified"], said["version"]["changed"]) == (False, 1)
