@@ -16,6 +16,7 @@ from torch import Tensor
 
 from medlight.augment.random import Draws, normal
 from medlight.augment.spatial import check_range
+from medlight.augment.warp import PIECE
 
 SMALLEST = 1e-6
 Numbers = tuple[NDArray[Any], ...]
@@ -54,11 +55,14 @@ class Intensity(ABC):
         numbers = [n.float() if n.is_floating_point() else n for n in numbers]
         numbers = [n.to(image.device, non_blocking=True) for n in numbers]
         rows = image.flatten(0, 1)
-        if chosen.all():
-            return self.apply(rows.float(), *numbers).to(image.dtype).view_as(image)
         at = torch.from_numpy(picked).to(image.device)
-        changed = self.apply(rows.index_select(0, at).float(), *numbers).to(image.dtype)
-        return rows.index_copy(0, at, changed).view_as(image)
+        changed = torch.empty_like(rows) if len(picked) == len(rows) else rows.clone()
+        # On a CPU, few enough at a time for its cache.
+        most = max(1, PIECE // rows[0].numel()) if rows.device.type == "cpu" else len(rows)
+        for part, *some in zip(at.split(most), *(n.split(most) for n in numbers), strict=True):
+            values = self.apply(rows.index_select(0, part).float(), *some)
+            changed.index_copy_(0, part, values.to(image.dtype))
+        return changed.view_as(image)
 
     def chosen(self, draws: Draws, channels: int) -> NDArray[np.bool_]:
         """(B, C)."""
@@ -90,6 +94,11 @@ def ends(rows: Tensor) -> tuple[Tensor, Tensor]:
     return column(flat.amin(1), rows), column(flat.amax(1), rows)
 
 
+def linear(rows: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
+    """Both (R, 1, ...). In two steps: with one number a row in each, torch has vector code."""
+    return (rows * factor).add_(shift)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Brightness(Intensity):
     """Add up to `shift` standard deviations, either way, and multiply by a factor in `factor`."""
@@ -108,7 +117,7 @@ class Brightness(Intensity):
         shift, factor = (column(n, rows) for n in numbers)
         if self.shift:
             shift = shift * spread(rows)[1]
-        return torch.addcmul(shift, rows, factor)
+        return linear(rows, factor, shift)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +139,7 @@ class Contrast(Intensity):
 
     def apply(self, rows: Tensor, *numbers: Tensor) -> Tensor:
         factor = column(numbers[0], rows)
-        stretched = torch.addcmul(mean_of(rows) * (1 - factor), rows, factor)
+        stretched = linear(rows, factor, mean_of(rows) * (1 - factor))
         return stretched.clamp_(*ends(rows)) if self.keep_range else stretched
 
 
@@ -157,15 +166,15 @@ class Gamma(Intensity):
         low, high = ends(rows)
         start, span = (high, low - high) if self.invert else (low, high - low)
         # A constant row has no span: all of it stays at its start.
-        scaled = (rows - start) / torch.where(span == 0, torch.ones_like(span), span)
+        scaled = (rows - start).div_(torch.where(span == 0, torch.ones_like(span), span))
         # exp(power * log) rather than pow, which is slower; log 0 gives 0 again.
         bent = scaled.log_().mul_(column(numbers[0], rows)).exp_()
-        bent = torch.addcmul(start, bent, span)
+        bent = bent.mul_(span).add_(start)
         if not self.keep_statistics:
             return bent
         (mean, deviation), (now_mean, now_deviation) = spread(rows), spread(bent)
         factor = deviation / now_deviation.clamp(min=SMALLEST)
-        return torch.addcmul(mean - now_mean * factor, bent, factor)
+        return linear(bent, factor, mean - now_mean * factor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,5 +191,4 @@ class Noise(Intensity):
     def apply(self, rows: Tensor, *numbers: Tensor) -> Tensor:
         strength, keys = numbers
         sigma = column(strength, rows) * spread(rows)[1]
-        noise = normal(keys, rows[0].numel()).view_as(rows)
-        return torch.addcmul(rows, noise, sigma)
+        return normal(keys, rows[0].numel()).view_as(rows).mul_(sigma).add_(rows)

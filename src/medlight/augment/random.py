@@ -107,8 +107,8 @@ def normal(keys: Tensor, count: int) -> Tensor:
     """
     half = (count + 1) // 2
     counter = torch.arange(half, dtype=torch.int32, device=keys.device)
-    bits = _scramble(_scramble(counter.expand(len(keys), half) + keys[:, None]) ^ keys[:, None])
-    radius = (((bits >> 16) & 0xFFFF).float() + 0.5).mul_(2.0**-16).log_().mul_(-2).sqrt_()
+    bits = _scramble(counter + keys[:, None])
+    radius = ((bits >> 16) & 0xFFFF).float().add_(0.5).mul_(2.0**-16).log_().mul_(-2).sqrt_()
     angle = (bits & 0xFFFF).float().mul_(2 * math.pi * 2.0**-16)
     pair = torch.empty(len(keys), 2 * half, device=keys.device)
     torch.mul(radius, angle.cos(), out=pair[:, :half])

@@ -18,8 +18,8 @@ from torch.nn.functional import pad
 
 EXACT_FLOAT32 = 1 << 24
 """Up to here float32 counts voxels without a gap."""
-PIECE = 1 << 15
-"""Voxels to work on at a time on a CPU."""
+PIECE = 1 << 17
+"""Voxels to work on at a time on a CPU: few enough for its cache, and to reuse memory."""
 
 
 def warp(
@@ -37,16 +37,18 @@ def warp(
         offset: (R, n) float32.
         field: (R, n, *S) float32 displacements.
     """
-    sources = [image] if mask is None else [image, mask]
-    voxels = [source.flatten(2) for source in sources]
-    moved = [torch.empty_like(source) for source in sources]
     shape = image.shape[2:]
+    moved = [torch.empty_like(image)]
+    if mask is not None:
+        moved.append(torch.empty_like(mask))
+        # A frame of zeros, where all places beyond the border end up.
+        framed = pad(mask, (1, 1) * len(shape)).flatten(2)
     for rows, slab in _pieces(len(image), shape, image.device):
         bend = None if field is None else field[rows, :, slab]
         at = _places(linear[rows], offset[rows], shape, slab, bend)
         if mask is not None:
-            moved[1][rows, :, slab] = _nearest(voxels[1][rows], shape, at)
-        moved[0][rows, :, slab] = _linear(voxels[0][rows], shape, at)
+            _nearest(framed[rows], shape, at, moved[1][rows, :, slab])
+        _linear(image[rows].flatten(2), shape, at, moved[0][rows, :, slab])
     return moved
 
 
@@ -99,8 +101,8 @@ def _flat(corner: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
     return index.long().flatten()
 
 
-def _linear(voxels: Tensor, shape: Sequence[int], at: Sequence[Tensor]) -> Tensor:
-    """Overwrites the places."""
+def _linear(voxels: Tensor, shape: Sequence[int], at: Sequence[Tensor], out: Tensor) -> None:
+    """Fills `out` (R, C, slab, ...) and overwrites the places."""
     # Clamped to just before the last voxel, so that every place has a next one.
     last = [float(np.nextafter(np.float32(n - 1), np.float32(0))) for n in shape]
     at = [p.clamp_(0, end) for p, end in zip(at, last, strict=True)]
@@ -109,11 +111,9 @@ def _linear(voxels: Tensor, shape: Sequence[int], at: Sequence[Tensor]) -> Tenso
     # The lower corner of the cell names all others: they lie at fixed distances behind it.
     steps = [math.prod(shape[a + 1 :]) if n > 1 else 0 for a, n in enumerate(shape)]
     base = _flat(low, shape)
-    channels = []
-    for channel in voxels.unbind(1):
+    for c, channel in enumerate(voxels.unbind(1)):
         values = _cell(channel.float().flatten(), base, steps, weight)
-        channels.append(values.view_as(low[0]))
-    return torch.stack(channels, 1)
+        out[:, c] = values.view_as(low[0])
 
 
 def _cell(voxels: Tensor, base: Tensor, steps: Sequence[int], weight: Sequence[Tensor]) -> Tensor:
@@ -125,16 +125,12 @@ def _cell(voxels: Tensor, base: Tensor, steps: Sequence[int], weight: Sequence[T
     return low.lerp_(high, weight[0])
 
 
-def _nearest(voxels: Tensor, shape: Sequence[int], at: Sequence[Tensor]) -> Tensor:
-    """The source gets a frame of zeros, where all places beyond its border end up."""
-    framed = [size + 2 for size in shape]
+def _nearest(framed: Tensor, shape: Sequence[int], at: Sequence[Tensor], out: Tensor) -> None:
+    """Fills `out` (R, M, slab, ...)."""
     corner = [(p + 1).round_().clamp_(0, size + 1) for p, size in zip(at, shape, strict=True)]
-    base = _flat(corner, framed)
-    source = pad(voxels.unflatten(2, list(shape)), (1, 1) * len(shape))
-    channels = [
-        channel.flatten().index_select(0, base).view_as(at[0]) for channel in source.unbind(1)
-    ]
-    return torch.stack(channels, 1)
+    base = _flat(corner, [size + 2 for size in shape])
+    for c, channel in enumerate(framed.unbind(1)):
+        out[:, c] = channel.flatten().index_select(0, base).view_as(at[0])
 
 
 def along_axes(rows: Tensor, matrices: Sequence[Tensor]) -> Tensor:
