@@ -15,6 +15,8 @@ from monai.losses import DiceCELoss
 from monai.networks.nets import DenseNet, UNet
 
 from medlight.augment.augment import Augment
+from medlight.augment.intensity import Brightness, Contrast, Gamma, Noise
+from medlight.augment.spatial import Affine, Flip
 from medlight.data.datamodule import DataModule
 from medlight.datasets.phantom import Phantom2DDataModule, PhantomDataModule
 from medlight.tasks.base import Task
@@ -25,17 +27,16 @@ from medlight.transforms.radiograph import Radiograph
 from medlight.transforms.volume import Volume
 
 AUGMENT = Augment(
-    flip=0.5,
-    flip_axes="left-right",
-    affine=0.5,
-    rotate_degrees=15,
-    scale=0.15,
-    shift=0.05,
-    intensity=0.5,
-    brightness=0.2,
-    contrast=0.2,
-    gamma=0.3,
-    noise=0.1,
+    spatial={
+        "flip": Flip(axes="left-right"),
+        "affine": Affine(probability=0.5, rotate_degrees=15, scale=[0.87, 1.15], shift=0.05),
+    },
+    intensity={
+        "brightness": Brightness(probability=0.5, shift=0.2),
+        "contrast": Contrast(probability=0.5, factor=[0.8, 1.25]),
+        "gamma": Gamma(probability=0.5, power=[0.77, 1.3]),
+        "noise": Noise(probability=0.5, strength=[0.0, 0.1]),
+    },
 )
 OPTIMISER: dict[str, Any] = {
     "optimizer": partial(torch.optim.AdamW, lr=3e-3),

@@ -1,86 +1,57 @@
 """One batch in, one batch out: each sample changed in its own way."""
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from medlight.augment import intensity, spatial
+from medlight.augment.annotations import carry
+from medlight.augment.intensity import Intensity
+from medlight.augment.motion import Motion
+from medlight.augment.move import move
 from medlight.augment.random import Draws
-from medlight.core.errors import ConfigError
+from medlight.augment.spatial import Step
 
 
 class Augment:
-    """Flips, then one affine map, then intensities. Everything defaults to off.
+    """Spatial steps, composed to one motion of image, mask, boxes and points; then changes of
+    the image's intensity. Both in the order given; each draws from a stream of its own name.
 
     Args:
-        flip: probability of mirroring, for each of the axes.
-        flip_axes: "all", or "left-right": the first axis of a volume, the last of an image.
-        affine: probability of the affine map.
-        rotate_degrees, scale, shift: its ranges; see `spatial.random_affine`.
-        intensity: probability, for each of the four below that is not 0.
-        brightness, contrast, gamma, noise: their ranges; see `medlight.augment.intensity`.
+        spatial: name to step; see `medlight.augment.spatial`. Those with probability 0 are off.
+        intensity: name to step; see `medlight.augment.intensity` and `.resolution`.
     """
 
     def __init__(
         self,
         *,
-        flip: float = 0.0,
-        flip_axes: Literal["all", "left-right"] = "all",
-        affine: float = 0.0,
-        rotate_degrees: float = 0.0,
-        scale: float = 0.0,
-        shift: float = 0.0,
-        intensity: float = 0.0,
-        brightness: float = 0.0,
-        contrast: float = 0.0,
-        gamma: float = 0.0,
-        noise: float = 0.0,
+        spatial: Mapping[str, Step] | None = None,
+        intensity: Mapping[str, Intensity] | None = None,
     ) -> None:
-        if flip_axes not in ("all", "left-right"):
-            raise ConfigError(f"augment.flip_axes must be all or left-right, got {flip_axes}")
-        self.flip, self.flip_axes = flip, flip_axes
-        self.affine, self.intensity = affine, intensity
-        self.rotate_degrees, self.scale, self.shift = rotate_degrees, scale, shift
-        self.brightness, self.contrast = brightness, contrast
-        self.gamma, self.noise = gamma, noise
+        self.spatial = {k: step for k, step in (spatial or {}).items() if step.probability > 0}
+        self.intensity = {k: step for k, step in (intensity or {}).items() if step.probability > 0}
+
+    def motion(self, batch: Mapping[str, Any], draws: Draws) -> Motion:
+        """Where each sample of the batch moves."""
+        shape = batch["image"].shape[2:]
+        if "spacing_mm" in batch:
+            spacing = batch["spacing_mm"].cpu().numpy().astype(np.float64)
+        else:
+            spacing = np.ones((len(draws), len(shape)))
+        motion = Motion.none(shape, spacing)
+        for name, step in self.spatial.items():
+            motion = step.draw(draws.stream(name), motion)
+        return motion
 
     @torch.no_grad()
     def __call__(self, batch: dict[str, Any], *, seed: int, epoch: int) -> dict[str, Any]:
-        """Augment `image`, and `mask` where there is one, by the samples' `draw`s."""
+        """A new batch, by the samples' `draw`s; the old one is left as it was."""
         draws = Draws(seed=seed, epoch=epoch, draw=batch["draw"])
-        shape = batch["image"].shape[2:]
-        if self.flip:
-            lateral = 0 if len(shape) == 3 else 1
-            axes = range(len(shape)) if self.flip_axes == "all" else [lateral]
-            batch = spatial.flip(batch, draws, self.flip, axes)
-        if self.affine:
-            matrices = spatial.random_affine(
-                draws, shape, rotate_degrees=self.rotate_degrees, scale=self.scale, shift=self.shift
-            )
-            batch = spatial.affine(batch, matrices, draws.chance(self.affine))
-        return {**batch, "image": self._intensities(batch["image"], draws)}
-
-    def _intensities(self, image: Tensor, draws: Draws) -> Tensor:
-        if self.brightness or self.contrast:
-            image = self._sometimes(
-                image,
-                draws,
-                lambda some: intensity.brightness_contrast(
-                    some, draws, brightness=self.brightness, contrast=self.contrast
-                ),
-            )
-        if self.gamma:
-            image = self._sometimes(
-                image, draws, lambda some: intensity.gamma(some, draws, strength=self.gamma)
-            )
-        if self.noise:
-            image = self._sometimes(
-                image, draws, lambda some: intensity.noise(some, draws, strength=self.noise)
-            )
-        return image
-
-    def _sometimes(self, image: Tensor, draws: Draws, change: Callable[[Tensor], Tensor]) -> Tensor:
-        chosen = draws.chance(self.intensity).view(-1, *(1,) * (image.ndim - 1))
-        return torch.where(chosen, change(image), image)
+        if self.spatial:
+            motion = self.motion(batch, draws)
+            batch = {**batch, **move(batch, motion), **carry(batch, motion)}
+        image = batch["image"]
+        for name, change in self.intensity.items():
+            image = change(image, draws.stream(name))
+        return {**batch, "image": image}

@@ -1,83 +1,163 @@
-"""Flips and affine maps of a batch: image and mask move together."""
+"""Flips, affine maps and deformations: each draws its part of a `Motion`, which `move` carries
+out, so that however many there are, voxels are interpolated once."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
-import torch
-from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+import numpy as np
 
+from medlight.augment.motion import Array, Motion
 from medlight.augment.random import Draws
+from medlight.core.errors import ConfigError
 
-MODES: Mapping[str, tuple[str, str]] = {
-    "image": ("bilinear", "border"),
-    "mask": ("nearest", "zeros"),
-}
-"""For each key that moves: interpolation, and what lies outside."""
-
-
-def flip(
-    batch: dict[str, Tensor], draws: Draws, probability: float, axes: Sequence[int]
-) -> dict[str, Tensor]:
-    """Mirror each of these spatial axes of each sample with this probability."""
-    moved = {key: batch[key].clone() for key in MODES.keys() & batch.keys()}
-    for axis in axes:
-        chosen = draws.chance(probability)
-        for value in moved.values():
-            value[chosen] = value[chosen].flip(2 + axis)
-    return {**batch, **moved}
+THIN = 3.0
+"""Volumes whose longest side has more than so many times the voxels of the shortest are stacks of
+slices to nnU-Net: they move in the plane only."""
+NO_FOLDS = 0.4
 
 
-def affine(batch: dict[str, Tensor], matrices: Tensor, chosen: Tensor) -> dict[str, Tensor]:
-    """Resample the chosen samples: output voxel x, measured from the centre in voxels, is taken
-    from matrices[b, :, :n] @ x + matrices[b, :, n].
+class Step(Protocol):
+    """One random map: applied to the images as a motion has left them."""
 
-    Args:
-        matrices: (B, n, n + 1) for n spatial axes, in the order of the image's axes.
-        chosen: (B,) bool.
+    @property
+    def probability(self) -> float: ...
+
+    def draw(self, draws: Draws, motion: Motion) -> Motion: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip:
+    """Mirror each axis with `probability`. Exact: no voxel is interpolated for it.
+
+    Attributes:
+        axes: "all", or "left-right": the first axis of a volume, the last of an image.
     """
-    if not bool(chosen.any()):
-        return batch
-    shape = batch["image"].shape[2:]
-    theta = _normalised(matrices[chosen], shape)
-    grid = affine_grid(theta, [len(theta), 1, *shape], align_corners=False)
-    moved = dict(batch)
-    for key, (mode, outside) in MODES.items():
-        if key not in batch:
-            continue
-        some = batch[key][chosen]
-        sampled = grid_sample(
-            some.float(), grid, mode=mode, padding_mode=outside, align_corners=False
-        )
-        moved[key] = batch[key].clone()
-        moved[key][chosen] = sampled.to(batch[key].dtype)
-    return moved
+
+    probability: float = 0.5
+    axes: Literal["all", "left-right"] = "all"
+
+    def __post_init__(self) -> None:
+        if self.axes not in ("all", "left-right"):
+            raise ConfigError(f"Flip.axes must be all or left-right, got {self.axes}")
+
+    def draw(self, draws: Draws, motion: Motion) -> Motion:
+        n = len(motion.shape)
+        chosen = draws.chance(self.probability, n)
+        if self.axes == "left-right":
+            chosen[:, [a for a in range(n) if a != (0 if n == 3 else 1)]] = False
+        signs = np.where(chosen, -1.0, 1.0)
+        return motion.then(signs[:, :, None] * np.eye(n), np.zeros_like(signs))
 
 
-def _normalised(matrices: Tensor, shape: Sequence[int]) -> Tensor:
-    """Voxel matrices to torch's: axes reversed, each in units of half its size."""
-    half = torch.tensor(list(shape), dtype=matrices.dtype, device=matrices.device) / 2
-    linear = matrices[:, :, :-1] * half[None, None, :] / half[None, :, None]
-    shift = matrices[:, :, -1] / half
-    return torch.cat([linear.flip(1, 2), shift.flip(1)[:, :, None]], dim=2)
+@dataclass(frozen=True, kw_only=True)
+class Affine:
+    """Turn, then scale, then shift, all with one `probability`.
+
+    Rotations are rigid in millimetres where the batch tells `spacing_mm`; without, voxels count
+    as cubes.
+
+    Attributes:
+        rotate_degrees: up to so much about each axis, either way; "nnunet": see `nnunet_degrees`.
+        scale: range of the factor by which the field of view grows; above 1, things look smaller.
+        shift: up to so much of the image's size along each axis, either way.
+        in_plane: leave the short axis of a stack of slices unscaled.
+    """
+
+    probability: float = 1.0
+    rotate_degrees: float | Literal["nnunet"] = 0.0
+    scale: Sequence[float] = (1.0, 1.0)
+    shift: float = 0.0
+    in_plane: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.rotate_degrees, str) and self.rotate_degrees != "nnunet":
+            raise ConfigError(
+                f"Affine.rotate_degrees must be a number or nnunet, got {self.rotate_degrees}"
+            )
+        check_range("Affine.scale", self.scale)
+
+    def draw(self, draws: Draws, motion: Motion) -> Motion:
+        shape, n = motion.shape, len(motion.shape)
+        chosen = draws.chance(self.probability)
+        angles = draws.between(-1, 1, 1 if n == 2 else 3)
+        zoom = np.repeat(draws.factor(*self.scale, 1), n, axis=1)
+        shift = draws.between(-self.shift, self.shift, n) * np.array(shape)
+        if self.rotate_degrees == "nnunet":
+            degrees = np.array(nnunet_degrees(shape))
+        else:
+            degrees = np.full(angles.shape[1], self.rotate_degrees)
+        thin = thin_axis(shape)
+        if self.in_plane and thin is not None:
+            zoom[:, thin] = 1.0
+        turn = rotations(np.radians(angles * degrees), n)
+        spacing = motion.spacing_mm
+        linear = turn * (spacing[:, None, :] / spacing[:, :, None]) * zoom[:, None, :]
+        linear[~chosen], shift[~chosen] = np.eye(n), 0.0
+        return replace(motion.then(linear, shift), blended=motion.blended | chosen)
 
 
-def random_affine(
-    draws: Draws, shape: Sequence[int], *, rotate_degrees: float, scale: float, shift: float
-) -> Tensor:
-    """(B, n, n + 1) matrices: rotation by up to `rotate_degrees` about each axis, zoom by up to
-    1 + `scale` or its inverse, shift by up to `shift` of the image's size along each axis."""
-    n = len(shape)
-    angles = draws.between(-rotate_degrees, rotate_degrees, 1 if n == 2 else 3) * (math.pi / 180)
-    zoom = torch.exp(draws.between(-1, 1) * math.log1p(scale))
-    linear = torch.eye(n, device=zoom.device).expand(len(zoom), n, n)
-    planes = [(0, 1)] if n == 2 else [(1, 2), (0, 2), (0, 1)]
-    for k, (a, b) in enumerate(planes):
-        turn = torch.eye(n, device=zoom.device).repeat(len(zoom), 1, 1)
-        cosine, sine = torch.cos(angles[:, k]), torch.sin(angles[:, k])
-        turn[:, a, a], turn[:, a, b] = cosine, -sine
-        turn[:, b, a], turn[:, b, b] = sine, cosine
-        linear = linear @ turn
-    size = torch.tensor(list(shape), device=zoom.device, dtype=zoom.dtype)
-    offset = draws.between(-shift, shift, n) * size
-    return torch.cat([linear * zoom[:, None, None], offset[:, :, None]], dim=2)
+@dataclass(frozen=True, kw_only=True)
+class Elastic:
+    """Bend smoothly: a cubic B-spline whose control points are moved at random.
+
+    Attributes:
+        cells: that the control points cut each axis into; fewer bend more gently.
+        magnitude: of the control points, up to so much of a cell; at most 0.4, so that nothing
+            folds. Each sample draws its own maximum below it.
+    """
+
+    probability: float = 1.0
+    cells: int = 4
+    magnitude: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.magnitude <= NO_FOLDS:
+            raise ConfigError(
+                f"Elastic.magnitude must be between 0 and {NO_FOLDS}, got {self.magnitude}: "
+                "above, the image may fold"
+            )
+
+    def draw(self, draws: Draws, motion: Motion) -> Motion:
+        if motion.control is not None:
+            raise ConfigError("augment.spatial may hold one Elastic, not two")
+        n = len(motion.shape)
+        chosen = draws.chance(self.probability)
+        cell = np.array(motion.shape) / self.cells
+        reach = draws.between(0, self.magnitude, 1) * cell * chosen[:, None]
+        control = draws.between(-1, 1, n, *(self.cells + 3,) * n)
+        control *= reach.reshape(*reach.shape, *(1,) * n)
+        return replace(motion, control=control, blended=motion.blended | chosen)
+
+
+def check_range(name: str, value: Sequence[float]) -> None:
+    """Two positive numbers in order."""
+    if len(value) != 2 or not 0 < value[0] <= value[1]:
+        raise ConfigError(f"{name} must be two positive numbers [low, high], got {list(value)}")
+
+
+def thin_axis(shape: Sequence[int]) -> int | None:
+    """The axis across the slices, where a volume is a stack of slices."""
+    thin = len(shape) == 3 and max(shape) > THIN * min(shape)
+    return int(np.argmin(shape)) if thin else None
+
+
+def nnunet_degrees(shape: Sequence[int]) -> tuple[float, ...]:
+    """How far nnU-Net v2 turns about each axis: an image all around, or 15 degrees where it is
+    longish; a volume 30 degrees about each axis; a stack of slices all around, in the plane."""
+    if len(shape) == 2:
+        return (15.0 if max(shape) > 1.5 * min(shape) else 180.0,)
+    thin = thin_axis(shape)
+    return tuple(30.0 if thin is None else 180.0 * (axis == thin) for axis in range(3))
+
+
+def rotations(angles: Array, n: int) -> Array:
+    """(B, n, n) products of rotations by `angles` (B, 1 or 3), in radians, about each axis."""
+    turned = np.tile(np.eye(n), (len(angles), 1, 1))
+    for k, (a, b) in enumerate([(0, 1)] if n == 2 else [(1, 2), (0, 2), (0, 1)]):
+        turn = np.tile(np.eye(n), (len(angles), 1, 1))
+        turn[:, a, a] = turn[:, b, b] = np.cos(angles[:, k])
+        turn[:, b, a] = np.sin(angles[:, k])
+        turn[:, a, b] = -turn[:, b, a]
+        turned = turned @ turn
+    return turned

@@ -1,0 +1,101 @@
+"""Blurred and coarse acquisitions. R rows: chosen channels of chosen samples; n spatial axes."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from medlight.augment.intensity import Intensity, Numbers, column
+from medlight.augment.random import Draws
+from medlight.augment.spatial import check_range, thin_axis
+from medlight.augment.warp import along_axes
+
+TRUNCATE = 4.0
+"""Standard deviations at which a Gaussian ends, as in SciPy."""
+MOST_AXES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blur(Intensity):
+    """Gaussian filter, its width in voxels drawn for each axis from `sigma`; the border repeats."""
+
+    sigma: Sequence[float] = (0.5, 1.0)
+
+    def __post_init__(self) -> None:
+        check_range("Blur.sigma", self.sigma)
+
+    def draw(self, draws: Draws, channels: int) -> Numbers:
+        low, high = self.sigma
+        return (draws.between(low, high, channels, MOST_AXES),)
+
+    def apply(self, rows: Tensor, *numbers: Tensor) -> Tensor:
+        radius = math.ceil(TRUNCATE * self.sigma[1])
+        steps = torch.arange(radius + 1, device=rows.device)
+        for axis in range(1, rows.ndim):
+            sigma = numbers[0][:, axis - 1, None]
+            weights = torch.exp(-0.5 * (steps / sigma) ** 2)
+            weights /= 2 * weights.sum(1, keepdim=True) - weights[:, :1]
+            rows = _convolve(rows, weights, axis)
+        return rows
+
+
+def _convolve(rows: Tensor, weights: Tensor, axis: int) -> Tensor:
+    """Along one axis with symmetric kernels: weights (R, radius + 1) from the middle outwards.
+
+    A sum of shifted copies: convolutions with a kernel for each row are slow on every device.
+    """
+    radius, size = weights.shape[1] - 1, rows.shape[axis]
+    places = torch.arange(-radius, size + radius, device=rows.device).clamp_(0, size - 1)
+    padded = rows.index_select(axis, places)
+    total = rows * column(weights[:, 0], rows)
+    for step in range(1, radius + 1):
+        pair = padded.narrow(axis, radius - step, size) + padded.narrow(axis, radius + step, size)
+        total.addcmul_(pair, column(weights[:, step], rows))
+    return total
+
+
+@dataclass(frozen=True, kw_only=True)
+class LowResolution(Intensity):
+    """Simulate a coarser acquisition: keep a share of the voxels along every axis, drawn from
+    `share`, by nearest neighbour, and interpolate between them.
+
+    Attributes:
+        in_plane: leave the short axis of a stack of slices alone.
+    """
+
+    share: Sequence[float] = (0.5, 1.0)
+    in_plane: bool = False
+
+    def __post_init__(self) -> None:
+        check_range("LowResolution.share", self.share)
+
+    def draw(self, draws: Draws, channels: int) -> Numbers:
+        low, high = self.share
+        return (draws.between(low, high, channels),)
+
+    def apply(self, rows: Tensor, *numbers: Tensor) -> Tensor:
+        shape = rows.shape[1:]
+        thin = thin_axis(shape) if self.in_plane else None
+        whole = torch.ones_like(numbers[0])
+        shares = [whole if axis == thin else numbers[0] for axis in range(len(shape))]
+        return along_axes(
+            rows, [_coarsen(size, share) for size, share in zip(shape, shares, strict=True)]
+        )
+
+
+def _coarsen(size: int, share: Tensor) -> Tensor:
+    """(R, size, size): to round(share * size) voxels by nearest neighbour, and back, linearly.
+
+    Voxel centres keep their place (`align_corners=False`, "nearest-exact" in torch's words).
+    """
+    kept = (share * size).round().clamp_(min=1)[:, None]
+    places = torch.arange(size, device=share.device) + 0.5
+    coarse = (places * kept / size - 0.5).clamp_(min=0).minimum(kept - 1)
+    low = coarse.floor()
+    matrix = torch.zeros(len(share), size, size, device=share.device)
+    for corner, weight in ((low, 1 - (coarse - low)), ((low + 1).minimum(kept - 1), coarse - low)):
+        source = ((corner + 0.5) * size / kept).floor().long().clamp_(max=size - 1)
+        matrix.scatter_add_(2, source[:, :, None], weight[:, :, None])
+    return matrix
