@@ -1,5 +1,6 @@
 """From a composed configuration to built objects, and on to the job."""
 
+import inspect
 import logging
 import warnings
 from pathlib import Path
@@ -32,6 +33,10 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     fit_to_hardware(cfg.trainer)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data: DataModule = instantiate(cfg.data, _convert_="all")
+    job = instantiate(cfg.job, _partial_=True)
+    if "task" not in inspect.signature(job).parameters:  # a verb on data alone
+        job(data=data, run_dir=run_dir)
+        return None
     task: Task = instantiate(cfg.task, _convert_="all")(facts=data.facts)
     if not data.split.val and "checkpoint" in (cfg.callbacks or {}):
         cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
@@ -43,7 +48,6 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=loggers)
     if trainer.is_global_zero:
         log.info(describe(data, task))
-    job = instantiate(cfg.job, _partial_=True)
     score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
     if trainer.is_global_zero:
         log.info("Everything lies in %s", run_dir)

@@ -38,10 +38,7 @@ def dice(both: int, reference: int, predicted: int) -> float:
 
 
 def dice_rows(
-    case: str,
-    prediction: NDArray[np.integer],
-    reference: NDArray[np.integer],
-    names: Sequence[str],
+    case: str, prediction: NDArray[np.integer], reference: NDArray[np.integer], names: Sequence[str]
 ) -> tuple[dict[str, str | int | float], ...]:
     """One row for each label but the background (`names[0]`), as in cases.csv."""
     counts = overlap(prediction, reference, len(names))
