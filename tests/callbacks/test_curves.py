@@ -75,6 +75,20 @@ def test_columns_grow(tmp_path: Path) -> None:
     assert (second["train/loss"], second["val/dice"], second["step"]) == ("0.25", "0.75", "19")
 
 
+def test_a_second_message_of_an_epoch_adds_to_its_row_but_a_new_run_replaces_it(
+    tmp_path: Path,
+) -> None:
+    first = CurvesLogger(run_dir=tmp_path)
+    first.log_metrics({"train/norm": 3.0, "epoch": 0}, step=1)
+    first.log_metrics({"train/loss_epoch": 0.5, "epoch": 0}, step=2)
+    (row,) = rows(tmp_path)
+    assert (row["train/norm"], row["train/loss"], row["step"]) == ("3", "0.5", "2")
+    CurvesLogger(run_dir=tmp_path).log_metrics({"train/loss_epoch": 0.25, "epoch": 0}, step=2)
+    (row,) = rows(tmp_path)
+    assert row["train/loss"] == "0.25"
+    assert "train/norm" not in row
+
+
 def test_tests_and_lone_validations_leave_the_curves_alone(
     new_run: Callable[..., Any], tmp_path: Path
 ) -> None:

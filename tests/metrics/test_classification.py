@@ -32,9 +32,7 @@ def test_equals_scikit_learn(seed: int) -> None:
     scores = summarise_classes(rows_of(truth, probability), NAMES)
     predicted = probability.argmax(1)
     assert scores["accuracy"] == pytest.approx(accuracy_score(truth, predicted))
-    assert scores["f1"] == pytest.approx(
-        f1_score(truth, predicted, average="macro"), abs=1e-6
-    )
+    assert scores["f1"] == pytest.approx(f1_score(truth, predicted, average="macro"), abs=1e-6)
     auroc = roc_auc_score(truth, probability, multi_class="ovr", average="macro")
     assert scores["auroc"] == pytest.approx(auroc, abs=1e-6)
     for k, name in enumerate(NAMES):
@@ -45,16 +43,12 @@ def test_equals_scikit_learn(seed: int) -> None:
 
 def test_a_class_without_cases_has_no_auroc_and_does_not_spoil_the_mean() -> None:
     truth = np.array([0, 1, 0, 1])
-    probability = np.array(
-        [[0.7, 0.3, 0, 0], [0.2, 0.8, 0, 0], [0.4, 0.6, 0, 0], [0.1, 0.9, 0, 0]]
-    )
+    probability = np.array([[0.7, 0.3, 0, 0], [0.2, 0.8, 0, 0], [0.4, 0.6, 0, 0], [0.1, 0.9, 0, 0]])
     scores = summarise_classes(rows_of(truth, probability), NAMES)
     assert math.isnan(scores["auroc/HeadCT"])
     assert math.isnan(scores["f1/HeadCT"])
     assert scores["auroc"] == pytest.approx(roc_auc_score(truth, probability[:, 1]))
-    assert scores["f1"] == pytest.approx(
-        f1_score(truth, probability.argmax(1), average="macro")
-    )
+    assert scores["f1"] == pytest.approx(f1_score(truth, probability.argmax(1), average="macro"))
 
 
 def test_no_case_at_all_is_nan_not_a_crash() -> None:

@@ -13,9 +13,7 @@ from medlight.metrics.dice import dice_rows, overlap, summarise_dice
 NAMES = ("background", "liver", "tumour", "vessel")
 
 
-def masks(
-    seed: int, shape: tuple[int, ...] = (6, 7, 8)
-) -> tuple[np.ndarray, np.ndarray]:
+def masks(seed: int, shape: tuple[int, ...] = (6, 7, 8)) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     return random.integers(0, 4, shape, dtype=np.uint8), random.integers(0, 4, shape)
 
@@ -25,15 +23,11 @@ def test_equals_monai_and_torchmetrics(seed: int) -> None:
     prediction, reference = masks(seed)
     rows = dice_rows("c", prediction, reference, NAMES)
     one_hot = [
-        torch.nn.functional.one_hot(torch.from_numpy(m.astype(np.int64)), 4).movedim(
-            -1, 0
-        )[None]
+        torch.nn.functional.one_hot(torch.from_numpy(m.astype(np.int64)), 4).movedim(-1, 0)[None]
         for m in (prediction, reference)
     ]
     monai = DiceMetric(include_background=False)(*(m.float() for m in one_hot))[0]
-    torchmetrics = DiceScore(num_classes=4, include_background=False, average=None)(
-        *one_hot
-    )
+    torchmetrics = DiceScore(num_classes=4, include_background=False, average=None)(*one_hot)
     ours = [row["dice"] for row in rows]
     np.testing.assert_allclose(ours, monai.numpy(), rtol=1e-6)
     np.testing.assert_allclose(ours, torchmetrics.numpy().ravel(), rtol=1e-6)
@@ -41,9 +35,7 @@ def test_equals_monai_and_torchmetrics(seed: int) -> None:
 
 def test_overlap_counts_voxels() -> None:
     prediction, reference = masks(0)
-    for label, (both, in_reference, predicted) in enumerate(
-        overlap(prediction, reference, 4)
-    ):
+    for label, (both, in_reference, predicted) in enumerate(overlap(prediction, reference, 4)):
         assert both == np.sum((prediction == label) & (reference == label))
         assert in_reference == np.sum(reference == label)
         assert predicted == np.sum(prediction == label)
