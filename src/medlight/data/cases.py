@@ -83,7 +83,7 @@ def _check_shapes(case: str, image: Grid, mask: Grid) -> None:
 
 
 def _check_labels(stored: Stored, labels: int) -> None:
-    for row in ((stored.labels < 0) | (stored.labels >= labels)).any(axis=1).nonzero()[0]:
+    for row in np.flatnonzero(((stored.labels < 0) | (stored.labels >= labels)).any(axis=1)):
         low, high = stored.labels[row]
         raise DataError(
             f"case {stored.cases[row]!r}: the mask holds values from {low} to {high}, but the data "

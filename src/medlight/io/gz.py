@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from isal import igzip, isal_zlib
@@ -63,7 +63,7 @@ class Bytes:
         check_limit(total)
         content = np.empty(total, np.uint8)
         content[: len(head)] = np.frombuffer(head[:total], np.uint8)
-        place, view = len(head), memoryview(content)
+        place, view = len(head), memoryview(content.data)
         while place < total:
             count = self._stream.readinto(view[place : place + _BLOCK])
             if not count:
@@ -89,7 +89,10 @@ def open_bytes(path: Path) -> Iterator[Bytes]:
 
 
 @contextmanager
-def packed(path: Path) -> Iterator[IO[bytes]]:
+def packed(path: Path) -> Iterator[Any]:
     """A gzip file to write to. It holds neither name nor time: equal content, equal bytes."""
-    with path.open("wb") as file, igzip.IGzipFile("", "wb", LEVEL, fileobj=file, mtime=0) as stream:
+    with (
+        path.open("wb") as file,
+        cast(Any, igzip.IGzipFile)("", "wb", LEVEL, fileobj=file, mtime=0) as stream,
+    ):
         yield stream

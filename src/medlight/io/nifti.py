@@ -9,7 +9,7 @@ import zlib
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
@@ -31,7 +31,7 @@ _BROKEN = (
     ValueError,
     KeyError,
     zlib.error,
-    isal_zlib.error,
+    cast(type[Exception], isal_zlib.error),  # its stubs take it for an instance
     nib.filebasedimages.ImageFileError,
     nib.spatialimages.HeaderDataError,
     nib.wrapstruct.WrapStructError,
@@ -86,7 +86,7 @@ def write_nifti(path: Path, values: NDArray[Any], grid: Grid) -> None:
     image.header["xyzt_units"] = grid.units
     image.set_sform(grid.affine, code=grid.sform_code)
     image.set_qform(grid.affine, code=grid.qform_code)
-    opened = packed if path.name.lower().endswith(".gz") else partial(open, mode="wb")
+    opened: Any = packed if path.name.lower().endswith(".gz") else partial(open, mode="wb")
     with aside(path) as part, opened(part) as file:
         image.to_stream(file)
 
@@ -97,6 +97,7 @@ def _load(path: Path) -> tuple[Any, NDArray[Any], Grid]:
         with open_bytes(path) as content:
             head = content.read(_HEADER)
             sizes = {int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")}
+            kind: Any
             kind, length = (nib.Nifti2Header, 540) if 540 in sizes else (nib.Nifti1Header, 348)
             if len(head) < length:
                 raise ValueError(f"it should hold {length} bytes, but holds {len(head)}")

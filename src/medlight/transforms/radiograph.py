@@ -46,7 +46,7 @@ class Radiograph:
         from monai.data import MetaTensor  # takes seconds, and images of the right size need none
         from monai.transforms import Resize
 
-        if mode not in self._resizers:
+        if self.size is not None and mode not in self._resizers:
             smooth = mode == "bilinear"
             self._resizers[mode] = Resize(self.size, mode=mode, anti_aliasing=smooth)
         moved = self._resizers[mode](MetaTensor(pixels, affine=torch.from_numpy(grid.affine)))

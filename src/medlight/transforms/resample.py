@@ -101,12 +101,12 @@ def _planewise(volume: NDArray[Any], target: NDArray[Any], steps: Sequence[_Step
 
 
 def _sheared(
-    voxels: torch.Tensor, grid: Grid, spacing_mm: Sequence[float], *, nearest: bool
+    voxels: torch.Tensor, grid: Grid, spacing_mm: NDArray[np.float64], *, nearest: bool
 ) -> tuple[torch.Tensor, Grid]:
     from monai.data import MetaTensor
     from monai.transforms import Spacing  # takes seconds to import, and is rarely needed
 
-    spacing = Spacing(spacing_mm, mode="nearest" if nearest else "bilinear")
-    moved = spacing(MetaTensor(voxels, affine=torch.from_numpy(grid.affine)))
+    spacing = Spacing(spacing_mm.tolist(), mode="nearest" if nearest else "bilinear")
+    moved: Any = spacing(MetaTensor(voxels, affine=torch.from_numpy(grid.affine)))
     values = moved.as_tensor().to(voxels.dtype)
     return values, Grid(tuple(values.shape[1:]), moved.affine.numpy())

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
@@ -47,6 +48,7 @@ class Making:
         (self.folder / "locks").mkdir(parents=True, exist_ok=True)
         pool = ThreadPoolExecutor(workers)
         hidden = quiet(len(todo), _FEW)
+        bar: tqdm[Any]
         with tqdm(total=len(todo), desc=f"preparing {self.name}", disable=hidden) as bar:
             try:
                 for wait in (False, True):  # what nobody else is at, then what others left
@@ -57,7 +59,7 @@ class Making:
                 pool.shutdown(cancel_futures=True)
 
     def _shard(
-        self, shard: str, todo: Sequence[tuple[Case, Path]], bar: "tqdm[None]", wait: bool
+        self, shard: str, todo: Sequence[tuple[Case, Path]], bar: "tqdm[Any]", wait: bool
     ) -> bool:
         """False where another process holds the lock."""
         lock = FileLock(self.folder / "locks" / f"{shard}.lock")

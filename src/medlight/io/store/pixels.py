@@ -3,7 +3,7 @@
 Shapes: C channels, *S spatial axes.
 
 Errors, of an image's range a channel: whole numbers (CT, most MR) and 8-bit pictures are exact;
-anything else is within 1/131,070 of the range as int16, and within 1/2,048 of the value as float16.
+anything else is within 1/130,000 of the range as int16, and within 1/2,048 of the value as float16.
 """
 
 from dataclasses import dataclass
@@ -101,7 +101,7 @@ def pack(values: NDArray[Any], codec: Codec) -> bytes | memoryview:
     """An array as bytes. Packing works in blocks, so that a patch does not unpack the whole."""
     values = np.ascontiguousarray(values)
     if codec == "none":
-        return memoryview(values.reshape(-1).view(np.uint8))
+        return memoryview(values.reshape(-1).view(np.uint8).data)
     blosc2 = _blosc2()
     chunks, blocks = ((1, *(min(n, most) for n in values.shape[1:])) for most in (CHUNK, BLOCK))
     settings = blosc2.CParams(
