@@ -41,6 +41,7 @@ class RunConfig:
     data: Any = None
     transforms: Any = None
     augment: Any = None
+    store: Any = None
     task: Any = None
     model: Any = None
     loss: Any = None

@@ -19,9 +19,13 @@ from medlight.core.index import Index
 from medlight.core.sample import Sample
 from medlight.core.split import Split, make_split
 from medlight.data.admission import LeftOut, left_out, withdrawal_lists
-from medlight.data.dataset import CaseDataset, Transform, collate
+from medlight.data.cases import open_cases
+from medlight.data.dataset import CaseDataset, collate
 from medlight.data.sampling import EvalCases, TrainBatches
 from medlight.data.version import DataVersion, version_of
+from medlight.io.store.store import Store
+from medlight.io.store.table import Stored
+from medlight.transforms.preset import Preset
 
 Augment = Callable[..., dict[str, Any]]
 """(batch, seed, epoch) to a batch: random, on the device of the batch; see `medlight.augment`."""
@@ -52,7 +56,7 @@ class DataModule(pl.LightningDataModule, ABC):
             None: fold 0, or the split the data set comes with.
         val_fraction: share of the other patients that validates.
         num_workers: processes that read; 0 reads in the main process.
-        memory_gb: transformed cases held in memory, at most.
+        store: where prepared cases are kept; see `medlight.io.store`. None: below `cache`.
         seed: of the order of cases, of patches and augmentation. Splits do not depend on it.
         exclude: ids or patterns of cases to leave out, or a file of them; the others stay on their
             side of the folds.
@@ -64,7 +68,7 @@ class DataModule(pl.LightningDataModule, ABC):
     root: str | Path = "data"
     cache: str | Path = "~/.cache/medlight"
     download: bool = False
-    transforms: Transform | None = None
+    transforms: Preset | None = None
     augment: Augment | None = None
     patch: Sequence[int] | Literal["auto"] | None = None
     batch_size: int = 4
@@ -74,7 +78,7 @@ class DataModule(pl.LightningDataModule, ABC):
     folds: int = 5
     val_fraction: float = 0.1
     num_workers: int = 0
-    memory_gb: float = 4.0
+    store: Store | None = None
     seed: int = 0
     exclude: Sequence[str] | str = ()
     withdrawn: str | Path | None = None
@@ -132,14 +136,17 @@ class DataModule(pl.LightningDataModule, ABC):
 
     @cached_property
     def facts(self) -> Facts:
-        """What the task must know; reads the headers of the training cases."""
-        first = self._dataset(self.split.train[:1])[0]
+        """What the task must know; prepares the training cases on first use."""
         return Facts(
             spatial_dims=self.spatial_dims,
-            channels=first["image"].shape[0],
+            channels=self._train_set.stored.channels,
             labels=self.cases.labels,
             patch=self._patch(),
         )
+
+    @cached_property
+    def _store(self) -> Store:
+        return self.store or Store(folder=Path(self.cache) / "store")
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -154,17 +161,19 @@ class DataModule(pl.LightningDataModule, ABC):
                     f"got {list(self.patch)}"
                 )
             return None if self.patch is None else tuple(self.patch)
-        train = self._train_set
-        shapes = [train[row]["image"].shape[1:] for row in range(len(train))]
-        return auto_patch(np.median(np.array(shapes), axis=0))
+        return auto_patch(np.median(self._train_set.stored.shapes, axis=0))
+
+    def prepare(self, *, check: bool = False) -> Stored:
+        """All cases of the index, prepared where they are not yet; see `Store.open`."""
+        return open_cases(self.cases, self._store, self.transforms, check=check)
 
     def _dataset(self, cases: Sequence[str], **options: Any) -> CaseDataset:
         return CaseDataset(
             self.cases.subset(cases),
+            store=self._store,
             transforms=self.transforms,
             seed=self.seed,
             modality=self.modalities,
-            memory_gb=self.memory_gb,
             **options,
         )
 

@@ -1,52 +1,50 @@
-"""Cases to samples: read, transform, hold in memory, cut a patch."""
+"""Cases to samples: from the store, through the intensity map, cut to a patch.
+
+Shapes: B batch, C channels, *S spatial axes.
+"""
 
 from collections.abc import Callable, Sequence
 from copy import copy
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
-from medlight.core.errors import DataError
-from medlight.core.grid import Grid
 from medlight.core.index import Index
+from medlight.core.intensity import Intensity
 from medlight.core.sample import LISTED, Sample
+from medlight.data.cases import MASK_ROLE, open_cases
 from medlight.data.sampling import Draw, generator
-from medlight.io.read import read_image, read_mask
-
-Transform = Callable[[Sample], Sample]
-"""Deterministic: may move, resample and scale `image` and `mask`, and keeps `grid` true."""
-
-MASK_ROLE = "mask"
+from medlight.io.read import read_mask
+from medlight.io.store.store import Store
+from medlight.io.store.table import Stored, Window
+from medlight.transforms.preset import Preset
 
 
 class CaseDataset(Dataset[Sample]):
     """Samples of the cases of an index.
 
     A `Draw` gives a training sample: a patch, where `patch` is set, at a place that is a function
-    of (seed, epoch, draw). A row gives the whole case, with its `reference` mask as on disk
-    where `references` is set.
-
-    Transformed cases stay in memory up to `memory_gb`; the rest is read again each time.
+    of (seed, epoch, draw). Of a patch, only the patch is read. A row gives the whole case, with
+    its `reference` mask as on disk where `references` is set.
     """
 
     def __init__(
         self,
         index: Index,
         *,
-        transforms: Transform | None = None,
+        store: Store,
+        transforms: Preset | None = None,
         seed: int = 0,
         references: bool = False,
         modality: tuple[str, ...] = (),
-        memory_gb: float = 0.0,
     ) -> None:
-        self.modality = modality
-        self.index, self.transforms, self.seed = index, transforms, seed
+        self.index, self.store, self.transforms, self.seed = index, store, transforms, seed
+        self.modality, self.references = modality, references
         self.patch: tuple[int, ...] | None = None
-        self.references = references
-        self._held: dict[int, Sample] = {}
-        self._room = memory_gb * 2**30
 
     def with_patch(self, patch: Sequence[int] | None) -> "CaseDataset":
         """The same cases, held in the same memory, cut to `patch`."""
@@ -54,78 +52,160 @@ class CaseDataset(Dataset[Sample]):
         twin.patch = tuple(patch) if patch is not None else None
         return twin
 
+    @cached_property
+    def stored(self) -> Stored:
+        """The cases, prepared and opened on first use; in memory where there is room."""
+        stored = open_cases(self.index, self.store, self.transforms)
+        self.store.hold(stored)
+        return stored
+
+    @cached_property
+    def intensity(self) -> Intensity:
+        """(N, C) from what is stored to what the net sees."""
+        stored = self.stored
+        seen = Intensity.unchanged(*stored.scale.shape)
+        if self.transforms is not None:
+            seen = self.transforms.intensity(stored.statistics, self.modality)
+        return seen.after(stored.scale, stored.shift)
+
+    @cached_property
+    def padding(self) -> NDArray[np.float32]:
+        """(N,) the darkest value of each case, which surrounds it where a patch is larger."""
+        stored = self.stored
+        darkest = (stored.statistics.minimum - stored.shift) / stored.scale
+        return np.asarray(self.intensity.apply(darkest.astype(np.float64)).min(axis=1), np.float32)
+
+    @cached_property
+    def targets(self) -> torch.Tensor | None:
+        """(N,) int64 or (N, K) float32 labels; None where masks are the target."""
+        if self.index.tags is None:
+            return None
+        if self.index.labels.kind == "findings":
+            return torch.from_numpy(self.index.tags)
+        positive = self.index.tags == 1
+        for row in np.flatnonzero(positive.sum(axis=1) != 1):
+            self.index.labels.encode(self.index[int(row)].tags)  # raises, and says why
+        return torch.from_numpy(positive.argmax(axis=1))
+
     def __len__(self) -> int:
         return len(self.index)
 
     def __getitem__(self, key: int | Draw) -> Sample:
         if isinstance(key, int):
             return self._whole(key)
-        whole = self._whole(key.row)
-        sample: Sample = {k: v for k, v in whole.items() if k not in LISTED}  # type: ignore[assignment]
-        sample["draw"] = torch.tensor(key.draw)
-        if self.patch is not None:
-            random = generator(self.seed, key.epoch, key.draw)
-            cut_patch(sample, self.patch, random)
+        batch = self._batch([key])
+        sample: Sample = {name: value[0] for name, value in batch.items()}  # type: ignore[assignment]
         return sample
+
+    def __getitems__(self, keys: Sequence[int] | Sequence[Draw]) -> Any:
+        """A batch at once, which `collate` passes on; samples where they do not stack."""
+        draws = [key for key in keys if isinstance(key, Draw)]
+        shapes = self.stored.shapes[[draw.row for draw in draws]]
+        if len(draws) < len(keys) or (self.patch is None and (shapes != shapes[0]).any()):
+            return [self[key] for key in keys]
+        return self._batch(draws)
 
     def _whole(self, row: int) -> Sample:
-        if row in self._held:
-            return self._held[row]
-        sample = self._read(row)
-        size = sum(v.nbytes for v in sample.values() if isinstance(v, torch.Tensor))
-        if size <= self._room:
-            self._room -= size
-            self._held[row] = sample
+        case = self.index[row]
+        source, grid = self._here(row, self.stored.grids, row)
+        image, mask = self._empty(1, tuple(self.stored.shapes[row]), masks=self.stored.masked[row])
+        self._cut(row, (slice(None),) * grid.ndim, image[0], None if mask is None else mask[0])
+        sample: Sample = {"image": torch.from_numpy(image[0]), "source": source, "grid": grid}
+        sample |= {"modality": self.modality, "case": case.id}
+        if mask is not None:
+            sample["mask"] = torch.from_numpy(mask[0])
+            if self.references:
+                sample["reference"] = torch.from_numpy(read_mask(case.files[MASK_ROLE])[0][0])
+        elif self.targets is not None:
+            sample["label"] = self.targets[row]
         return sample
 
-    def _read(self, row: int) -> Sample:
-        case = self.index[row]
-        image, grid = read_image(case.files["image"])
-        sample: Sample = {"image": torch.from_numpy(image), "source": grid, "grid": grid}
-        sample |= {"modality": self.modality, "case": case.id}
-        if MASK_ROLE in case.files:
-            mask, mask_grid = read_mask(case.files[MASK_ROLE])
-            _check(case.id, grid, mask_grid, mask, len(self.index.labels))
-            sample["mask"] = torch.from_numpy(mask)
-            if self.references:
-                sample["reference"] = torch.from_numpy(mask[0].copy())
-        elif case.tags:
-            sample["label"] = torch.as_tensor(self.index.labels.encode(case.tags))
-        return self.transforms(sample) if self.transforms else sample
+    def _batch(self, draws: Sequence[Draw]) -> dict[str, torch.Tensor]:
+        rows = np.array([draw.row for draw in draws])
+        image, mask = self._stacked(rows) or self._patches(draws)
+        batch = {"image": torch.from_numpy(image)}
+        if mask is not None:
+            batch["mask"] = torch.from_numpy(mask)
+        elif self.targets is not None:
+            batch["label"] = self.targets[torch.from_numpy(rows)]
+        batch["draw"] = torch.tensor([draw.draw for draw in draws])
+        return batch
+
+    def _stacked(
+        self, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None] | None:
+        """Whole images from memory in one step, where they have the shape that is wanted."""
+        stack = self.stored.stack()
+        if stack is None or (self.patch is not None and self.patch != stack[0].shape[2:]):
+            return None
+        images, masks = stack
+        image = self.intensity.at(rows).apply(images[rows].astype(np.float32))
+        return image, None if masks is None else masks[rows].astype(np.int64)
+
+    def _patches(
+        self, draws: Sequence[Draw]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+        rows = [draw.row for draw in draws]
+        patch = self.patch or tuple(int(n) for n in self.stored.shapes[rows[0]])
+        image, mask = self._empty(len(rows), patch, masks=bool(self.stored.masked[rows].all()))
+        for place, draw in enumerate(draws):
+            shape = tuple(int(n) for n in self.stored.shapes[draw.row])
+            window, inside = choose_patch(shape, patch, generator(self.seed, draw.epoch, draw.draw))
+            pixels, labels = image[place], None if mask is None else mask[place]
+            if shape_of(inside) != patch:
+                pixels[...] = self.padding[draw.row]
+                if labels is not None:
+                    labels[...] = 0
+            within = (slice(None), *inside)
+            self._cut(draw.row, window, pixels[within], None if labels is None else labels[within])
+        return image, mask
+
+    def _empty(
+        self, count: int, shape: tuple[int, ...], *, masks: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+        image = np.empty((count, self.stored.channels, *shape), np.float32)
+        return image, np.empty((count, 1, *shape), np.int64) if masks else None
+
+    def _cut(
+        self, row: int, window: Window, image: NDArray[Any], mask: NDArray[Any] | None
+    ) -> None:
+        self._here(row, self.stored.read, row, window, image, mask)
+        self.intensity.at(row).apply(image)
+
+    def _here(self, row: int, read: Callable[..., Any], *what: Any) -> Any:
+        """Read from a stored case, which is made again where another run has let it go."""
+        try:
+            return read(*what)
+        except FileNotFoundError:
+            open_cases(self.index.subset([self.index.ids[row]]), self.store, self.transforms)
+            return read(*what)
 
 
-def _check(case: str, image: Grid, mask: Grid, values: np.ndarray, labels: int) -> None:
-    if image.shape != mask.shape:
-        raise DataError(
-            f"case {case!r}: image and mask differ in shape, {image.shape} and {mask.shape}; "
-            f"mend the files or leave the case out"
-        )
-    if values.size and not 0 <= values.min() <= values.max() < labels:
-        raise DataError(
-            f"case {case!r}: the mask holds values from {values.min()} to {values.max()}, but the "
-            f"data set declares {labels} labels (0 to {labels - 1}); mend the mask or the labels"
-        )
-
-
-def cut_patch(sample: Sample, patch: Sequence[int], random: np.random.Generator) -> None:
-    """Crop, or pad at both ends with the image's minimum and background, to `patch`, in place."""
-    shape = sample["image"].shape[1:]
+def choose_patch(
+    shape: Sequence[int], patch: Sequence[int], random: np.random.Generator
+) -> tuple[Window, Window]:
+    """What to read of an image, and where that lies in its patch: in the middle of what is too
+    large for the image, else all of it."""
     starts = [int(random.integers(0, max(n - p, 0) + 1)) for n, p in zip(shape, patch, strict=True)]
-    window = (slice(None), *(slice(s, s + p) for s, p in zip(starts, patch, strict=True)))
-    padding = [
-        side
-        for n, p in zip(reversed(shape), reversed(patch), strict=True)
-        for side in (max(p - n, 0) // 2, max(p - n, 0) - max(p - n, 0) // 2)
-    ]
-    for key, value in (("image", float(sample["image"].min())), ("mask", 0.0)):
-        if key in sample:
-            cut: torch.Tensor = sample[key][window]  # type: ignore[literal-required]
-            padded = torch.nn.functional.pad(cut, padding, value=value)
-            sample[key] = padded  # type: ignore[literal-required]
+    window = tuple(
+        slice(start, min(start + p, n)) for start, p, n in zip(starts, patch, shape, strict=True)
+    )
+    margins = [max(p - n, 0) // 2 for n, p in zip(shape, patch, strict=True)]
+    inside = tuple(
+        slice(margin, margin + part.stop - part.start)
+        for margin, part in zip(margins, window, strict=True)
+    )
+    return window, inside
 
 
-def collate(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Stack what stacks; keep `LISTED` keys as lists."""
+def shape_of(window: Window) -> tuple[int, ...]:
+    return tuple(part.stop - part.start for part in window)
+
+
+def collate(samples: Any) -> dict[str, Any]:
+    """Stack what stacks; keep `LISTED` keys as lists. What is a batch already stays."""
+    if isinstance(samples, dict):
+        return samples
     plain: list[dict[str, Any]] = [dict(sample) for sample in samples]
     listed = {key: [sample.pop(key) for sample in plain] for key in LISTED if key in plain[0]}
     return {**default_collate(plain), **listed}

@@ -6,6 +6,7 @@ Shapes: one channel; H rows, W columns.
 import struct
 import warnings
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from medlight.core.errors import DataError, DataNotFoundError
 from medlight.core.grid import Grid
 from medlight.io.atomic import aside
+from medlight.io.gz import check_limit, open_bytes
 
 _BROKEN = (
     OSError,
@@ -75,7 +77,10 @@ def write_raster(path: Path, values: NDArray[np.uint8]) -> None:
 
 def _load(path: Path) -> Image.Image:
     try:
-        with Image.open(path) as picture:
+        # From memory: of a file, Pillow makes room for whatever a damaged length promises.
+        with open_bytes(path) as content, Image.open(BytesIO(content.all())) as picture:
+            width, height = picture.size
+            check_limit(width * height * 4)
             picture.load()
         return picture
     except FileNotFoundError as error:

@@ -1,13 +1,12 @@
 """2-D images: one size."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from monai.data import MetaTensor
-from monai.transforms import Resize
 
 from medlight.core.grid import Grid
+from medlight.core.intensity import Intensity, Statistics
 from medlight.core.sample import Sample
 
 
@@ -21,22 +20,34 @@ class Radiograph:
 
     def __init__(self, *, size: Sequence[int] | None = (64, 64)) -> None:
         self.size = tuple(size) if size is not None else None
-        if self.size is not None:
-            self._image = Resize(self.size, mode="bilinear", anti_aliasing=True)
-            self._mask = Resize(self.size, mode="nearest")
+        self._resizers: dict[str, Callable[..., Any]] = {}
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        return {"preset": "radiograph", "size": None if self.size is None else list(self.size)}
 
     def __call__(self, sample: Sample) -> Sample:
+        return self.geometry(sample)
+
+    def geometry(self, sample: Sample) -> Sample:
         if self.size is None or sample["image"].shape[1:] == self.size:
             return sample
-        image = self._resized(sample["image"], sample["grid"], self._image)
-        grid = Grid(self.size, image.affine.numpy())
-        resized: Sample = {**sample, "image": image.as_tensor(), "grid": grid}
+        image, grid = self._resized(sample["image"], sample["grid"], "bilinear")
+        resized: Sample = {**sample, "image": image, "grid": grid}
         if "mask" in sample:
-            mask = self._resized(sample["mask"].float(), sample["grid"], self._mask)
-            resized["mask"] = mask.as_tensor().long()
+            mask, _ = self._resized(sample["mask"].float(), sample["grid"], "nearest")
+            resized["mask"] = mask.long()
         return resized
 
-    @staticmethod
-    def _resized(pixels: torch.Tensor, grid: Grid, resize: Callable[..., Any]) -> MetaTensor:
-        moved: MetaTensor = resize(MetaTensor(pixels, affine=torch.from_numpy(grid.affine)))
-        return moved
+    def intensity(self, statistics: Statistics, modality: tuple[str, ...]) -> Intensity:
+        return Intensity.unchanged(*statistics.mean.shape)
+
+    def _resized(self, pixels: torch.Tensor, grid: Grid, mode: str) -> tuple[torch.Tensor, Grid]:
+        from monai.data import MetaTensor  # takes seconds, and images of the right size need none
+        from monai.transforms import Resize
+
+        if self.size is not None and mode not in self._resizers:
+            smooth = mode == "bilinear"
+            self._resizers[mode] = Resize(self.size, mode=mode, anti_aliasing=smooth)
+        moved = self._resizers[mode](MetaTensor(pixels, affine=torch.from_numpy(grid.affine)))
+        return moved.as_tensor(), Grid(tuple(moved.shape[1:]), moved.affine.numpy())

@@ -1,15 +1,17 @@
 """3-D volumes: one orientation, one spacing, intensities by modality."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from monai.data import MetaTensor
-from monai.transforms import Compose, NormalizeIntensity, Orientation, ScaleIntensityRange, Spacing
 
 from medlight.core.grid import Grid
+from medlight.core.intensity import Intensity, Statistics
 from medlight.core.sample import Sample
+from medlight.transforms.orient import oriented
+from medlight.transforms.resample import resampled
 
 
 class Volume:
@@ -31,32 +33,50 @@ class Volume:
         spacing_mm: Sequence[float] | None = None,
         window_hu: Sequence[float] = (-200.0, 300.0),
     ) -> None:
-        self._orient = Orientation(axcodes=orientation, labels=None)
-        self._spacing = tuple(spacing_mm) if spacing_mm is not None else None
-        low, high = window_hu
-        self._window = ScaleIntensityRange(low, high, b_min=0.0, b_max=1.0, clip=True)
-        self._standardise = NormalizeIntensity()
+        self.orientation = orientation
+        self.spacing_mm = tuple(map(float, spacing_mm)) if spacing_mm is not None else None
+        self.window_hu = tuple(map(float, window_hu))
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        spacing = None if self.spacing_mm is None else list(self.spacing_mm)
+        return {"preset": "volume", "orientation": self.orientation, "spacing_mm": spacing}
 
     def __call__(self, sample: Sample) -> Sample:
-        image = self._move(sample["image"], sample["grid"], mode="bilinear")
-        moved: Sample = {**sample, "grid": Grid(tuple(image.shape[1:]), image.affine.numpy())}
+        """Both halves at once, for a case that is not in a store."""
+        moved = self.geometry(sample)
+        image = moved["image"].numpy().copy()
+        names = sample.get("modality") or ()
+        self.intensity(Statistics.of(image), names).apply(image)
+        return {**moved, "image": torch.from_numpy(image)}
+
+    def geometry(self, sample: Sample) -> Sample:
+        image, grid = self._move(sample["image"], sample["grid"], nearest=False)
+        moved: Sample = {**sample, "image": image, "grid": grid}
         if "mask" in sample:
-            mask = self._move(sample["mask"], sample["grid"], mode="nearest")
-            moved["mask"] = mask.as_tensor().long()
-        modalities = sample.get("modality") or ("",) * len(image)
-        channels = [
-            self._window(channel) if is_ct(name) else self._standardise(channel)
-            for channel, name in zip(image.as_tensor(), modalities, strict=True)
-        ]
-        moved["image"] = torch.stack([torch.as_tensor(channel) for channel in channels])
+            moved["mask"], _ = self._move(sample["mask"], sample["grid"], nearest=True)
         return moved
 
-    def _move(self, voxels: torch.Tensor, grid: Grid, *, mode: str) -> MetaTensor:
-        steps: list[Callable[..., Any]] = [self._orient]
-        if self._spacing is not None:
-            steps.append(Spacing(self._spacing, mode=mode))
-        moved: MetaTensor = Compose(steps)(MetaTensor(voxels, affine=torch.from_numpy(grid.affine)))
-        return moved
+    def _move(
+        self, voxels: torch.Tensor, grid: Grid, *, nearest: bool
+    ) -> tuple[torch.Tensor, Grid]:
+        voxels, grid = oriented(voxels, grid, self.orientation)
+        if self.spacing_mm is not None:
+            voxels, grid = resampled(voxels, grid, self.spacing_mm, nearest=nearest)
+        return voxels, grid
+
+    def intensity(self, statistics: Statistics, modality: tuple[str, ...]) -> Intensity:
+        std = np.where(statistics.std > 0, statistics.std, 1.0)
+        scale, shift = 1 / std, -statistics.mean / std
+        low, high = np.full_like(std, -np.inf), np.full_like(std, np.inf)
+        channels = std.shape[-1]
+        for channel, name in zip(range(channels), modality or ("",) * channels, strict=True):
+            if is_ct(name):
+                bottom, top = self.window_hu
+                scale[..., channel] = 1 / (top - bottom)
+                shift[..., channel] = -bottom / (top - bottom)
+                low[..., channel], high[..., channel] = 0.0, 1.0
+        return Intensity(scale, shift, low, high)
 
 
 def is_ct(modality: str) -> bool:

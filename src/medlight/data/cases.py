@@ -1,0 +1,91 @@
+"""From the files of a case to what a store keeps, and the store's table of an index."""
+
+import re
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medlight.core.case import Case
+from medlight.core.errors import DataError
+from medlight.core.grid import Grid
+from medlight.core.index import Index
+from medlight.core.sample import Sample
+from medlight.io.read import read_image, read_mask
+from medlight.io.store.entry import Prepared
+from medlight.io.store.pixels import encode_mask
+from medlight.io.store.store import Store
+from medlight.io.store.table import Stored
+from medlight.transforms.preset import Preset
+
+MASK_ROLE = "mask"
+
+
+def open_cases(
+    index: Index, store: Store, transforms: Preset | None, *, check: bool = False
+) -> Stored:
+    """The cases of an index in their order; those that are not in the store are made first.
+
+    DataError names cases that cannot be used, StoreFullError says what to do where there is no
+    room.
+    """
+    stored = store.open(
+        list(index),
+        name=re.sub(r"[^\w.+-]+", "_", index.name),
+        recipe={f"transforms.{key}": value for key, value in recipe_of(transforms).items()},
+        build=partial(prepare_case, transforms=transforms),
+        check=check,
+    )
+    _check_labels(stored, len(index.labels))
+    return stored
+
+
+def recipe_of(transforms: Preset | None) -> dict[str, Any]:
+    return {"preset": None} if transforms is None else dict(transforms.recipe)
+
+
+def prepare_case(case: Case, *, transforms: Preset | None) -> Prepared:
+    """Read a case and do what is geometry."""
+    image, grid = read_image(case.files["image"])
+    sample: Sample = {"image": torch.from_numpy(image), "source": grid, "grid": grid}
+    labels = (0, 0)
+    if MASK_ROLE in case.files:
+        mask, mask_grid = read_mask(case.files[MASK_ROLE])
+        _check_shapes(case.id, grid, mask_grid)
+        labels = (int(mask.min()), int(mask.max()))
+        sample["mask"] = torch.from_numpy(_small(case.id, mask))
+    if transforms is not None:
+        sample = transforms.geometry(sample)
+    return Prepared(
+        image=sample["image"].numpy(),
+        mask=sample["mask"].numpy() if "mask" in sample else None,
+        source=grid,
+        grid=sample["grid"],
+        labels=labels,
+    )
+
+
+def _small(case: str, mask: NDArray[np.int64]) -> NDArray[Any]:
+    try:
+        return encode_mask(mask)
+    except ValueError as error:
+        raise DataError(f"case {case!r}: {error}; mend the mask, or leave it out") from error
+
+
+def _check_shapes(case: str, image: Grid, mask: Grid) -> None:
+    if image.shape != mask.shape:
+        raise DataError(
+            f"case {case!r}: image and mask differ in shape, {image.shape} and {mask.shape}; "
+            f"mend the files or leave the case out"
+        )
+
+
+def _check_labels(stored: Stored, labels: int) -> None:
+    for row in np.flatnonzero(((stored.labels < 0) | (stored.labels >= labels)).any(axis=1)):
+        low, high = stored.labels[row]
+        raise DataError(
+            f"case {stored.cases[row]!r}: the mask holds values from {low} to {high}, but the data "
+            f"set declares {labels} labels (0 to {labels - 1}); mend the mask or the labels"
+        )

@@ -1,0 +1,195 @@
+"""One case in one file: a short head, then the voxels of image and mask.
+
+One file, so that a case is there as a whole or not at all; plain voxels at a known place, so that
+any part of them can be mapped into memory.
+
+    8 bytes    MEDLIGHT
+    4 + 4      length of the head, its CRC-32 (little endian)
+    head       JSON
+    voxels     each array at a multiple of 64 bytes
+"""
+
+import json
+import mmap
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+from medlight.core.grid import Grid
+from medlight.core.intensity import Statistics
+from medlight.io.atomic import aside
+from medlight.io.store.pixels import Codec, Coded, pack, unpacked
+
+MAGIC = b"MEDLIGHT"
+_START = struct.Struct("<8sII")
+_ALIGN = 64
+STATISTICS = tuple(field.name for field in fields(Statistics))
+
+
+class DamagedError(Exception):
+    """A file of the store that cannot be trusted; the store makes it again."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A case after the geometric transform.
+
+    Attributes:
+        image: (C, *S) float32.
+        mask: (1, *S) whole numbers, or None.
+        source: Grid of the file, where predictions go.
+        grid: Grid of `image`.
+        labels: smallest and largest label in the mask's file.
+    """
+
+    image: NDArray[np.float32]
+    mask: NDArray[np.integer] | None
+    source: Grid
+    grid: Grid
+    labels: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where an array lies in its file."""
+
+    start: int
+    length: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    codec: Codec
+    crc: int
+
+    def within(self, content: memoryview) -> Any:
+        part = content[self.start : self.start + self.length]
+        return unpacked(part, self.dtype, self.shape, self.codec)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """What is known of a stored case without its voxels; `about` is the JSON."""
+
+    about: Mapping[str, Any]
+    arrays: Mapping[str, Place]
+
+    @property
+    def nbytes(self) -> int:
+        """Of the file's part that starts with the first voxel."""
+        first, *_ = places = list(self.arrays.values())
+        return places[-1].start + places[-1].length - first.start
+
+    @property
+    def grids(self) -> tuple[Grid, Grid]:
+        """Of the source, and of the image."""
+        source, grid = (_grid(self.about[name]) for name in ("source", "grid"))
+        return source, grid
+
+
+def write_entry(
+    path: Path,
+    case: Mapping[str, Any],
+    prepared: Prepared,
+    coded: Coded,
+    mask: NDArray[Any] | None,
+    codec: Codec,
+) -> None:
+    """Write a file that appears whole or not at all. `case` says what it was made from."""
+    arrays = {"image": coded.values} | ({} if mask is None else {"mask": mask})
+    packed = {role: pack(values, codec) for role, values in arrays.items()}
+    statistics = Statistics.of(prepared.image)
+    about = {
+        **case,
+        "scale": coded.scale.tolist(),
+        "shift": coded.shift.tolist(),
+        **{name: getattr(statistics, name).tolist() for name in STATISTICS},
+        "labels": list(prepared.labels),
+        "source": _plain(prepared.source),
+        "grid": _plain(prepared.grid),
+        "arrays": {
+            role: {
+                "length": len(content),
+                "dtype": arrays[role].dtype.newbyteorder("<").str,
+                "shape": list(arrays[role].shape),
+                "codec": codec,
+                "crc": isal_zlib.crc32(content),
+            }
+            for role, content in packed.items()
+        },
+    }
+    head = json.dumps(about).encode()
+    with aside(path) as part, part.open("wb") as file:
+        file.write(_START.pack(MAGIC, len(head), zlib.crc32(head)) + head)
+        for content in packed.values():
+            file.write(bytes(-file.tell() % _ALIGN))
+            file.write(content)
+
+
+def read_head(path: Path) -> Head:
+    """FileNotFoundError where there is no such case, DamagedError where it is not whole."""
+    with path.open("rb") as file:
+        start = file.read(4096)  # nearly always all of it
+        if len(start) < _START.size:
+            raise DamagedError(f"{path}: it ends within its head")
+        magic, length, crc = _START.unpack(start[: _START.size])
+        if magic != MAGIC or length > 2**24:
+            raise DamagedError(f"{path}: it does not start as a stored case does")
+        text = start[_START.size : _START.size + length]
+        text += file.read(length - len(text)) if length > len(text) else b""
+        size = file.seek(0, 2)
+    if zlib.crc32(text) != crc:
+        raise DamagedError(f"{path}: its head does not have the checksum it should")
+    about = json.loads(text)
+    arrays, end = {}, _START.size + length
+    for role, array in about["arrays"].items():
+        place = end + -end % _ALIGN
+        arrays[role] = Place(
+            place,
+            array["length"],
+            np.dtype(array["dtype"]),
+            tuple(array["shape"]),
+            array["codec"],
+            array["crc"],
+        )
+        end = place + array["length"]
+    if size != end:
+        raise DamagedError(f"{path}: it should hold {end} bytes, but holds {size}")
+    return Head(about, arrays)
+
+
+def verify(path: Path, head: Head) -> None:
+    """Compare the voxels with their checksums; DamagedError where they differ."""
+    content = mapped(path)
+    for role, place in head.arrays.items():
+        if isal_zlib.crc32(content[place.start : place.start + place.length]) != place.crc:
+            raise DamagedError(f"{path}: its {role} does not have the checksum it should")
+
+
+def mapped(path: Path) -> memoryview:
+    """The file as memory, for as long as somebody holds this or an array of it.
+
+    Whoever reads lets go at once: what was read in passing is then given back, so that memory
+    holds the patches in flight and no more.
+    """
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _plain(grid: Grid) -> dict[str, Any]:
+    return {
+        "shape": list(grid.shape),
+        "affine": grid.affine.tolist(),
+        "sform_code": grid.sform_code,
+        "qform_code": grid.qform_code,
+        "units": grid.units,
+    }
+
+
+def _grid(plain: Mapping[str, Any]) -> Grid:
+    return Grid(**cast(dict[str, Any], plain) | {"affine": np.array(plain["affine"])})

@@ -1,0 +1,150 @@
+"""How images and masks are held: in one or two bytes a voxel, plain or packed by blosc2.
+
+Shapes: C channels, *S spatial axes.
+
+Errors, of an image's range a channel: whole numbers (CT, most MR) and 8-bit pictures are exact;
+anything else is within 1/130,000 of the range as int16, and within 1/2,048 of the value as float16.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlight.core.errors import DataError, MissingExtraError
+
+Codec = Literal["none", "blosc2"]
+CODECS: tuple[Codec, ...] = ("none", "blosc2")
+Depth = Literal["int16", "float16"]
+DEPTHS: tuple[Depth, ...] = ("int16", "float16")
+CHUNK, BLOCK = 64, 32  # voxels an axis: what blosc2 reads at once, and what it unpacks at once
+_INT16 = np.iinfo(np.int16)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coded:
+    """`values * scale + shift` is the image, channel by channel.
+
+    Attributes:
+        values: (C, *S) uint8, int16 or float16.
+        scale, shift: (C,) float64.
+    """
+
+    values: NDArray[Any]
+    scale: NDArray[np.float64]
+    shift: NDArray[np.float64]
+
+
+def encode_image(image: NDArray[np.float32], depth: Depth) -> Coded:
+    """The smallest exact type where there is one, else `depth`. ValueError for nan and infinity."""
+    low, high = (each(image.reshape(len(image), -1), axis=1) for each in (np.min, np.max))
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise ValueError("the image holds voxels that are nan or infinite")
+    for unit in (1.0, 255.0):  # whole numbers; 8-bit pictures, which readers scale to [0, 1]
+        least, most = np.rint(low.min() * unit), np.rint(high.max() * unit)
+        if _INT16.min <= least and most <= _INT16.max and all(_is_whole(c, unit) for c in image):
+            small = np.uint8 if least >= 0 and most <= 255 else np.int16
+            whole = image if unit == 1 else np.rint(image * np.float32(unit))
+            ones = np.ones(len(image))
+            return Coded(whole.astype(small), ones / unit, 0 * ones)
+    return _floating(image, low, high) if depth == "float16" else _linear(image, low, high)
+
+
+def _is_whole(channel: NDArray[np.float32], unit: float) -> bool:
+    first = channel[:1] * np.float32(unit)  # most that are not whole show it at once
+    if np.abs(first - np.rint(first)).max() > 1e-4:
+        return False
+    if unit == 1:
+        return bool((channel == np.rint(channel)).all())
+    scaled = channel * np.float32(unit)
+    return bool(np.abs(scaled - np.rint(scaled)).max() < 1e-4)
+
+
+def _linear(
+    image: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]
+) -> Coded:
+    steps = float(_INT16.max) - _INT16.min
+    scale = (high.astype(np.float64) - low) / steps
+    scale[scale == 0] = 1.0
+    values = np.empty(image.shape, np.int16)
+    for channel, coded, least, step in zip(image, values, low, scale, strict=True):
+        place = channel - least
+        place /= np.float32(step)
+        np.rint(place, out=place)
+        place += _INT16.min
+        coded[...] = np.clip(place, _INT16.min, _INT16.max, out=place)
+    return Coded(values, scale, low - _INT16.min * scale)
+
+
+def _floating(
+    image: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]
+) -> Coded:
+    most = np.maximum(np.abs(low), np.abs(high)).astype(np.float64)
+    scale = np.where(most > 2.0**15, most / 2.0**15, 1.0)  # the type ends at 65,504
+    spatial = (-1, *(1,) * (image.ndim - 1))
+    values = (image / scale.astype(np.float32).reshape(spatial)).astype(np.float16)
+    return Coded(values, scale, 0 * scale)
+
+
+def encode_mask(mask: NDArray[np.integer]) -> NDArray[Any]:
+    """uint8 where labels fit, else int16. ValueError where they do not fit that either."""
+    low, high = int(mask.min()), int(mask.max())
+    for kind in (np.uint8, np.int16):
+        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+            return mask.astype(kind)
+    raise ValueError(f"labels from {low} to {high} are not supported, only up to {_INT16.max}")
+
+
+def pack(values: NDArray[Any], codec: Codec) -> bytes | memoryview:
+    """An array as bytes. Packing works in blocks, so that a patch does not unpack the whole."""
+    values = np.ascontiguousarray(values)
+    if codec == "none":
+        return memoryview(values.reshape(-1).view(np.uint8).data)
+    blosc2 = _blosc2()
+    chunks, blocks = ((1, *(min(n, most) for n in values.shape[1:])) for most in (CHUNK, BLOCK))
+    settings = blosc2.CParams(
+        codec=blosc2.Codec.ZSTD if values.itemsize == 1 else blosc2.Codec.LZ4,
+        clevel=5,
+        filters=[blosc2.Filter.BITSHUFFLE],
+        nthreads=1,
+        typesize=values.itemsize,
+    )
+    packed = blosc2.asarray(values, chunks=chunks, blocks=blocks, cparams=settings)
+    return cast(bytes, packed.to_cframe())
+
+
+def unpacked(
+    content: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...], codec: Codec
+) -> Any:
+    """What gives an array when it is indexed: a view of `content`, or blosc2's."""
+    if codec == "none":
+        return np.frombuffer(content, dtype).reshape(shape)
+    packed = _blosc2().ndarray_from_cframe(content)
+    if packed.shape != shape:
+        raise ValueError(f"it holds the shape {packed.shape}, not {shape}")
+    return packed
+
+
+@cache
+def _blosc2() -> Any:
+    try:
+        import blosc2
+    except ImportError as error:
+        raise MissingExtraError(
+            "store.codec=blosc2 needs blosc2; type pip install 'medlight[blosc2]', "
+            "or store.codec=none"
+        ) from error
+    blosc2.set_nthreads(1)  # cases are what runs in parallel
+    return blosc2
+
+
+def check_settings(codec: str, depth: str) -> None:
+    """DataError for a setting that does not exist; blosc2 is imported where it is chosen."""
+    if codec not in CODECS:
+        raise DataError(f"store.codec must be one of {', '.join(CODECS)}, got {codec!r}")
+    if depth not in DEPTHS:
+        raise DataError(f"store.dtype must be one of {', '.join(DEPTHS)}, got {depth!r}")
+    if codec == "blosc2":
+        _blosc2()
