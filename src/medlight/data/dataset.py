@@ -63,6 +63,7 @@ class CaseDataset(Dataset[Sample]):
         whole = self._whole(key.row)
         sample: Sample = {k: v for k, v in whole.items() if k not in LISTED}  # type: ignore[assignment]
         sample["draw"] = torch.tensor(key.draw)
+        sample["spacing_mm"] = torch.tensor(whole["grid"].spacing_mm)
         if self.patch is not None:
             random = generator(self.seed, key.epoch, key.draw)
             cut_patch(sample, self.patch, random)
