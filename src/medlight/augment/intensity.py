@@ -56,13 +56,17 @@ class Intensity(ABC):
         numbers = [n.to(image.device, non_blocking=True) for n in numbers]
         rows = image.flatten(0, 1)
         at = torch.from_numpy(picked).to(image.device)
-        changed = torch.empty_like(rows) if len(picked) == len(rows) else rows.clone()
+        some = rows if len(picked) == len(rows) else rows.index_select(0, at)
         # On a CPU, few enough at a time for its cache.
         most = max(1, PIECE // rows[0].numel()) if rows.device.type == "cpu" else len(rows)
-        for part, *some in zip(at.split(most), *(n.split(most) for n in numbers), strict=True):
-            values = self.apply(rows.index_select(0, part).float(), *some)
-            changed.index_copy_(0, part, values.to(image.dtype))
-        return changed.view_as(image)
+        parts = [
+            self.apply(part.float(), *those).to(image.dtype)
+            for part, *those in zip(*(t.split(most) for t in (some, *numbers)), strict=True)
+        ]
+        values = torch.cat(parts) if len(parts) > 1 else parts[0]
+        if len(picked) < len(rows):
+            values = rows.index_copy(0, at, values)
+        return values.view_as(image)
 
     def chosen(self, draws: Draws, channels: int) -> NDArray[np.bool_]:
         """(B, C)."""
@@ -111,7 +115,7 @@ class Brightness(Intensity):
 
     def draw(self, draws: Draws, channels: int) -> Numbers:
         shift = draws.between(-self.shift, self.shift, channels)
-        return shift, draws.factor(*self.factor, channels)
+        return shift, draws.factor(self.factor, channels)
 
     def apply(self, rows: Tensor, *numbers: Tensor) -> Tensor:
         shift, factor = (column(n, rows) for n in numbers)
@@ -135,7 +139,7 @@ class Contrast(Intensity):
         check_range("Contrast.factor", self.factor)
 
     def draw(self, draws: Draws, channels: int) -> Numbers:
-        return (draws.factor(*self.factor, channels),)
+        return (draws.factor(self.factor, channels),)
 
     def apply(self, rows: Tensor, *numbers: Tensor) -> Tensor:
         factor = column(numbers[0], rows)
@@ -160,7 +164,7 @@ class Gamma(Intensity):
         check_range("Gamma.power", self.power)
 
     def draw(self, draws: Draws, channels: int) -> Numbers:
-        return (draws.factor(*self.power, channels),)
+        return (draws.factor(self.power, channels),)
 
     def apply(self, rows: Tensor, *numbers: Tensor) -> Tensor:
         low, high = ends(rows)

@@ -17,8 +17,8 @@ def move(batch: Mapping[str, Tensor], motion: Motion) -> dict[str, Tensor]:
     """Image and mask of each sample, moved together: their new values."""
     moved = {key: batch[key] for key in ("image", "mask") if batch.get(key) is not None}
     flips: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for sample in np.flatnonzero(~motion.blended):
-        flips[motion.mirrored(sample)].append(int(sample))
+    for sample in np.flatnonzero(~motion.blended).tolist():
+        flips[motion.mirrored(sample)].append(sample)
     flips.pop((), None)
     blended = np.flatnonzero(motion.blended)
     if len(blended) == len(motion.blended):
@@ -51,7 +51,7 @@ def _field(control: Array, shape: Sequence[int], device: torch.device) -> Tensor
     """(R, n, *S) displacements of every voxel."""
     count, n = control.shape[:2]
     basis = [
-        torch.from_numpy(spline(np.arange(size), size, cells - 3)).float().to(device)[None]
+        torch.from_numpy(spline(np.arange(float(size)), size, cells - 3)).float().to(device)[None]
         for size, cells in zip(shape, control.shape[2:], strict=True)
     ]
     rows = torch.from_numpy(control.reshape(count * n, *control.shape[2:])).float().to(device)

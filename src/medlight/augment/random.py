@@ -6,12 +6,16 @@ samples to process without waiting for a device. Noise is made where the image i
 
 import math
 import zlib
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+LEVELS = 1 << 15
+"""Different values that noise takes."""
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -54,20 +58,20 @@ class Draws:
 
     def uniform(self, *shape: int) -> NDArray[np.float64]:
         """(B, *shape) in [0, 1)."""
-        fraction = (self._bits(math.prod(shape)) >> np.uint64(11)) * 2.0**-53
-        return fraction.reshape(len(self), *shape)
+        whole = self._bits(math.prod(shape)) >> np.uint64(11)
+        return whole.astype(np.float64).reshape(len(self), *shape) * 2.0**-53
 
     def between(self, low: float, high: float, *shape: int) -> NDArray[np.float64]:
         """(B, *shape) in [low, high)."""
         return low + (high - low) * self.uniform(*shape)
 
-    def factor(self, low: float, high: float, *shape: int) -> NDArray[np.float64]:
-        """(B, *shape) in [low, high], as often below 1 as above, uniform on either side.
+    def factor(self, ends: Sequence[float], *shape: int) -> NDArray[np.float64]:
+        """(B, *shape) between two ends, as often below 1 as above, uniform on either side.
 
         A range on one side of 1 is uniform throughout. This is how batchgenerators (Isensee et
         al. 2020) draws contrasts and gammas: [0.5, 2] enlarges no more often than it shrinks.
         """
-        u = self.uniform(*shape)
+        u, (low, high) = self.uniform(*shape), ends
         if not low < 1 < high:
             return low + (high - low) * u
         return np.where(u < 0.5, low + (1 - low) * 2 * u, 1 + (high - 1) * (2 * u - 1))
@@ -92,11 +96,19 @@ def _scramble(x: Tensor) -> Tensor:
     return x
 
 
-def normal(keys: Tensor, count: int) -> Tensor:
-    """Standard normal noise (Box and Muller 1958), from a counter and a key.
+@lru_cache(maxsize=8)
+def _quantiles(device: torch.device) -> Tensor:
+    """(LEVELS,) equally likely values of a standard normal variable, of variance 1."""
+    middle = (torch.arange(LEVELS, dtype=torch.float64) + 0.5) / LEVELS
+    values = math.sqrt(2) * torch.erfinv(2 * middle - 1)
+    return (values / values.square().mean().sqrt()).float().to(device)
 
-    One hash gives two numbers: its halves are radius and angle. 16 bits each reach 4.9 standard
-    deviations, enough for noise on an image, at the price of torch's own sequential generator.
+
+def normal(keys: Tensor, count: int) -> Tensor:
+    """Standard normal noise from a counter and a key, up to 4.2 standard deviations.
+
+    One hash of 32 bits gives two numbers, each looked up in a table by 15 of them: half the time
+    of Box and Muller's formula or torch's own sequential generator, and the same on every device.
 
     Args:
         keys: (R,) int32; their device is used.
@@ -105,12 +117,9 @@ def normal(keys: Tensor, count: int) -> Tensor:
     Returns:
         (R, count) float32.
     """
-    half = (count + 1) // 2
-    counter = torch.arange(half, dtype=torch.int32, device=keys.device)
+    counter = torch.arange((count + 1) // 2, dtype=torch.int32, device=keys.device)
     bits = _scramble(counter + keys[:, None])
-    radius = ((bits >> 16) & 0xFFFF).float().add_(0.5).mul_(2.0**-16).log_().mul_(-2).sqrt_()
-    angle = (bits & 0xFFFF).float().mul_(2 * math.pi * 2.0**-16)
-    pair = torch.empty(len(keys), 2 * half, device=keys.device)
-    torch.mul(radius, angle.cos(), out=pair[:, :half])
-    torch.mul(radius, angle.sin_(), out=pair[:, half:])
-    return pair[:, :count]
+    bits &= (LEVELS - 1) * 0x10001
+    level = bits.view(torch.int16).long()
+    values = _quantiles(keys.device).index_select(0, level.flatten())
+    return values.view_as(level)[:, :count]

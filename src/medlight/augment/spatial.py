@@ -81,7 +81,7 @@ class Affine:
         shape, n = motion.shape, len(motion.shape)
         chosen = draws.chance(self.probability)
         angles = draws.between(-1, 1, 1 if n == 2 else 3)
-        zoom = np.repeat(draws.factor(*self.scale, 1), n, axis=1)
+        zoom = np.repeat(draws.factor(self.scale, 1), n, axis=1)
         shift = draws.between(-self.shift, self.shift, n) * np.array(shape)
         if self.rotate_degrees == "nnunet":
             degrees = np.array(nnunet_degrees(shape))

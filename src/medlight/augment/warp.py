@@ -3,9 +3,9 @@
 R samples, C channels, *S spatial axes, n of them. Places are voxel indices, one tensor (R, *S)
 for each axis; voxel i has its centre at i.
 
-torch's `grid_sample` does the same, six times slower on a CPU (benchmarks/augment.py): its 3-D
-kernels go point by point, and masks must become floats. Here, every step is one pass over all
-voxels, image and mask share their places, and whole numbers stay whole.
+torch's `grid_sample` has vector code for images and for GPUs. Its code for volumes on a CPU goes
+voxel by voxel, several times slower than gathering corners one after another, which keeps whole
+numbers whole besides (benchmarks/augment.py). Both give the same values.
 """
 
 import math
@@ -14,11 +14,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import grid_sample
 
+MODES = (("bilinear", "border"), ("nearest", "zeros"))
+"""Of the image and of the mask: how to interpolate, and what lies beyond the border."""
 EXACT_FLOAT32 = 1 << 24
 """Up to here float32 counts voxels without a gap."""
-PIECE = 1 << 17
+PIECE = 1 << 18
 """Voxels to work on at a time on a CPU: few enough for its cache, and to reuse memory."""
 
 
@@ -37,18 +39,19 @@ def warp(
         offset: (R, n) float32.
         field: (R, n, *S) float32 displacements.
     """
-    shape = image.shape[2:]
-    moved = [torch.empty_like(image)]
-    if mask is not None:
-        moved.append(torch.empty_like(mask))
-        # A frame of zeros, where all places beyond the border end up.
-        framed = pad(mask, (1, 1) * len(shape)).flatten(2)
-    for rows, slab in _pieces(len(image), shape, image.device):
-        bend = None if field is None else field[rows, :, slab]
-        at = _places(linear[rows], offset[rows], shape, slab, bend)
-        if mask is not None:
-            _nearest(framed[rows], shape, at, moved[1][rows, :, slab])
-        _linear(image[rows].flatten(2), shape, at, moved[0][rows, :, slab])
+    sources = [image] if mask is None else [image, mask]
+    moved = [torch.empty_like(source) for source in sources]
+    vectorised = image.ndim == 4 or image.device.type != "cpu"
+    interpolate = _by_torch if vectorised else _by_gathering
+    for rows, slab in _pieces(len(image), image.shape[2:], image.device):
+        interpolate(
+            [source[rows] for source in sources],
+            [out[rows, :, slab] for out in moved],
+            linear[rows],
+            offset[rows],
+            None if field is None else field[rows, :, slab],
+            slab,
+        )
     return moved
 
 
@@ -66,8 +69,8 @@ def _pieces(
 
 def _places(
     linear: Tensor, offset: Tensor, shape: Sequence[int], slab: slice, field: Tensor | None
-) -> list[Tensor]:
-    """For each axis, (R, slab, ...) places of the output voxels of a slab."""
+) -> Tensor:
+    """(R, n, slab, ...) places of the output voxels of a slab, axis by axis."""
     n = len(shape)
     axes = [
         torch.arange(size, dtype=linear.dtype, device=linear.device).view(-1, *(1,) * (n - 1 - a))
@@ -75,16 +78,57 @@ def _places(
     ]
     axes[0] = axes[0][slab]
     column = (-1, *(1,) * n)
-    found = []
+    places = torch.empty(
+        len(linear), n, len(axes[0]), *shape[1:], dtype=linear.dtype, device=linear.device
+    )
     for k in range(n):
         place = offset[:, k].view(column)
-        for a in range(n):
+        for a in range(n - 1):
             place = place + linear[:, k, a].view(column) * axes[a]
+        # Only the last of these sums is as large as the slab.
+        torch.add(place, linear[:, k, -1].view(column) * axes[-1], out=places[:, k])
         if field is not None:
             for a in range(n):
-                place.addcmul_(linear[:, k, a].view(column), field[:, a])
-        found.append(place)
-    return found
+                places[:, k].addcmul_(linear[:, k, a].view(column), field[:, a])
+    return places
+
+
+def _by_torch(
+    sources: Sequence[Tensor],
+    out: Sequence[Tensor],
+    linear: Tensor,
+    offset: Tensor,
+    field: Tensor | None,
+    slab: slice,
+) -> None:
+    """Fills `out`, a slab of the image and of the mask."""
+    shape = sources[0].shape[2:]
+    size = torch.tensor(list(shape), dtype=linear.dtype, device=linear.device)
+    # torch counts from -1 to 1 between the outer edges, and axes from the last. Each axis lies in
+    # one piece here, which it reads as fast as its own order and which is faster to write.
+    scaled, start = linear * 2 / size[:, None], (2 * offset + 1) / size - 1
+    grid = _places(scaled.flip(1), start.flip(1), shape, slab, field).movedim(1, -1)
+    for source, filled, (mode, beyond) in zip(sources, out, MODES, strict=False):
+        values = grid_sample(
+            source.float(), grid, mode=mode, padding_mode=beyond, align_corners=False
+        )
+        filled.copy_(values)
+
+
+def _by_gathering(
+    sources: Sequence[Tensor],
+    out: Sequence[Tensor],
+    linear: Tensor,
+    offset: Tensor,
+    field: Tensor | None,
+    slab: slice,
+) -> None:
+    """As `_by_torch`."""
+    shape = sources[0].shape[2:]
+    places = _places(linear, offset, shape, slab, field).unbind(1)
+    if len(sources) > 1:
+        _nearest(sources[1].flatten(2), shape, places, out[1])
+    _linear(sources[0].flatten(2), shape, places, out[0])
 
 
 def _flat(corner: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
@@ -125,12 +169,17 @@ def _cell(voxels: Tensor, base: Tensor, steps: Sequence[int], weight: Sequence[T
     return low.lerp_(high, weight[0])
 
 
-def _nearest(framed: Tensor, shape: Sequence[int], at: Sequence[Tensor], out: Tensor) -> None:
+def _nearest(voxels: Tensor, shape: Sequence[int], at: Sequence[Tensor], out: Tensor) -> None:
     """Fills `out` (R, M, slab, ...)."""
-    corner = [(p + 1).round_().clamp_(0, size + 1) for p, size in zip(at, shape, strict=True)]
-    base = _flat(corner, [size + 2 for size in shape])
-    for c, channel in enumerate(framed.unbind(1)):
-        out[:, c] = channel.flatten().index_select(0, base).view_as(at[0])
+    near = [p.round() for p in at]
+    inside = [p.clamp(0, size - 1) for p, size in zip(near, shape, strict=True)]
+    base = _flat(inside, shape)
+    beyond = torch.zeros_like(at[0], dtype=torch.bool)
+    for p, q in zip(near, inside, strict=True):
+        beyond |= p != q
+    for c, channel in enumerate(voxels.unbind(1)):
+        values = channel.flatten().index_select(0, base).view_as(at[0])
+        out[:, c] = values.masked_fill_(beyond, 0)
 
 
 def along_axes(rows: Tensor, matrices: Sequence[Tensor]) -> Tensor:

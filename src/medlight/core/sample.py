@@ -51,3 +51,6 @@ class Sample(TypedDict, total=False):
 
 LISTED = ("source", "grid", "modality", "case", "reference", "boxes", "box_labels", "points")
 """Keys that collate to a list: their values are no tensors, or differ in shape."""
+
+ON_HOST = ("draw", "spacing_mm")
+"""Tensors that stay on the host: augmentation decides there which samples to change."""

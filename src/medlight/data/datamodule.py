@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
 from medlight.core.index import Index
-from medlight.core.sample import Sample
+from medlight.core.sample import ON_HOST, Sample
 from medlight.core.split import Split, make_split
 from medlight.data.admission import LeftOut, left_out, withdrawal_lists
 from medlight.data.cases import open_cases
@@ -225,9 +225,11 @@ class DataModule(pl.LightningDataModule, ABC):
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
     ) -> dict[str, Any]:
-        """Tensors move; grids and references stay, which are needed on the host only."""
+        """Tensors move; what is needed on the host only stays: grids, references, `ON_HOST`."""
         return {
-            key: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+            key: value.to(device, non_blocking=True)
+            if isinstance(value, torch.Tensor) and key not in ON_HOST
+            else value
             for key, value in batch.items()
         }
 

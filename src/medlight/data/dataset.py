@@ -45,6 +45,7 @@ class CaseDataset(Dataset[Sample]):
         self.index, self.store, self.transforms, self.seed = index, store, transforms, seed
         self.modality, self.references = modality, references
         self.patch: tuple[int, ...] | None = None
+        self._spacings: dict[int, tuple[float, ...]] = {}
 
     def with_patch(self, patch: Sequence[int] | None) -> "CaseDataset":
         """The same cases, held in the same memory, cut to `patch`."""
@@ -129,7 +130,13 @@ class CaseDataset(Dataset[Sample]):
         elif self.targets is not None:
             batch["label"] = self.targets[torch.from_numpy(rows)]
         batch["draw"] = torch.tensor([draw.draw for draw in draws])
+        batch["spacing_mm"] = torch.tensor([self._spacing_mm(int(row)) for row in rows])
         return batch
+
+    def _spacing_mm(self, row: int) -> tuple[float, ...]:
+        if row not in self._spacings:
+            self._spacings[row] = self._here(row, self.stored.grids, row)[1].spacing_mm
+        return self._spacings[row]
 
     def _stacked(
         self, rows: NDArray[np.int64]
