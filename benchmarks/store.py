@@ -19,7 +19,7 @@ from monai.transforms import (
     LoadImaged,
     NormalizeIntensityd,
     Orientationd,
-    SpatialPadd,
+    ResizeWithPadOrCropd,
 )
 from padded import padded_ct, saved_by_nibabel
 
@@ -88,7 +88,7 @@ def epoch(report: Report, folder: Path) -> None:
             EnsureChannelFirstd(keys),
             Orientationd(keys, axcodes="RAS", labels=None),
             NormalizeIntensityd(["image"]),
-            SpatialPadd(keys, patch),
+            ResizeWithPadOrCropd(keys, patch),
         ]
     )
     persistent = PersistentDataset(

@@ -1,0 +1,62 @@
+"""`medlight prepare` as a user meets it: no net, no trainer, said once what was done."""
+
+from pathlib import Path
+
+import pytest
+
+from medlight.io.store.entry import read_head
+
+PHANTOM = ("data=phantom", "data.n_cases=6", "paths.cache=cache")
+
+
+def entries() -> list[Path]:
+    return sorted(Path("cache/store").glob("??/*.case"))
+
+
+def test_prepare_fills_the_store_once(door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medlight.launch.pl.Trainer", None)
+    answer = door("prepare", *PHANTOM)
+    assert answer.code == 0, answer.err
+    assert "phantom: preparing 6 of 6 cases (6 new)" in answer.out
+    assert "phantom: 6 cases are prepared" in answer.out
+    before = {path: path.read_bytes() for path in entries()}
+    assert len(before) == 6
+    again = door("prepare", *PHANTOM, "job.check=true")
+    assert "preparing" not in again.out
+    assert {path: path.read_bytes() for path in entries()} == before
+
+
+def test_another_spacing_is_named_and_kept_beside(door) -> None:
+    door("prepare", *PHANTOM)
+    answer = door("prepare", *PHANTOM, "transforms.spacing_mm=[2,2,2]", "store.dtype=float16")
+    assert "6 store.dtype changed" in answer.out
+    assert "transforms.spacing_mm changed from null to [2.0, 2.0, 2.0]" in answer.out
+    assert len(entries()) == 12
+    kinds = {read_head(path).arrays["image"].dtype.str for path in entries()}
+    assert kinds <= {"<i2", "<f2", "|u1"}
+
+
+def test_a_damaged_case_is_mended(door) -> None:
+    door("prepare", *PHANTOM)
+    path = entries()[0]
+    good = path.read_bytes()
+    path.write_bytes(good[:-5] + b"wrong")
+    answer = door("prepare", *PHANTOM, "job.check=true")
+    assert "(1 damaged)" in answer.out
+    assert path.read_bytes() == good
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["store.codec=zip"], "store.codec must be one of none, blosc2, got 'zip'"),
+        (["store.max_gb=0.00001"], "type a larger store.max_gb"),
+        (["transforms.orientation=RAX"], "transforms.orientation must hold one of L R"),
+        (["store.fodler=x"], "fodler"),
+    ],
+)
+def test_slips_get_one_line(door, words: list[str], told: str) -> None:
+    answer = door("prepare", *PHANTOM, *words)
+    assert answer.code == 1
+    assert told in answer.err
+    assert "Traceback" not in answer.err
