@@ -1,8 +1,7 @@
-"""Rows to columns, one at a time: what reading a million cases in little memory needs."""
+"""Rows to columns, thousands at a time: what reading a million cases in little memory needs."""
 
 import gc
-from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,59 +22,53 @@ class Columns:
         self.patients: list[str] = []
         self.files: dict[str, Column] = {}
         self.meta: dict[str, Column] = {}
-        self._source_of = array("h")
-        self._tags = array("f")
-        self._tagged = 0
-        self._values: dict[str, str] = {}
+        self._sources: list[NDArray[np.int16]] = []
+        self._tags: list[NDArray[np.float32]] = []
+        self._same: dict[str, str] = {}
 
-    def extend(self, records: Iterable[Mapping[str, Any]]) -> None:
-        for record in records:
-            case, patient = str(record["id"]), str(record["patient"])
-            _append(self.files, record["files"], len(self.ids))
-            meta = record.get("meta")
-            if meta:  # few distinct values: one object each, however many rows
-                shared = {k: self._values.setdefault(v, v) for k, v in meta.items()}
-                _append(self.meta, shared, len(self.ids))
-            tags = record.get("tags")
-            if tags is not None:
-                self._tagged += 1
-                self._tags.extend([np.nan if tag is None else tag for tag in tags])
-            self._source_of.append(record.get("source", 0))
-            self.ids.append(case)
-            same = case if patient == case else self._values.setdefault(patient, patient)
-            self.patients.append(same)
+    def extend(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """ValueError where some records have tags, and others none or another number of them."""
+        before, same = len(self.ids), self._same.setdefault
+        # One object for each text, in however many rows and columns it occurs.
+        self.ids += [same(text, text) for text in map(str, (r["id"] for r in records))]
+        self.patients += [same(text, text) for text in map(str, (r["patient"] for r in records))]
+        _append(self.files, [record["files"] for record in records], before)
+        meta = [record.get("meta") or {} for record in records]
+        if any(meta):
+            shared = [{k: same(v, v) for k, v in each.items()} for each in meta]
+            _append(self.meta, shared, before)
+        tagged = sum("tags" in record for record in records)
+        if tagged not in (0, len(records)):
+            raise ValueError(f"{len(records) - tagged} of {len(records)} records have no tags")
+        if tagged:  # NumPy reads None as nan
+            self._tags.append(np.array([record["tags"] for record in records], np.float32))
+        self._sources.append(np.array([record.get("source", 0) for record in records], np.int16))
 
     def finish(self) -> dict[str, Any]:
-        """The keyword arguments of `Index`. ValueError where some rows have tags, some none."""
+        """The keyword arguments of `Index`."""
         rows = len(self.ids)
         for columns in (self.files, self.meta):
             for column in columns.values():
                 column.extend([None] * (rows - len(column)))
-        if self._tagged not in (0, rows):
-            raise ValueError(f"{rows - self._tagged} of {rows} records have no tags")
-        tags: NDArray[np.float32] | None = None
-        if self._tagged:
-            tags = np.frombuffer(self._tags, np.float32).reshape(rows, -1)
+        tags = np.concatenate(self._tags) if self._tags else None
+        if tags is not None and len(tags) != rows:
+            raise ValueError(f"{rows - len(tags)} of {rows} records have no tags")
+        sources = np.concatenate([*self._sources, np.zeros(0, np.int16)])
         return {
             "ids": self.ids,
             "patients": self.patients,
             "files": self.files,
             "tags": tags,
             "meta": self.meta,
-            "source_of": np.frombuffer(self._source_of, np.int16)
-            if rows
-            else np.zeros(0, np.int16),
+            "source_of": sources,
         }
 
 
-def _append(columns: dict[str, Column], values: Mapping[str, str | None], row: int) -> None:
-    for key, value in values.items():
-        column = columns.get(key)
-        if column is None:
-            column = columns[key] = []
-        if len(column) < row:
-            column.extend([None] * (row - len(column)))
-        column.append(value)
+def _append(columns: dict[str, Column], rows: Sequence[Mapping[str, str]], before: int) -> None:
+    for key in dict.fromkeys(key for row in rows for key in row):
+        column = columns.setdefault(key, [])
+        column.extend([None] * (before - len(column)))
+        column.extend([row.get(key) for row in rows])
 
 
 @contextmanager

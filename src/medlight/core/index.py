@@ -257,5 +257,5 @@ class Index:
         """From one mapping a case: id, patient, files {role: path relative to the root}, and
         where there are any tags [K] (None for nan), meta {key: text}, source (row of `sources`)."""
         columns = Columns()
-        columns.extend(records)
+        columns.extend(list(records))
         return cls(labels=labels, sources=sources, **columns.finish())

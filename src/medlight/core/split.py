@@ -170,15 +170,19 @@ def _deal(patients: Mapping[str, tuple[int, int]], shares: np.ndarray) -> list[l
     names = list(patients)
     for i in np.random.RandomState(SEED).permutation(len(names)):
         by_stratum[patients[names[i]][0]].append(names[i])
-    parts: list[list[str]] = [[] for _ in shares]
-    total = np.zeros(len(shares))
+    share = [float(each) for each in shares]
+    parts: list[list[str]] = [[] for _ in share]
+    total = [0.0] * len(share)
     for stratum in sorted(by_stratum):
         members = sorted(by_stratum[stratum], key=lambda patient: -patients[patient][1])
-        held = np.zeros(len(shares))
+        held = [0.0] * len(share)
         for patient in members:
             size = patients[patient][1]
-            need = (held + 0.5 * size) / shares
-            part = int(np.argmin(np.where(need == need.min(), total / shares, np.inf)))
+            # Plain numbers: for a handful of parts, arrays would take five times as long.
+            needs = [
+                ((h + 0.5 * size) / s, t / s) for h, t, s in zip(held, total, share, strict=True)
+            ]
+            part = needs.index(min(needs))
             held[part] += size
             total[part] += size
             parts[part].append(patient)
