@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -28,15 +29,15 @@ class Columns:
 
     def extend(self, records: Sequence[Mapping[str, Any]]) -> None:
         """ValueError where some records have tags, and others none or another number of them."""
-        before, same = len(self.ids), self._same.setdefault
-        # One object for each text, in however many rows and columns it occurs.
-        self.ids += [same(text, text) for text in map(str, (r["id"] for r in records))]
-        self.patients += [same(text, text) for text in map(str, (r["patient"] for r in records))]
+        before = len(self.ids)
+        self.ids += [str(record["id"]) for record in records]
+        # One object for each patient of these records; a dict of all would cost more than it saves.
+        known = {case: case for case in self.ids[before:]}
+        self.patients += [known.setdefault(p, p) for p in [str(r["patient"]) for r in records]]
         _append(self.files, [record["files"] for record in records], before)
         meta = [record.get("meta") or {} for record in records]
         if any(meta):
-            shared = [{k: same(v, v) for k, v in each.items()} for each in meta]
-            _append(self.meta, shared, before)
+            _append(self.meta, meta, before, self._same)
         tagged = sum("tags" in record for record in records)
         if tagged not in (0, len(records)):
             raise ValueError(f"{len(records) - tagged} of {len(records)} records have no tags")
@@ -64,11 +65,20 @@ class Columns:
         }
 
 
-def _append(columns: dict[str, Column], rows: Sequence[Mapping[str, str]], before: int) -> None:
-    for key in dict.fromkeys(key for row in rows for key in row):
+def _append(
+    columns: dict[str, Column],
+    rows: Sequence[Mapping[str, str]],
+    before: int,
+    same: dict[str, str] | None = None,
+) -> None:
+    """Where `same` is given, a text that occurs often is one object."""
+    for key in dict.fromkeys(chain.from_iterable(rows)):
         column = columns.setdefault(key, [])
         column.extend([None] * (before - len(column)))
-        column.extend([row.get(key) for row in rows])
+        values = [row.get(key) for row in rows]
+        if same is not None:
+            values = [v if v is None else same.setdefault(v, v) for v in values]
+        column.extend(values)
 
 
 @contextmanager
