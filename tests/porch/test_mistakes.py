@@ -18,7 +18,7 @@ MISTAKES = {
     "trainer.max_epochs.x=3": ["trainer.max_epochs is a value", "no trainer.max_epochs.x"],
     "task.net.channels=3": ["task.net is ${model}: set channels there"],
     "model.channels.9=3": ["no key model.channels.9", "model.channels.3"],
-    "lr=3": ["no group or key lr", "did you mean optimizer.lr?"],
+    "lr=3": ["no group or key lr", "did you mean optimizer.lr"],
     "bach_size=3": ["data.batch_size"],
     "seed=x": ["seed=x", "could not be converted to Integer"],
     "~model.chanels": ["no key model.chanels"],

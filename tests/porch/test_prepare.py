@@ -14,11 +14,14 @@ def entries() -> list[Path]:
 
 
 def test_prepare_fills_the_store_once(door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medlight.launch.pl.Trainer", None)
+    def no_trainer(*args: object, **options: object) -> None:
+        raise AssertionError("a verb on data alone builds no trainer")
+
+    monkeypatch.setattr("medlight.launch.pl.Trainer.__init__", no_trainer)
     answer = door("prepare", *PHANTOM)
     assert answer.code == 0, answer.err
-    assert "phantom: preparing 6 of 6 cases (6 new)" in answer.out
-    assert "phantom: 6 cases are prepared" in answer.out
+    assert "Phantom: preparing 6 of 6 cases (6 new)" in answer.out
+    assert "Phantom: 6 cases are prepared" in answer.out
     before = {path: path.read_bytes() for path in entries()}
     assert len(before) == 6
     again = door("prepare", *PHANTOM, "job.check=true")
