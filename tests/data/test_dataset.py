@@ -10,7 +10,8 @@ import torch
 
 from medlight.core.errors import DataError
 from medlight.core.sample import Sample
-from medlight.data.dataset import CaseDataset, choose_patch, collate
+from medlight.data.dataset import CaseDataset, collate
+from medlight.data.patch import choose_patch
 from medlight.data.sampling import Draw
 from medlight.datasets.phantom import Phantom2DDataModule, PhantomDataModule, PhantomMasksDataModule
 from medlight.io.read import read_image, read_mask

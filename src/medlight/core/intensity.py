@@ -84,13 +84,11 @@ class Intensity:
         """Map a (*N, C, *S) image in place, and return it."""
         spatial = (1,) * (image.ndim - self.scale.ndim)
         scale, shift, low, high = (
-            part.reshape(*part.shape, *spatial).astype(np.float32)
+            part.astype(np.float32).reshape(*part.shape, *spatial)
             for part in (self.scale, self.shift, self.low, self.high)
         )
-        if (scale != 1).any():
-            image *= scale
-        if (shift != 0).any():
-            image += shift
+        image *= scale
+        image += shift
         if np.isfinite(low).any() or np.isfinite(high).any():
             np.clip(image, low, high, out=image)
         return image

@@ -17,6 +17,7 @@ from medlight.core.index import Index
 from medlight.core.intensity import Intensity
 from medlight.core.sample import LISTED, Sample
 from medlight.data.cases import MASK_ROLE, open_cases
+from medlight.data.patch import choose_patch, shape_of
 from medlight.data.sampling import Draw, generator
 from medlight.io.read import read_mask
 from medlight.io.store.store import Store
@@ -67,6 +68,17 @@ class CaseDataset(Dataset[Sample]):
         if self.transforms is not None:
             seen = self.transforms.intensity(stored.statistics, self.modality)
         return seen.after(stored.scale, stored.shift)
+
+    @cached_property
+    def _map(self) -> tuple[NDArray[np.float32], ...]:
+        """The parts of `intensity`, (N, C, 1, ...) each, ready for one case after another."""
+        seen, spatial = self.intensity, (1,) * self.stored.shapes.shape[1]
+        parts = (seen.scale, seen.shift, seen.low, seen.high)
+        return tuple(part.astype(np.float32).reshape(*part.shape, *spatial) for part in parts)
+
+    @cached_property
+    def _cuts(self) -> bool:
+        return bool(np.isfinite(self._map[2]).any() or np.isfinite(self._map[3]).any())
 
     @cached_property
     def padding(self) -> NDArray[np.float32]:
@@ -150,27 +162,37 @@ class CaseDataset(Dataset[Sample]):
         image, mask = self._empty(len(rows), patch, masks=bool(self.stored.masked[rows].all()))
         for place, draw in enumerate(draws):
             shape = tuple(int(n) for n in self.stored.shapes[draw.row])
-            window, inside = choose_patch(shape, patch, generator(self.seed, draw.epoch, draw.draw))
-            pixels, labels = image[place], None if mask is None else mask[place]
-            if shape_of(inside) != patch:
-                pixels[...] = self.padding[draw.row]
-                if labels is not None:
-                    labels[...] = 0
-            within = (slice(None), *inside)
-            self._cut(draw.row, window, pixels[within], None if labels is None else labels[within])
+            some = any(n > p for n, p in zip(shape, patch, strict=True))
+            random = generator(self.seed, draw.epoch, draw.draw) if some else None
+            window, inside = choose_patch(shape, patch, random)
+            labels = None if mask is None else mask[(place, slice(None), *inside)]
+            pixels, size = image[place], shape_of(window)
+            if size == patch:
+                self._cut(draw.row, window, pixels, labels)
+                continue
+            # In one piece, which is several times faster to work on than a part of the patch.
+            part = np.empty((len(pixels), *size), np.float32)
+            self._cut(draw.row, window, part, labels)
+            pixels[...] = self.padding[draw.row]
+            pixels[(slice(None), *inside)] = part
         return image, mask
 
     def _empty(
         self, count: int, shape: tuple[int, ...], *, masks: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+        """Room for images, and for masks of background."""
         image = np.empty((count, self.stored.channels, *shape), np.float32)
-        return image, np.empty((count, 1, *shape), np.int64) if masks else None
+        return image, np.zeros((count, 1, *shape), np.int64) if masks else None
 
     def _cut(
         self, row: int, window: Window, image: NDArray[Any], mask: NDArray[Any] | None
     ) -> None:
         self._here(row, self.stored.read, row, window, image, mask)
-        self.intensity.at(row).apply(image)
+        scale, shift, low, high = (part[row] for part in self._map)
+        image *= scale
+        image += shift
+        if self._cuts:
+            np.clip(image, low, high, out=image)
 
     def _here(self, row: int, read: Callable[..., Any], *what: Any) -> Any:
         """Read from a stored case, which is made again where another run has let it go."""
@@ -179,27 +201,6 @@ class CaseDataset(Dataset[Sample]):
         except FileNotFoundError:
             open_cases(self.index.subset([self.index.ids[row]]), self.store, self.transforms)
             return read(*what)
-
-
-def choose_patch(
-    shape: Sequence[int], patch: Sequence[int], random: np.random.Generator
-) -> tuple[Window, Window]:
-    """What to read of an image, and where that lies in its patch: in the middle of what is too
-    large for the image, else all of it."""
-    starts = [int(random.integers(0, max(n - p, 0) + 1)) for n, p in zip(shape, patch, strict=True)]
-    window = tuple(
-        slice(start, min(start + p, n)) for start, p, n in zip(starts, patch, shape, strict=True)
-    )
-    margins = [max(p - n, 0) // 2 for n, p in zip(shape, patch, strict=True)]
-    inside = tuple(
-        slice(margin, margin + part.stop - part.start)
-        for margin, part in zip(margins, window, strict=True)
-    )
-    return window, inside
-
-
-def shape_of(window: Window) -> tuple[int, ...]:
-    return tuple(part.stop - part.start for part in window)
 
 
 def collate(samples: Any) -> dict[str, Any]:

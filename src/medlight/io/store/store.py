@@ -151,7 +151,7 @@ class Store:
             pass
         prepared = build(case)
         try:
-            coded = encode_image(prepared.image, self.dtype)
+            coded = encode_image(prepared.image, self.dtype, align=self.codec == "blosc2")
             mask = None if prepared.mask is None else encode_mask(prepared.mask)
         except ValueError as error:
             raise DataError(f"case {case.id!r}: {error}; mend it, or leave it out") from error
