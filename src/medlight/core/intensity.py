@@ -76,10 +76,6 @@ class Intensity:
         """This map of `x * scale + shift` as a map of `x`."""
         return Intensity(self.scale * scale, self.shift + self.scale * shift, self.low, self.high)
 
-    def at(self, row: int | NDArray[np.int64]) -> "Intensity":
-        """The map of one case, or of some."""
-        return Intensity(self.scale[row], self.shift[row], self.low[row], self.high[row])
-
     def apply(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map a (*N, C, *S) image in place, and return it."""
         spatial = (1,) * (image.ndim - self.scale.ndim)

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
 from medlight.core.index import Index
-from medlight.core.intensity import Intensity
 from medlight.core.sample import LISTED, Sample
 from medlight.data.cases import MASK_ROLE, open_cases
 from medlight.data.patch import choose_patch, shape_of
 from medlight.data.sampling import Draw, generator
+from medlight.data.seen import Seen
 from medlight.io.read import read_mask
+from medlight.io.store.held import Held
 from medlight.io.store.store import Store
 from medlight.io.store.table import Stored, Window
 from medlight.transforms.preset import Preset
@@ -48,44 +49,26 @@ class CaseDataset(Dataset[Sample]):
         self.patch: tuple[int, ...] | None = None
 
     def with_patch(self, patch: Sequence[int] | None) -> "CaseDataset":
-        """The same cases, held in the same memory, cut to `patch`."""
+        """The same cases, cut to `patch`."""
         twin = copy(self)
+        twin.__dict__.pop("held", None)  # what surrounds a case depends on the patch
         twin.patch = tuple(patch) if patch is not None else None
         return twin
 
     @cached_property
     def stored(self) -> Stored:
-        """The cases, prepared and opened on first use; in memory where there is room."""
-        stored = open_cases(self.index, self.store, self.transforms)
-        self.store.hold(stored)
-        return stored
+        """The cases, prepared and opened on first use."""
+        return open_cases(self.index, self.store, self.transforms)
 
     @cached_property
-    def intensity(self) -> Intensity:
-        """(N, C) from what is stored to what the net sees."""
-        stored = self.stored
-        seen = Intensity.unchanged(*stored.scale.shape)
-        if self.transforms is not None:
-            seen = self.transforms.intensity(stored.statistics, self.modality)
-        return seen.after(stored.scale, stored.shift)
+    def held(self) -> Held | None:
+        """Their voxels, where there is room in memory. Worker processes share what is there
+        before they start."""
+        return self.store.hold(self.stored, self.patch)
 
     @cached_property
-    def _map(self) -> tuple[NDArray[np.float32], ...]:
-        """The parts of `intensity`, (N, C, 1, ...) each, ready for one case after another."""
-        seen, spatial = self.intensity, (1,) * self.stored.shapes.shape[1]
-        parts = (seen.scale, seen.shift, seen.low, seen.high)
-        return tuple(part.astype(np.float32).reshape(*part.shape, *spatial) for part in parts)
-
-    @cached_property
-    def _cuts(self) -> bool:
-        return bool(np.isfinite(self._map[2]).any() or np.isfinite(self._map[3]).any())
-
-    @cached_property
-    def padding(self) -> NDArray[np.float32]:
-        """(N,) the darkest value of each case, which surrounds it where a patch is larger."""
-        stored = self.stored
-        darkest = (stored.statistics.minimum - stored.shift) / stored.scale
-        return np.asarray(self.intensity.apply(darkest.astype(np.float64)).min(axis=1), np.float32)
+    def _seen(self) -> Seen:
+        return Seen(self.stored, self.transforms, self.modality)
 
     @cached_property
     def targets(self) -> torch.Tensor | None:
@@ -120,8 +103,12 @@ class CaseDataset(Dataset[Sample]):
     def _whole(self, row: int) -> Sample:
         case = self.index[row]
         source, grid = self._here(row, self.stored.grids, row)
-        image, mask = self._empty(1, tuple(self.stored.shapes[row]), masks=self.stored.masked[row])
-        self._cut(row, (slice(None),) * grid.ndim, image[0], None if mask is None else mask[0])
+        shape = tuple(int(n) for n in self.stored.shapes[row])
+        image, mask = self._empty(1, shape, masks=bool(self.stored.masked[row]))
+        self._cut(
+            row, tuple(slice(0, n) for n in shape), image[0], None if mask is None else mask[0]
+        )
+        self._seen(image, np.array([row]))
         sample: Sample = {"image": torch.from_numpy(image[0]), "source": source, "grid": grid}
         sample |= {"modality": self.modality, "case": case.id}
         if mask is not None:
@@ -135,6 +122,7 @@ class CaseDataset(Dataset[Sample]):
     def _batch(self, draws: Sequence[Draw]) -> dict[str, torch.Tensor]:
         rows = np.array([draw.row for draw in draws])
         image, mask = self._stacked(rows) or self._patches(draws)
+        self._seen(image, rows)
         batch = {"image": torch.from_numpy(image)}
         if mask is not None:
             batch["mask"] = torch.from_numpy(mask)
@@ -147,12 +135,11 @@ class CaseDataset(Dataset[Sample]):
         self, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None] | None:
         """Whole images from memory in one step, where they have the shape that is wanted."""
-        stack = self.stored.stack()
+        stack = None if self.held is None else self.held.stack()
         if stack is None or (self.patch is not None and self.patch != stack[0].shape[2:]):
             return None
         images, masks = stack
-        image = self.intensity.at(rows).apply(images[rows].astype(np.float32))
-        return image, None if masks is None else masks[rows].astype(np.int64)
+        return images[rows].astype(np.float32), None if masks is None else masks[rows].astype(int)
 
     def _patches(
         self, draws: Sequence[Draw]
@@ -165,34 +152,40 @@ class CaseDataset(Dataset[Sample]):
             some = any(n > p for n, p in zip(shape, patch, strict=True))
             random = generator(self.seed, draw.epoch, draw.draw) if some else None
             window, inside = choose_patch(shape, patch, random)
-            labels = None if mask is None else mask[(place, slice(None), *inside)]
-            pixels, size = image[place], shape_of(window)
-            if size == patch:
-                self._cut(draw.row, window, pixels, labels)
-                continue
-            # In one piece, which is several times faster to work on than a part of the patch.
-            part = np.empty((len(pixels), *size), np.float32)
-            self._cut(draw.row, window, part, labels)
-            pixels[...] = self.padding[draw.row]
-            pixels[(slice(None), *inside)] = part
+            if shape_of(window) != patch and self.held is None:
+                image[place] = self._seen.darkest[draw.row]
+                if mask is not None:
+                    mask[place] = 0
+            self._cut(draw.row, window, image[place], None if mask is None else mask[place], inside)
         return image, mask
 
     def _empty(
         self, count: int, shape: tuple[int, ...], *, masks: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
-        """Room for images, and for masks of background."""
         image = np.empty((count, self.stored.channels, *shape), np.float32)
-        return image, np.zeros((count, 1, *shape), np.int64) if masks else None
+        return image, np.empty((count, 1, *shape), np.int64) if masks else None
 
     def _cut(
-        self, row: int, window: Window, image: NDArray[Any], mask: NDArray[Any] | None
+        self,
+        row: int,
+        window: Window,
+        image: NDArray[Any],
+        mask: NDArray[Any] | None,
+        inside: Window | None = None,
     ) -> None:
+        """Copy a window of a case to where it lies `inside` a patch, as it is stored."""
+        if (
+            self.held is not None
+        ):  # what surrounds the case is held, too: all of the patch is copied
+            starts = zip(window, self.held.margins[row], inside or window, strict=True)
+            firsts = [w.start + int(m) - (i.start if inside else 0) for w, m, i in starts]
+            whole = zip(firsts, image.shape[1:], strict=True)
+            self.held.read(row, tuple(slice(f, f + n) for f, n in whole), image, mask)
+            return
+        if inside is not None:
+            image = image[(slice(None), *inside)]
+            mask = None if mask is None else mask[(slice(None), *inside)]
         self._here(row, self.stored.read, row, window, image, mask)
-        scale, shift, low, high = (part[row] for part in self._map)
-        image *= scale
-        image += shift
-        if self._cuts:
-            np.clip(image, low, high, out=image)
 
     def _here(self, row: int, read: Callable[..., Any], *what: Any) -> Any:
         """Read from a stored case, which is made again where another run has let it go."""
