@@ -10,7 +10,8 @@ import torch
 
 from medlight.core.errors import DataError
 from medlight.core.sample import Sample
-from medlight.data.dataset import CaseDataset, choose_patch, collate
+from medlight.data.dataset import CaseDataset, collate
+from medlight.data.patch import choose_patch
 from medlight.data.sampling import Draw
 from medlight.datasets.phantom import Phantom2DDataModule, PhantomDataModule, PhantomMasksDataModule
 from medlight.io.read import read_image, read_mask
@@ -76,7 +77,7 @@ def test_memory_disk_and_batches_give_the_same(shared_cache: Path, tmp_path: Pat
     batches = []
     for memory_gb in (0.0, 1.0):
         cases = dataset(module(shared_cache, tmp_path, memory_gb=memory_gb), (24, 24, 24))
-        assert (cases.stored._held is not None) == (memory_gb > 0)
+        assert (cases.held is not None) == (memory_gb > 0)
         batches += [collate(cases.__getitems__(DRAWS)), collate([cases[draw] for draw in DRAWS])]
     for batch in batches[1:]:
         assert batch.keys() == batches[0].keys()
@@ -103,7 +104,7 @@ def test_pictures_come_out_as_they_were_read(kind: Any, shared_cache: Path, tmp_
         for key in {"label", "mask"} & {*batch}:
             assert torch.equal(batch[key][place], cases[draw.row][key])
     assert cases.stored._images[0].dtype == np.uint8
-    assert cases.stored.stack() is not None, "small and of one shape: one array"
+    assert cases.held.stack() is not None, "small and of one shape: one array"
 
 
 def test_folds_seeds_patches_and_intensities_rebuild_nothing(

@@ -76,21 +76,15 @@ class Intensity:
         """This map of `x * scale + shift` as a map of `x`."""
         return Intensity(self.scale * scale, self.shift + self.scale * shift, self.low, self.high)
 
-    def at(self, row: int | NDArray[np.int64]) -> "Intensity":
-        """The map of one case, or of some."""
-        return Intensity(self.scale[row], self.shift[row], self.low[row], self.high[row])
-
     def apply(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map a (*N, C, *S) image in place, and return it."""
         spatial = (1,) * (image.ndim - self.scale.ndim)
         scale, shift, low, high = (
-            part.reshape(*part.shape, *spatial).astype(np.float32)
+            part.astype(np.float32).reshape(*part.shape, *spatial)
             for part in (self.scale, self.shift, self.low, self.high)
         )
-        if (scale != 1).any():
-            image *= scale
-        if (shift != 0).any():
-            image += shift
+        image *= scale
+        image += shift
         if np.isfinite(low).any() or np.isfinite(high).any():
             np.clip(image, low, high, out=image)
         return image

@@ -191,7 +191,11 @@ class DataModule(pl.LightningDataModule, ABC):
             rank=rank,
             ranks=ranks,
         )
-        return self._loader(self._train_set.with_patch(self.facts.patch), batch_sampler=batches)
+        return self._loader(self._patches, batch_sampler=batches)
+
+    @cached_property
+    def _patches(self) -> CaseDataset:
+        return self._train_set.with_patch(self.facts.patch)
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         return self._eval_loader(self._val_set) if self.split.val else []
@@ -214,6 +218,7 @@ class DataModule(pl.LightningDataModule, ABC):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _loader(self, dataset: CaseDataset, **options: Any) -> DataLoader[Sample]:
+        _ = dataset.held  # before worker processes start, which then share it
         return DataLoader(
             dataset,
             num_workers=self.num_workers,

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
 from medlight.core.index import Index
-from medlight.core.intensity import Intensity
 from medlight.core.sample import LISTED, Sample
 from medlight.data.cases import MASK_ROLE, open_cases
+from medlight.data.patch import choose_patch, shape_of
 from medlight.data.sampling import Draw, generator
+from medlight.data.seen import Seen
 from medlight.io.read import read_mask
+from medlight.io.store.held import Held
 from medlight.io.store.store import Store
 from medlight.io.store.table import Stored, Window
 from medlight.transforms.preset import Preset
@@ -48,33 +50,26 @@ class CaseDataset(Dataset[Sample]):
         self._spacings: dict[int, tuple[float, ...]] = {}
 
     def with_patch(self, patch: Sequence[int] | None) -> "CaseDataset":
-        """The same cases, held in the same memory, cut to `patch`."""
+        """The same cases, cut to `patch`."""
         twin = copy(self)
+        twin.__dict__.pop("held", None)  # what surrounds a case depends on the patch
         twin.patch = tuple(patch) if patch is not None else None
         return twin
 
     @cached_property
     def stored(self) -> Stored:
-        """The cases, prepared and opened on first use; in memory where there is room."""
-        stored = open_cases(self.index, self.store, self.transforms)
-        self.store.hold(stored)
-        return stored
+        """The cases, prepared and opened on first use."""
+        return open_cases(self.index, self.store, self.transforms)
 
     @cached_property
-    def intensity(self) -> Intensity:
-        """(N, C) from what is stored to what the net sees."""
-        stored = self.stored
-        seen = Intensity.unchanged(*stored.scale.shape)
-        if self.transforms is not None:
-            seen = self.transforms.intensity(stored.statistics, self.modality)
-        return seen.after(stored.scale, stored.shift)
+    def held(self) -> Held | None:
+        """Their voxels, where there is room in memory. Worker processes share what is there
+        before they start."""
+        return self.store.hold(self.stored, self.patch)
 
     @cached_property
-    def padding(self) -> NDArray[np.float32]:
-        """(N,) the darkest value of each case, which surrounds it where a patch is larger."""
-        stored = self.stored
-        darkest = (stored.statistics.minimum - stored.shift) / stored.scale
-        return np.asarray(self.intensity.apply(darkest.astype(np.float64)).min(axis=1), np.float32)
+    def _seen(self) -> Seen:
+        return Seen(self.stored, self.transforms, self.modality)
 
     @cached_property
     def targets(self) -> torch.Tensor | None:
@@ -109,8 +104,12 @@ class CaseDataset(Dataset[Sample]):
     def _whole(self, row: int) -> Sample:
         case = self.index[row]
         source, grid = self._here(row, self.stored.grids, row)
-        image, mask = self._empty(1, tuple(self.stored.shapes[row]), masks=self.stored.masked[row])
-        self._cut(row, (slice(None),) * grid.ndim, image[0], None if mask is None else mask[0])
+        shape = tuple(int(n) for n in self.stored.shapes[row])
+        image, mask = self._empty(1, shape, masks=bool(self.stored.masked[row]))
+        self._cut(
+            row, tuple(slice(0, n) for n in shape), image[0], None if mask is None else mask[0]
+        )
+        self._seen(image, np.array([row]))
         sample: Sample = {"image": torch.from_numpy(image[0]), "source": source, "grid": grid}
         sample |= {"modality": self.modality, "case": case.id}
         if mask is not None:
@@ -124,6 +123,7 @@ class CaseDataset(Dataset[Sample]):
     def _batch(self, draws: Sequence[Draw]) -> dict[str, torch.Tensor]:
         rows = np.array([draw.row for draw in draws])
         image, mask = self._stacked(rows) or self._patches(draws)
+        self._seen(image, rows)
         batch = {"image": torch.from_numpy(image)}
         if mask is not None:
             batch["mask"] = torch.from_numpy(mask)
@@ -142,12 +142,11 @@ class CaseDataset(Dataset[Sample]):
         self, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None] | None:
         """Whole images from memory in one step, where they have the shape that is wanted."""
-        stack = self.stored.stack()
+        stack = None if self.held is None else self.held.stack()
         if stack is None or (self.patch is not None and self.patch != stack[0].shape[2:]):
             return None
         images, masks = stack
-        image = self.intensity.at(rows).apply(images[rows].astype(np.float32))
-        return image, None if masks is None else masks[rows].astype(np.int64)
+        return images[rows].astype(np.float32), None if masks is None else masks[rows].astype(int)
 
     def _patches(
         self, draws: Sequence[Draw]
@@ -157,14 +156,14 @@ class CaseDataset(Dataset[Sample]):
         image, mask = self._empty(len(rows), patch, masks=bool(self.stored.masked[rows].all()))
         for place, draw in enumerate(draws):
             shape = tuple(int(n) for n in self.stored.shapes[draw.row])
-            window, inside = choose_patch(shape, patch, generator(self.seed, draw.epoch, draw.draw))
-            pixels, labels = image[place], None if mask is None else mask[place]
-            if shape_of(inside) != patch:
-                pixels[...] = self.padding[draw.row]
-                if labels is not None:
-                    labels[...] = 0
-            within = (slice(None), *inside)
-            self._cut(draw.row, window, pixels[within], None if labels is None else labels[within])
+            some = any(n > p for n, p in zip(shape, patch, strict=True))
+            random = generator(self.seed, draw.epoch, draw.draw) if some else None
+            window, inside = choose_patch(shape, patch, random)
+            if shape_of(window) != patch and self.held is None:
+                image[place] = self._seen.darkest[draw.row]
+                if mask is not None:
+                    mask[place] = 0
+            self._cut(draw.row, window, image[place], None if mask is None else mask[place], inside)
         return image, mask
 
     def _empty(
@@ -174,10 +173,26 @@ class CaseDataset(Dataset[Sample]):
         return image, np.empty((count, 1, *shape), np.int64) if masks else None
 
     def _cut(
-        self, row: int, window: Window, image: NDArray[Any], mask: NDArray[Any] | None
+        self,
+        row: int,
+        window: Window,
+        image: NDArray[Any],
+        mask: NDArray[Any] | None,
+        inside: Window | None = None,
     ) -> None:
+        """Copy a window of a case to where it lies `inside` a patch, as it is stored."""
+        if (
+            self.held is not None
+        ):  # what surrounds the case is held, too: all of the patch is copied
+            starts = zip(window, self.held.margins[row], inside or window, strict=True)
+            firsts = [w.start + int(m) - (i.start if inside else 0) for w, m, i in starts]
+            whole = zip(firsts, image.shape[1:], strict=True)
+            self.held.read(row, tuple(slice(f, f + n) for f, n in whole), image, mask)
+            return
+        if inside is not None:
+            image = image[(slice(None), *inside)]
+            mask = None if mask is None else mask[(slice(None), *inside)]
         self._here(row, self.stored.read, row, window, image, mask)
-        self.intensity.at(row).apply(image)
 
     def _here(self, row: int, read: Callable[..., Any], *what: Any) -> Any:
         """Read from a stored case, which is made again where another run has let it go."""
@@ -186,27 +201,6 @@ class CaseDataset(Dataset[Sample]):
         except FileNotFoundError:
             open_cases(self.index.subset([self.index.ids[row]]), self.store, self.transforms)
             return read(*what)
-
-
-def choose_patch(
-    shape: Sequence[int], patch: Sequence[int], random: np.random.Generator
-) -> tuple[Window, Window]:
-    """What to read of an image, and where that lies in its patch: in the middle of what is too
-    large for the image, else all of it."""
-    starts = [int(random.integers(0, max(n - p, 0) + 1)) for n, p in zip(shape, patch, strict=True)]
-    window = tuple(
-        slice(start, min(start + p, n)) for start, p, n in zip(starts, patch, shape, strict=True)
-    )
-    margins = [max(p - n, 0) // 2 for n, p in zip(shape, patch, strict=True)]
-    inside = tuple(
-        slice(margin, margin + part.stop - part.start)
-        for margin, part in zip(margins, window, strict=True)
-    )
-    return window, inside
-
-
-def shape_of(window: Window) -> tuple[int, ...]:
-    return tuple(part.stop - part.start for part in window)
 
 
 def collate(samples: Any) -> dict[str, Any]:

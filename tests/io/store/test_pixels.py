@@ -55,6 +55,7 @@ def test_float16_is_within_a_part_of_the_value(image: np.ndarray) -> None:
     assert (error <= np.abs(image) / 2047 + 1e-6 * np.abs(image).max()).all()
 
 
+@pytest.mark.parametrize("align", [False, True])
 @pytest.mark.parametrize("depth", ["int16", "float16"])
 @pytest.mark.parametrize(
     ("image", "kind"),
@@ -63,11 +64,14 @@ def test_float16_is_within_a_part_of_the_value(image: np.ndarray) -> None:
         (RANDOM.integers(-1024, 3072, (1, 9, 9, 9)), np.int16),
         (RANDOM.integers(0, 256, (1, 9, 9)) / np.float32(255), np.uint8),
         (np.zeros((1, 4, 4)), np.uint8),
+        (RANDOM.integers(-32768, 32768, (1, 9, 9, 9)), np.int16),
     ],
 )
-def test_whole_numbers_and_pictures_are_exact(image: np.ndarray, kind: type, depth: Any) -> None:
+def test_whole_numbers_and_pictures_are_exact(
+    image: np.ndarray, kind: type, depth: Any, align: bool
+) -> None:
     image = image.astype(np.float32)
-    coded = encode_image(image, depth)
+    coded = encode_image(image, depth, align=align)
     assert coded.values.dtype == kind
     np.testing.assert_allclose(decoded(coded), image, rtol=1e-7, atol=0)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from medlight.core.errors import DataError, DataNotFoundError
+from medlight.io.store.held import Held, held_bytes
 from medlight.io.store.room import StoreFullError
 from medlight.io.store.store import Store
 
@@ -47,11 +48,9 @@ def test_what_is_read_is_what_was_prepared(numbers: Numbers, store: New) -> None
 def test_a_window_is_that_part_of_the_whole(numbers: Numbers, store: New) -> None:
     stored = numbers.open(store())
     window = (slice(1, 4), slice(0, 6), slice(2, 3))
-    for held in (False, True):
-        if held:
-            stored.hold()
+    for source in (stored, Held(stored, least=None)):
         image, mask = np.empty((2, 3, 6, 1), np.float32), np.empty((1, 3, 6, 1), np.int64)
-        stored.read(2, window, image, mask)
+        source.read(2, window, image, mask)
         made = numbers.build(numbers.cases[2])
         np.testing.assert_array_equal(mask, made.mask[(slice(None), *window)])
         spatial = (-1, 1, 1, 1)
@@ -236,12 +235,26 @@ def test_a_patient_may_be_forgotten(numbers: Numbers, store: New) -> None:
 
 def test_memory_is_shared_out(numbers: Numbers, store: New) -> None:
     stored = numbers.open(store())
-    one = store(memory_gb=1.5 * stored.nbytes / 2**30)
-    one.hold(stored)
-    assert stored._held is not None
-    again = numbers.open(one)
-    one.hold(again)
-    assert again._held is None, "there was room for one"
+    one = store(memory_gb=1.5 * held_bytes(stored, None) / 2**30)
+    assert one.hold(stored, (8, 8, 8)) is None, "what surrounds a case counts, too"
+    assert one.hold(stored) is not None
+    assert one.hold(stored) is None, "there was room for one"
+
+
+def test_a_case_in_memory_is_surrounded(numbers: Numbers, store: New) -> None:
+    stored = numbers.open(store())
+    held = Held(stored, least=(5, 9, 5))
+    assert held.shapes[0].tolist() == [5, 9, 5]
+    assert held.margins[0].tolist() == [0, 1, 0]
+    image, mask = np.empty((2, 5, 9, 5), np.float32), np.empty((1, 5, 9, 5), np.int64)
+    held.read(0, (slice(0, 5), slice(0, 9), slice(0, 5)), image, mask)
+    inner = np.empty((2, 5, 6, 4), np.float32)
+    stored.read(0, (slice(0, 5), slice(0, 6), slice(0, 4)), inner, None)
+    np.testing.assert_array_equal(image[:, :, 1:7, :4], inner)
+    for channel in range(2):
+        assert (image[channel, :, [0, 7, 8]] == inner[channel].min()).all()
+        assert (image[channel, ..., 4] == inner[channel].min()).all()
+    assert not mask[:, :, [0, 7, 8]].any()
 
 
 @pytest.mark.parametrize(

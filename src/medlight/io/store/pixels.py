@@ -19,7 +19,10 @@ Codec = Literal["none", "blosc2"]
 CODECS: tuple[Codec, ...] = ("none", "blosc2")
 Depth = Literal["int16", "float16"]
 DEPTHS: tuple[Depth, ...] = ("int16", "float16")
-CHUNK, BLOCK = 64, 32  # voxels an axis: what blosc2 reads at once, and what it unpacks at once
+BLOCK, CHUNK = (64, 64, 28), 4
+"""Most voxels an axis that blosc2 unpacks at once, and how many such blocks it finds at once.
+Measured on CT: thin blocks waste less around a patch, broad ones pack better."""
+_SHIFTS = range(0, 256, 16)
 _INT16 = np.iinfo(np.int16)
 
 
@@ -37,8 +40,11 @@ class Coded:
     shift: NDArray[np.float64]
 
 
-def encode_image(image: NDArray[np.float32], depth: Depth) -> Coded:
-    """The smallest exact type where there is one, else `depth`. ValueError for nan and infinity."""
+def encode_image(image: NDArray[np.float32], depth: Depth, *, align: bool = False) -> Coded:
+    """The smallest exact type where there is one, else `depth`. ValueError for nan and infinity.
+
+    `align` shifts whole numbers so that most of them share their upper byte, which packs better.
+    """
     low, high = (each(image.reshape(len(image), -1), axis=1) for each in (np.min, np.max))
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise ValueError("the image holds voxels that are nan or infinite")
@@ -48,6 +54,9 @@ def encode_image(image: NDArray[np.float32], depth: Depth) -> Coded:
             small = np.uint8 if least >= 0 and most <= 255 else np.int16
             whole = image if unit == 1 else np.rint(image * np.float32(unit))
             ones = np.ones(len(image))
+            if align and small is np.int16 and most < _INT16.max - 255:
+                by = _alignment(whole)
+                return Coded((whole + np.float32(by)).astype(small), ones / unit, -by * ones / unit)
             return Coded(whole.astype(small), ones / unit, 0 * ones)
     return _floating(image, low, high) if depth == "float16" else _linear(image, low, high)
 
@@ -60,6 +69,17 @@ def _is_whole(channel: NDArray[np.float32], unit: float) -> bool:
         return bool((channel == np.rint(channel)).all())
     scaled = channel * np.float32(unit)
     return bool(np.abs(scaled - np.rint(scaled)).max() < 1e-4)
+
+
+def _alignment(whole: NDArray[np.float32]) -> int:
+    """What to add so that the upper bytes hold as little news as possible."""
+    some = whole.reshape(-1)[:: max(1, whole.size // 2**16)].astype(np.int64) - _INT16.min
+    news = []
+    for by in _SHIFTS:
+        counts = np.bincount((some + by) >> 8)
+        share = counts[counts > 0] / some.size
+        news.append(-float((share * np.log2(share)).sum()))
+    return _SHIFTS[int(np.argmin(news))]
 
 
 def _linear(
@@ -103,15 +123,18 @@ def pack(values: NDArray[Any], codec: Codec) -> bytes | memoryview:
     if codec == "none":
         return memoryview(values.reshape(-1).view(np.uint8).data)
     blosc2 = _blosc2()
-    chunks, blocks = ((1, *(min(n, most) for n in values.shape[1:])) for most in (CHUNK, BLOCK))
+    blocks = [-(-n // -(-n // most)) for n, most in zip(values.shape[1:], BLOCK, strict=False)]
+    chunks = [*blocks[:-1], min(CHUNK * blocks[-1], values.shape[-1])]
+    small = values.itemsize == 1  # masks and pictures
     settings = blosc2.CParams(
-        codec=blosc2.Codec.ZSTD if values.itemsize == 1 else blosc2.Codec.LZ4,
-        clevel=5,
-        filters=[blosc2.Filter.BITSHUFFLE],
+        codec=blosc2.Codec.ZSTD if small else blosc2.Codec.LZ4HC,
+        clevel=5 if small else 9,
+        filters=[blosc2.Filter.SHUFFLE],
+        splitmode=blosc2.SplitMode.ALWAYS_SPLIT,
         nthreads=1,
         typesize=values.itemsize,
     )
-    packed = blosc2.asarray(values, chunks=chunks, blocks=blocks, cparams=settings)
+    packed = blosc2.asarray(values, chunks=(1, *chunks), blocks=(1, *blocks), cparams=settings)
     return cast(bytes, packed.to_cframe())
 
 

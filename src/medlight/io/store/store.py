@@ -20,6 +20,7 @@ from typing import Any
 from medlight.core.case import Case
 from medlight.core.errors import DataError, MedlightError
 from medlight.io.store.entry import DamagedError, Head, Prepared, read_head, write_entry
+from medlight.io.store.held import Held, held_bytes
 from medlight.io.store.ledger import Ledger, digest
 from medlight.io.store.making import Making
 from medlight.io.store.pixels import check_settings, encode_image, encode_mask
@@ -119,11 +120,13 @@ class Store:
         ids = [case.id for case in cases]
         return Stored(ids, found.paths, [found.heads[case] for case in ids])
 
-    def hold(self, stored: Stored) -> None:
-        """Take the voxels into memory, where `memory_gb` leaves room for them."""
-        if stored.nbytes <= self._left:
-            stored.hold()
-            self._left -= stored.nbytes
+    def hold(self, stored: Stored, least: Sequence[int] | None = None) -> Held | None:
+        """The voxels in memory, where `memory_gb` leaves room for them; see `Held`."""
+        size = held_bytes(stored, least) if len(stored) else 0
+        if not size or size > self._left:
+            return None
+        self._left -= size
+        return Held(stored, least=least)
 
     def forget(self, name: str, cases: Collection[str]) -> int:
         """Remove all that was ever made of these cases of a data set; how many files that was.
@@ -151,7 +154,7 @@ class Store:
             pass
         prepared = build(case)
         try:
-            coded = encode_image(prepared.image, self.dtype)
+            coded = encode_image(prepared.image, self.dtype, align=self.codec == "blosc2")
             mask = None if prepared.mask is None else encode_mask(prepared.mask)
         except ValueError as error:
             raise DataError(f"case {case.id!r}: {error}; mend it, or leave it out") from error
