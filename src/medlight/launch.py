@@ -1,13 +1,16 @@
 """From a composed configuration to built objects, and on to the job."""
 
 import logging
+import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
 
 from medlight.config import SAVED, save_config
 from medlight.data.datamodule import DataModule
@@ -18,6 +21,7 @@ log = logging.getLogger(__name__)
 NOISE = (
     r".*isinstance\(treespec, LeafSpec\)",  # Lightning 2.6 on torch 2.13
     r"The number of training batches",  # an epoch shorter than the logging interval is fine
+    r"Checkpoint directory .* exists and is not empty",  # as it should be on a resume
     r"The '\w+_dataloader' does not have many workers",  # small data sits in memory
 )
 
@@ -35,19 +39,24 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     task: Task = instantiate(cfg.task, _convert_="all")(facts=data.facts)
     if not data.split.val and "checkpoint" in (cfg.callbacks or {}):
         cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
-    loggers = list((instantiate(cfg.logger, _convert_="all") or {}).values())
-    settings = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # as saved: no local paths
-    for logger in loggers:
-        logger.log_hyperparams(settings)
-    callbacks = list((instantiate(cfg.callbacks, _convert_="all") or {}).values())
+    loggers = [each for each in built(cfg.logger) if isinstance(each, Logger)]
+    callbacks = built(cfg.callbacks)
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=loggers)
     if trainer.is_global_zero:
         log.info(describe(data, task))
+    saved: Any = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # no local paths
+    for logger in loggers:
+        logger.log_hyperparams(saved)
     job = instantiate(cfg.job, _partial_=True)
     score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
     if trainer.is_global_zero:
-        log.info("Everything lies in %s", run_dir)
+        log.info("Everything lies in %s", os.path.relpath(run_dir))
     return score
+
+
+def built(group: DictConfig | None) -> list[Any]:
+    """The objects of a group that maps names to them; empty where `~group` left it out."""
+    return list((instantiate(group, _convert_="all") or {}).values())
 
 
 def describe(data: DataModule, task: Task) -> str:
