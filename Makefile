@@ -36,10 +36,10 @@ lint: install
 	$(BIN)/lint-imports --no-logo
 
 test: lint
-	$(BIN)/pytest -q -n 2 -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m 'not slow'
 
 test-all: lint
-	$(BIN)/pytest -q -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
 bench: install
 	@for script in benchmarks/[a-z]*.py; do \

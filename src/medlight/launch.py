@@ -2,16 +2,18 @@
 
 import inspect
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from medlight.cli import with_verb
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 NOISE = (
     r".*isinstance\(treespec, LeafSpec\)",  # Lightning 2.6 on torch 2.13
     r"The number of training batches",  # an epoch shorter than the logging interval is fine
+    r"Checkpoint directory .* exists and is not empty",  # as it should be on a resume
     r"The '\w+_dataloader' does not have many workers",  # small data sits in memory
 )
 
@@ -51,17 +54,17 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     task: Task = instantiate(cfg.task, _convert_="all")(facts=data.facts)
     if not data.split.val and "checkpoint" in (cfg.callbacks or {}):
         cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
-    loggers = list((instantiate(cfg.logger, _convert_="all") or {}).values())
-    settings = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # as saved: no local paths
-    for logger in loggers:
-        logger.log_hyperparams(settings)
-    callbacks = list((instantiate(cfg.callbacks, _convert_="all") or {}).values())
+    loggers = [each for each in built(cfg.logger) if isinstance(each, Logger)]
+    callbacks = built(cfg.callbacks)
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=loggers)
     if trainer.is_global_zero:
         log.info(describe(data, task))
+    saved: Any = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # no local paths
+    for logger in loggers:
+        logger.log_hyperparams(saved)
     score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
     if trainer.is_global_zero:
-        log.info("Everything lies in %s", run_dir)
+        log.info("Everything lies in %s", os.path.relpath(run_dir))
     return score
 
 
@@ -76,6 +79,11 @@ def build_data(words: Sequence[str]) -> DataModule:
             raise ConfigError(line) if line else error from error
     check_targets(cfg.data)
     return cast(DataModule, instantiate(cfg.data, _convert_="all"))
+
+
+def built(group: DictConfig | None) -> list[Any]:
+    """The objects of a group that maps names to them; empty where `~group` left it out."""
+    return list((instantiate(group, _convert_="all") or {}).values())
 
 
 def describe(data: DataModule, task: Task) -> str:

@@ -1,5 +1,10 @@
 """Tiny data and tasks: a second of real Lightning, made from random numbers."""
 
+import getpass
+import os
+import re
+import socket
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +56,7 @@ class TinyData(pl.LightningDataModule):
     def sample(self, case: str) -> Sample:
         number = self.cases.ids.index(case)
         random = np.random.default_rng(number)
-        shape = (16, 20, 12)[: self.dims]
+        shape = (16, 20 + number % 2, 12)[: self.dims] if number > 8 else (16, 20, 12)[: self.dims]
         noise = 0.02 if number == 12 else 0.3
         image = random.normal(0, noise, (1, *shape)).astype(np.float32)
         sample: Sample = {"case": case, "draw": torch.tensor(number)}
@@ -215,3 +220,28 @@ def make_run(
 def new_run() -> Callable[..., Run]:
     """`make_run`; tests cannot import each other."""
     return make_run
+
+
+@pytest.fixture
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without an API key, in a home of their own."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home_of_dr_no"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home_of_dr_no" / "cache"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "no_netrc"))
+
+
+def assert_names_nobody(text: str, *folders: Path) -> None:
+    for name in {socket.gethostname(), getpass.getuser(), "dr_no"}:
+        assert not re.search(rf"\b{re.escape(name)}\b", text), name
+    for folder in {Path.cwd(), Path(sys.prefix), *folders}:
+        assert str(folder) not in text
+    assert "git@" not in text
+    assert ".git" not in text
+
+
+@pytest.fixture
+def names_nobody() -> Callable[..., None]:
+    """Asserts that a text names no host, user, repository or folder."""
+    return assert_names_nobody

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medlight.callbacks.average import EMA
 
-DECAY = 0.8
+DECAY = 0.4  # reached after five steps of warming up
 
 
 class Witness(pl.Callback):
@@ -23,7 +23,9 @@ class Witness(pl.Callback):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
         now = pl_module.net.conv.weight.detach().clone()
-        self.average = now if self.average is None else DECAY * self.average + (1 - DECAY) * now
+        step = trainer.global_step - 1
+        keep = min(DECAY, (1 + step) / (10 + step))
+        self.average = now if self.average is None else keep * self.average + (1 - keep) * now
         self.used["train"] = now
 
     def on_validation_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
@@ -59,6 +61,21 @@ def test_the_average_is_validated_saved_and_tested(
     fresh = new_run("images", tmp_path, [EMA(decay=DECAY), later, best(tmp_path)])
     fresh.test(tmp_path / "best.ckpt")
     torch.testing.assert_close(later.used["test"], average)
+
+
+def test_a_validation_after_the_fit_is_of_the_checkpoint_it_names(
+    new_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    witness = Witness()
+    keep = pl.callbacks.ModelCheckpoint(
+        dirpath=tmp_path, filename="after_{epoch}", save_top_k=-1, auto_insert_metric_name=False
+    )
+    run = new_run("images", tmp_path, [EMA(decay=DECAY), witness, keep], epochs=2)
+    run.fit()
+    first = tmp_path / "after_0.ckpt"
+    run.trainer.validate(run.task, datamodule=run.data, ckpt_path=first, verbose=False)
+    saved = torch.load(first, weights_only=True)["state_dict"]["net.conv.weight"]
+    torch.testing.assert_close(witness.used["val"], saved)
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")  # it is the point of resuming

@@ -24,11 +24,18 @@ class EMA(WeightAveraging):
     """
 
     def __init__(self, *, decay: float = 0.99) -> None:
+        self._step = 0
+
         def average(averaged: Any, current: Any, steps: Any) -> None:
-            warm = (1 + int(steps)) / (WARM_UP + int(steps))
+            # `steps` counts the same on the device; to look at it would be to wait for it
+            warm = (1 + self._step) / (WARM_UP + self._step)
             get_ema_multi_avg_fn(min(decay, warm))(averaged, current, steps)
 
         super().__init__(multi_avg_fn=average)
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        self._step = step_idx or 0
+        return step_idx is not None
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

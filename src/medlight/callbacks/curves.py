@@ -82,11 +82,12 @@ class CurvesLogger(pl.loggers.Logger):
             self._rows = [row for row in self._read() if int(row["epoch"]) < epoch]
             if self._rows:
                 self._clock -= float(self._rows[-1]["seconds"])
+        same = [row for row in self._rows if int(row["epoch"]) == epoch]
         self._rows = [row for row in self._rows if int(row["epoch"]) < epoch]
         seconds = f"{time.monotonic() - self._clock:.2f}"
         values = {name: f"{value:.6g}" for name, value in self._pending.items()}
         head = {"epoch": str(epoch), "step": str(step), "seconds": seconds}
-        self._rows.append({**head, **values})
+        self._rows.append({**(same[-1] if same else {}), **head, **values})
         self._pending = {}
         columns = dict.fromkeys([*FIXED, *(name for row in self._rows for name in row)])
         text = io.StringIO()

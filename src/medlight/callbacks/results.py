@@ -17,6 +17,8 @@ from medlight.io.write import write_mask
 from medlight.tasks.base import CaseResult, Row, gather_rows
 
 STAGE = "test"
+TITLES = {"dice": "Dice", "f1": "F1", "auroc": "AUROC"}
+"""How the field writes what metrics.json spells in small letters."""
 
 
 class Results(pl.Callback):
@@ -105,11 +107,11 @@ def score_table(scores: Mapping[str, float]) -> Table:
     classes = dict.fromkeys(label for _, label in split.values() if label)
     columns = dict.fromkeys(metric for metric, label in split.values() if label)
     alone = [name for name, (metric, label) in split.items() if not label and metric not in columns]
-    head = ", ".join(f"{name} {shown(scores[name])}" for name in alone)
+    head = ", ".join(f"{TITLES.get(name, name)} {shown(scores[name])}" for name in alone)
     table = Table(title=f"Test: {head}" if head else "Test", title_justify="left")
     table.add_column("class")
     for metric in columns:
-        table.add_column(metric.replace("_", " "), justify="right")
+        table.add_column(TITLES.get(metric, metric.replace("_", " ")), justify="right")
     for label in classes:
         table.add_row(label, *(shown(scores.get(f"{metric}/{label}")) for metric in columns))
     table.add_section()

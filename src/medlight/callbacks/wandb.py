@@ -1,5 +1,6 @@
 """A run at Weights & Biases: curves and settings, and nothing that names a user or a machine."""
 
+import logging
 import os
 import secrets
 from collections.abc import Iterable, Sequence
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytorch_lightning.loggers import Logger, WandbLogger
+
+log = logging.getLogger(__name__)
 
 WAIT_S = 30
 """For the server, at the start. Afterwards a lost server never stops a run."""
@@ -43,8 +46,8 @@ class RunLogger(WandbLogger):
         import wandb
 
         self.share = share
-        folder = Path(run_dir) / "wandb"
-        folder.mkdir(parents=True, exist_ok=True)
+        self._id_file = Path(run_dir) / "wandb" / "id"
+        self._id_file.parent.mkdir(parents=True, exist_ok=True)
         if offline == "auto":
             mode: Any = os.environ.get("WANDB_MODE") or (
                 "online" if key_is_configured() else "offline"
@@ -73,10 +76,27 @@ class RunLogger(WandbLogger):
             tags=list(tags),
             job_type=job_type,
             save_dir=run_dir,
-            id=run_id(folder / "id"),
+            id=run_id(self._id_file),
             settings=settings,
         )
         self._wandb_init.pop("anonymous", None)  # W&B warns of Lightning's None
+        self._may_fall_back = offline == "auto"
+
+    @property
+    def experiment(self) -> Any:
+        """The W&B run, begun on first use; on the first process only."""
+        import wandb
+
+        try:
+            return super().experiment
+        except wandb.errors.CommError as error:
+            if not self._may_fall_back:
+                raise
+            log.warning("W&B does not answer, so the run is recorded offline: %s", error)
+            self._wandb_init["settings"].mode = "offline"
+            self._id_file.unlink()  # W&B holds on to the id of the failed attempt
+            self._wandb_init["id"] = self._id = run_id(self._id_file)
+            return super().experiment
 
 
 def key_is_configured() -> bool:

@@ -2,19 +2,24 @@
 
 import hashlib
 import hmac
+import logging
 import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
+from numpy.typing import NDArray
 from pytorch_lightning.loggers import WandbLogger
 
 from medlight.callbacks.wandb import finish
 from medlight.callbacks.worst import Picture, Worst
 from medlight.io.atomic import made_once
 from medlight.tasks.base import CaseResult, Row, gather_rows
+
+log = logging.getLogger(__name__)
 
 
 class WandbPanels(pl.Callback):
@@ -66,9 +71,10 @@ class WandbPanels(pl.Callback):
         names: Sequence[str] = task.facts.labels.names
         media = tables(rows, names, key=None if self._shares(trainer) else hash_key())
         if worst.pictures:
-            media["panels"] = [image(picture, names) for picture in worst.pictures]
+            media["panels"] = images(worst.pictures, names)
         for logger in loggers(trainer):
-            logger.log_metrics({f"test/{name}": value for name, value in media.items()})
+            for name, value in media.items():
+                send(logger, f"test/{name}", value)
 
     def _shares(self, trainer: pl.Trainer) -> bool:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -92,6 +98,16 @@ def loggers(trainer: pl.Trainer) -> list[WandbLogger]:
     return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
 
 
+def send(logger: WandbLogger, name: str, value: Any) -> None:
+    """Log a value, or say why not: a server that is gone must not cost the run its results."""
+    import wandb
+
+    try:
+        logger.log_metrics({name: value})
+    except wandb.Error as error:
+        log.warning("W&B did not take %s: %s", name, error)
+
+
 def tables(rows: Sequence[Row], names: Sequence[str], *, key: bytes | None) -> dict[str, Any]:
     """The table of cases, their ids hashed where there is a key, and for classes the confusion."""
     import wandb
@@ -109,17 +125,29 @@ def tables(rows: Sequence[Row], names: Sequence[str], *, key: bytes | None) -> d
     return media
 
 
-def image(picture: Picture, names: Sequence[str]) -> Any:
-    """A picture whose masks can be switched on and off in the browser."""
+def images(pictures: Sequence[Picture], names: Sequence[str]) -> list[Any]:
+    """Pictures whose masks can be switched on and off in the browser, padded to one size, as W&B
+    wants them."""
     import wandb
 
     labels = dict(enumerate(names))
-    masks = {
-        kind: {"mask_data": mask, "class_labels": labels}
-        for kind, mask in (("truth", picture.truth), ("prediction", picture.prediction))
-        if mask is not None
-    }
-    return wandb.Image(picture.image, caption=caption(picture), masks=masks or None)
+    size = np.max([picture.image.shape[:2] for picture in pictures], axis=0)
+    sent = []
+    for picture in pictures:
+        masks = {
+            kind: {"mask_data": padded(mask, size), "class_labels": labels}
+            for kind, mask in (("truth", picture.truth), ("prediction", picture.prediction))
+            if mask is not None
+        }
+        pixels = padded(picture.image, size)
+        sent.append(wandb.Image(pixels, caption=caption(picture), masks=masks or None))
+    return sent
+
+
+def padded(array: NDArray[np.uint8], size: NDArray[np.int_]) -> NDArray[np.uint8]:
+    """(H, W, ...) with zeros below and on the right."""
+    below, right = size - array.shape[:2]
+    return np.pad(array, [(0, below), (0, right)] + [(0, 0)] * (array.ndim - 2))
 
 
 def caption(picture: Picture) -> str:

@@ -53,12 +53,13 @@ class DecathlonDataModule(DataModule):
     Attributes:
         task: name of the task's folder and archive.
         class_names: names of labels 0, 1, ...; None: those in dataset.json.
-        modality: name of each channel's modality, "CT" among them; None: those in dataset.json.
+        modality: name of each channel's modality, "CT" among them; one name for one channel;
+            None: those in dataset.json.
     """
 
     task: str = "Task04_Hippocampus"
     class_names: Sequence[str] | None = None
-    modality: Sequence[str] | None = None
+    modality: str | Sequence[str] | None = None
 
     spatial_dims: ClassVar[int] = 3
 
@@ -98,8 +99,8 @@ class DecathlonDataModule(DataModule):
     @cached_property
     def modalities(self) -> tuple[str, ...]:
         if self.modality is not None:
-            return tuple(self.modality)
-        return self._numbered("modality", "modality='[CT]'")
+            return (self.modality,) if isinstance(self.modality, str) else tuple(self.modality)
+        return self._numbered("modality", "modality=CT, or one for each channel: '[T1,T2]'")
 
     def _numbered(self, key: str, setting: str) -> tuple[str, ...]:
         """The names under a key of dataset.json, which are keyed "0", "1", ..."""

@@ -1,0 +1,89 @@
+"""Whole runs through the front door, on drawn data."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SMALL = [
+    "experiment=seg_unet2d",
+    "data.n_cases=30",
+    "data.batch_size=4",
+    "data.epoch_samples=8",
+    "model.channels=[4,8]",
+    "model.strides=[2]",
+    "hydra.run.dir=run",
+]
+
+
+def medlight(folder: Path, cache: Path, *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "medlight", *words],
+        cwd=folder,
+        env={"PATH": "", "HOME": str(folder), "MEDLIGHT_CACHE": str(cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    """A folder in which two epochs were trained into `run`."""
+    folder = tmp_path_factory.mktemp("work")
+    medlight(folder, shared_cache, *SMALL, "trainer.max_epochs=2")
+    return folder
+
+
+def test_a_run_leaves_what_it_promises(trained: Path) -> None:
+    run = trained / "run"
+    promised = [
+        "config.yaml", "provenance.json", "split.json", "metrics.json", "cases.csv",
+        "curves.csv", "curves.png", "panels/overview.png", "run.log",
+        "checkpoints/best.ckpt", "checkpoints/last.ckpt",
+    ]  # fmt: skip
+    assert [name for name in promised if not (run / name).is_file()] == []
+    split = json.loads((run / "split.json").read_text())
+    assert len(list((run / "predictions").iterdir())) == len(split["test"])
+    rows = (run / "cases.csv").read_text().splitlines()
+    assert rows[0] == "case,patient,fold,stage,class,dice,n_reference,n_predicted"
+    assert len(rows) == 1 + 3 * len(split["test"])
+
+
+def test_no_file_of_a_run_names_this_machine(trained: Path) -> None:
+    for name in ("config.yaml", "provenance.json", "run.log", "curves.csv", "cases.csv"):
+        assert str(trained) not in (trained / "run" / name).read_text(), name
+
+
+def test_evaluating_again_gives_the_same_scores(trained: Path, shared_cache: Path) -> None:
+    metrics = trained / "run" / "metrics.json"
+    before = json.loads(metrics.read_text())
+    metrics.unlink()
+    medlight(trained, shared_cache, "evaluate", "run=run")
+    assert json.loads(metrics.read_text()) == pytest.approx(before, nan_ok=True)
+
+
+def test_a_resumed_run_goes_on_in_its_directory(
+    tmp_path: Path, trained: Path, shared_cache: Path
+) -> None:
+    medlight(tmp_path, shared_cache, *SMALL, "trainer.max_epochs=1")
+    medlight(tmp_path, shared_cache, "resume=run", "trainer.max_epochs=2")
+    curves = (tmp_path / "run" / "curves.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in curves[1:]] == ["0", "1"]
+    assert re.search(r"max_epochs: 2\b", (tmp_path / "run" / "config.yaml").read_text())
+
+
+def test_fold_all_trains_on_everything_and_keeps_the_last(
+    tmp_path: Path, shared_cache: Path
+) -> None:
+    medlight(tmp_path, shared_cache, *SMALL, "data.fold=all", "trainer.max_epochs=1", "~logger")
+    run = tmp_path / "run"
+    split = json.loads((run / "split.json").read_text())
+    assert (len(split["train"]), split["val"], split["test"]) == (30, [], [])
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert not (run / "cases.csv").exists()
