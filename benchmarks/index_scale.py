@@ -29,7 +29,7 @@ def write(path: Path, cases: int) -> None:
     with path.open("w") as file:
         file.write(json.dumps(head) + "\n")
         for k in range(cases):
-            tags = [1.0 if (k // 2 * 7919 + j * 104729) % (20 + j) == 0 else 0.0 for j in range(14)]
+            tags = [int((k // 2 * 7919 + j * 104729) % (20 + j) == 0) for j in range(14)]
             record = {
                 "id": f"{k // 2:08d}_{k % 2:03d}",
                 "patient": f"{k // 2:08d}",
@@ -37,7 +37,7 @@ def write(path: Path, cases: int) -> None:
                 "tags": tags,
                 "meta": {"view": "PA" if k % 2 else "AP"},
             }
-            file.write(json.dumps(record) + "\n")
+            file.write(json.dumps(record, separators=(",", ":")) + "\n")
 
 
 def step(name: str, path: Path, folder: Path) -> None:

@@ -224,7 +224,10 @@ class Index:
         }
         with path.open("w", encoding="utf-8") as file:
             for record in chain([head], map(self._record, range(len(self)))):
-                file.write(json.dumps(record) + "\n")
+                if "tags" in record:  # whole numbers without their .0 are fewer bytes
+                    tags: Any = record["tags"]
+                    record["tags"] = [t if t is None or t % 1 else int(t) for t in tags]
+                file.write(json.dumps(record, separators=(",", ":")) + "\n")
 
     @classmethod
     def load(cls, path: Path, root: Path | None = None) -> "Index":

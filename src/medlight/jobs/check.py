@@ -70,7 +70,7 @@ def check(
     if bad:
         _list(run_dir / "exclude.txt", list(bad))
     write_page(run_dir / "check.html", index, facts, findings)
-    log.info("Everything lies in %s", run_dir)
+    log.info("Everything lies in %s", os.path.relpath(run_dir))
     Console().print(table(findings, f"{index.name}: {len(index)} cases, {len(facts)} files"))
     if fix:
         log.info(
