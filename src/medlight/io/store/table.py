@@ -59,7 +59,8 @@ class Stored:
         """(N, C) smallest value of each channel, in the units it is stored in."""
         values = (self.statistics.minimum - self.shift) / self.scale
         whole = np.array([place.dtype.kind in "iu" for place in self._images])[:, np.newaxis]
-        return np.where(whole, np.rint(values), values)
+        smallest: NDArray[np.float64] = np.where(whole, np.rint(values), values)
+        return smallest
 
     @property
     def dtypes(self) -> tuple[np.dtype[Any], np.dtype[Any]]:
