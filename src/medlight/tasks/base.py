@@ -94,6 +94,11 @@ class Task(pl.LightningModule, ABC):
     def check(cls, facts: Facts) -> None:
         """Refuse data this task cannot learn from, with a ConfigError."""
 
+    @property
+    @abstractmethod
+    def policy(self) -> str:
+        """What its scores rest on; numbers under different policies must not be compared."""
+
     @abstractmethod
     def step(self, batch: Batch) -> Tensor:
         """The loss of a training batch."""

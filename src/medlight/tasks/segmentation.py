@@ -13,6 +13,7 @@ from medlight.core.facts import Facts
 from medlight.inference.restore import restore
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.metrics.dice import dice_rows, summarise_dice
+from medlight.metrics.names import segmentation_policy
 from medlight.nets.divisor import divisor
 from medlight.tasks.base import Batch, CaseResult, Row, Task
 
@@ -42,6 +43,10 @@ class SegmentationTask(Task):
                 "task=segmentation needs masks, but the data has one label per image; "
                 "choose task=classification, or data with masks"
             )
+
+    @property
+    def policy(self) -> str:
+        return segmentation_policy(self.facts.tolerance_mm)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, *S) to (B, K, *S) logits. Sizes the net cannot take are padded meanwhile."""
