@@ -67,10 +67,10 @@ class Grid:
         before = {job: job.settled() for job in jobs}
         due = [job for job, status in before.items() if self.is_due(status)]
         say(f"{len(jobs)} jobs in {sweep.folder}: {self.plan(before.values())}")
-        words = [[*jobs[job], f"hydra.sweep.subdir={job.key}"] for job in due]
-        if words:
+        if due:
+            one_by_one = [[*jobs[job], f"hydra.sweep.subdir={job.key}"] for job in due]
             with Watch(lambda: list(jobs), metric=sweep.cfg.metric):
-                sweep.launch(words, partial(task, on_oom=self.on_oom))
+                sweep.launch(one_by_one, partial(task, on_oom=self.on_oom))
         return list(jobs)
 
     def is_due(self, status: Status) -> bool:

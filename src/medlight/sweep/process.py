@@ -16,8 +16,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medlight.core.errors import MedlightError
-from medlight.sweep.job import DONE, ENDED, FAILED, INTERRUPTED, PRUNED, RUNNING, Job, Status
+from medlight.sweep.job import (
+    DONE,
+    ENDED,
+    FAILED,
+    INTERRUPTED,
+    PRUNED,
+    RUNNING,
+    WAITING,
+    Job,
+    Status,
+)
 
 Stop = Callable[[int, float], bool]
 """(epochs done, score) to whether the job is not worth finishing."""
@@ -31,9 +40,10 @@ PATIENCE_S = 60
 
 def server() -> Any:
     """Where job processes come from; where there is no fork, each starts from nothing."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
+    known = multiprocessing.get_all_start_methods()
+    context: Any = multiprocessing.get_context("forkserver" if "forkserver" in known else "spawn")
+    if multiprocessing.get_start_method(allow_none=True) not in (None, *known):
+        multiprocessing.set_start_method(context.get_start_method(), force=True)  # joblib's own
     context.set_forkserver_preload([PRELOADED])
     return context
 
@@ -55,7 +65,7 @@ def carry_out(job: Job, stop: Callable[[], Stop] | None = None) -> Status:
         raise
     with job.held():
         status = job.read()
-        if status.state != RUNNING:
+        if status.state not in (WAITING, RUNNING):
             return status
         code = process.exitcode
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
@@ -156,8 +166,9 @@ def _speak_to(path: Path) -> None:
 
 def one_line(error: Exception) -> str:
     """What the table at the end shows; run.log has the rest."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if isinstance(error, MedlightError) else f"{type(error).__name__}: {text}"
+    from medlight.suggest import explain
+
+    return explain(error, [], [], "config") or " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def is_full(error: Exception) -> bool:

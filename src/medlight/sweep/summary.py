@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich import get_console
+from rich.console import Console
 from rich.table import Table
 
 from medlight.io.atomic import aside
@@ -131,12 +132,13 @@ def ranking_table(entries: Sequence[Entry], metric: str, *, room: int) -> Table:
 def finish(folder: Path, jobs: Sequence[Job], *, metric: str, mode: str) -> int:
     """Print and write down what was found; the number of jobs that have not ended well."""
     console = get_console()
+    if not console.is_terminal:
+        console = Console(width=NO_SCREEN)
     entries = rank(jobs, metric=metric, mode=mode)
     if entries:
         with aside(folder / TABLE) as part:
             part.write_text(ranking_csv(entries), encoding="utf-8")
-        wide = console.width if console.is_terminal else NO_SCREEN
-        console.print(ranking_table(entries, metric, room=wide), width=wide)
+        console.print(ranking_table(entries, metric, room=console.width))
         if entries[SHOWN:]:
             console.print(f"and {len(entries) - SHOWN} more in {folder / TABLE}")
     wrong = [(job, status) for job in jobs if (status := job.settled()).state not in ENDED]

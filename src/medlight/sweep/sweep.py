@@ -22,6 +22,7 @@ from medlight.sweep.process import server
 
 ROOT = Path("outputs/sweeps")
 RECORD = "sweep.json"
+UNREADABLE = "unreadable"
 NOT_OF_THE_INDEX = (
     "transforms", "augment", "patch", "batch_size", "eval_batch_size", "epoch_samples", "fold",
     "folds", "val_fraction", "num_workers", "store", "seed", "manifest", "check",
@@ -49,7 +50,10 @@ class Fingerprints:
 def _fingerprint(data: dict[str, Any]) -> str:
     from hydra.utils import instantiate
 
-    return str(instantiate(data, _convert_="all").cases.fingerprint())
+    try:
+        return str(instantiate(data, _convert_="all").cases.fingerprint())
+    except Exception:  # the job will meet it too, and fail alone
+        return UNREADABLE
 
 
 @dataclass
