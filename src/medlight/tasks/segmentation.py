@@ -10,8 +10,9 @@ from torch.nn.functional import pad
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
-from medlight.inference.restore import restore
-from medlight.inference.sliding_window import SlidingWindow
+from medlight.inference.ensemble import combined
+from medlight.inference.restore import restored
+from medlight.inference.sliding_window import SlidingWindow, labelled
 from medlight.metrics.dice import dice_rows, summarise_dice
 from medlight.metrics.names import segmentation_policy
 from medlight.nets.divisor import divisor
@@ -67,20 +68,23 @@ class SegmentationTask(Task):
 
     def _case(self, batch: Batch, i: int) -> CaseResult:
         image, case = batch["image"][i], batch["case"][i]
-        logits = self.inference(image, self, self.facts.patch).float()
-        prediction = _labels(logits.argmax(dim=0))
+        net = combined([self], self.facts.mirrored if self.inference.mirror else ())
+        prediction = np.empty(image.shape[1:], np.uint8)
+        slabs = labelled(self.inference.slabs(image, net, self.facts.patch), prediction)
         truth = _labels(batch["mask"][i, 0]) if "mask" in batch else None
         names = self.facts.labels.names
         shown = {"case": case, "truth": truth, "prediction": prediction}
         shown["image"] = image.float().cpu().numpy()
         if truth is not None and "reference" not in batch:
+            for _ in slabs.parts:
+                pass
             return CaseResult(rows=dice_rows(case, prediction, truth, names), **shown)
         source = batch["source"][i]
-        restored = restore(logits, batch["grid"][i], source)
+        home = restored(slabs, batch["grid"][i], source).labels
         rows: tuple[Row, ...] = ()
         if "reference" in batch:
-            rows = dice_rows(case, restored, batch["reference"][i].cpu().numpy(), names)
-        return CaseResult(rows=rows, restored=restored, source=source, **shown)
+            rows = dice_rows(case, home, batch["reference"][i].cpu().numpy(), names)
+        return CaseResult(rows=rows, restored=home, source=source, **shown)
 
     def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
         return summarise_dice(rows, self.facts.labels.names)
