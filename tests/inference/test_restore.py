@@ -201,7 +201,7 @@ def test_a_channel_of_a_4d_file_comes_home(tmp_path: Path) -> None:
     values = np.random.default_rng(3).normal(size=(*source.shape, 2)).astype(np.float32)
     nib.save(nib.Nifti1Image(values, source.affine), tmp_path / "bratslike.nii.gz")
     image, grid = read_image(tmp_path / "bratslike.nii.gz")
-    moved = Volume()({"image": torch.from_numpy(image), "grid": grid, "source": grid})
+    moved = Volume().geometry({"image": torch.from_numpy(image), "grid": grid, "source": grid})
     home = restore(moved["image"], moved["grid"], grid)
     assert grid == source
     np.testing.assert_array_equal(home, values.argmax(-1))
