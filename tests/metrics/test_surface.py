@@ -14,6 +14,11 @@ from scipy.ndimage import distance_transform_edt
 from medlight.metrics.elements import cell_codes, element_sizes
 from medlight.metrics.surface import Borders, borders
 
+# 2026-11, surface-distance 0.1 on SciPy 1.17:
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*is deprecated and will be removed in SciPy 2:DeprecationWarning"
+)
+
 CUBOIDS = st.tuples(*(st.integers(2, 6) for _ in range(3)))
 MASKS = CUBOIDS.flatmap(lambda shape: st.tuples(*(arrays(bool, shape) for _ in range(2)))).filter(
     lambda pair: pair[0].any() and pair[1].any()
@@ -84,15 +89,15 @@ def test_equals_the_published_package_in_two_dimensions(seed: int) -> None:
 
 
 def test_two_flat_faces_by_hand() -> None:
-    """Slabs through the whole array, moved by two voxels of 1.5 mm: half of each border, but for
-    the rim, lies 3 mm off, and the other half too."""
+    """Slabs through the whole array, moved by two voxels of 1.5 mm: the faces lie 3 mm off; of
+    the rim, 6 of 26 parts of the border, two thirds do not."""
     one, two = np.zeros((12, 40, 40), bool), np.zeros((12, 40, 40), bool)
     one[2:6] = two[4:8] = True
     found = borders(one, two, (1.5, 1.0, 1.0))
     assert found.hd95_mm == pytest.approx(3)
     assert np.median(found.prediction_mm) == pytest.approx(3)
     assert found.nsd(3) == 1
-    assert found.nsd(2.9) < 0.2
+    assert 6 / 26 * 2 / 3 < found.nsd(2.9) < 0.3
 
 
 def test_single_voxels_by_hand() -> None:
