@@ -3,6 +3,7 @@
 import inspect
 import logging
 import os
+import signal
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from medlight.cli import with_verb
 from medlight.config import SAVED, register, save_config
@@ -62,7 +64,10 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     saved: Any = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # no local paths
     for logger in loggers:
         logger.log_hyperparams(saved)
-    score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
+    try:
+        score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
+    except SIGTERMException as stopped:
+        raise SystemExit(128 + signal.SIGTERM) from stopped  # as the shell says it
     if trainer.is_global_zero:
         log.info("Everything lies in %s", os.path.relpath(run_dir))
     return score
