@@ -108,11 +108,14 @@ def fit_to_hardware(trainer: DictConfig) -> None:
 
     Precision "auto" is bf16-mixed on GPUs that have it, 16-mixed on older ones and 32 elsewhere:
     CPUs without native bf16 are 3-4 times slower with it. Batch-norm statistics are shared
-    between processes on GPUs only: torch has no such layer for CPUs.
+    between processes on GPUs only: torch has no such layer for CPUs. "deterministic" is strict on
+    CPUs; on GPUs, where some operations have no deterministic form, they are named instead.
     """
     cuda = trainer.accelerator != "cpu" and torch.cuda.is_available()
     if trainer.precision == "auto":
         native = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
         trainer.precision = "bf16-mixed" if native else "16-mixed" if cuda else "32-true"
+    if cuda and trainer.get("deterministic") is True:
+        trainer.deterministic = "warn"
     if not cuda and trainer.get("sync_batchnorm"):
         trainer.sync_batchnorm = False

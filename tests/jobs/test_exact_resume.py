@@ -74,7 +74,8 @@ class Stop(pl.Callback):
 def enter(folder: Path, words: list[str], stop: str, cache: Path) -> None:
     os.chdir(folder)
     os.environ |= {"STOP": stop, "MEDLIGHT_CACHE": str(cache)}
-    sys.stdout = sys.stderr = Path("screen.txt").open("w", buffering=1)
+    screen = os.open("screen.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    sys.stdout = sys.stderr = os.fdopen(screen, "w", buffering=1)
     os.dup2(sys.stdout.fileno(), 1)
     os.dup2(sys.stdout.fileno(), 2)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -193,6 +194,17 @@ def test_a_stopped_run_goes_on_bit_for_bit(
     stop: str, medlight: Medlight, whole: Callable[..., Path], tmp_path: Path
 ) -> None:
     check(medlight, whole, tmp_path, stop, *HARD)
+
+
+def test_deterministic_means_the_same_bits_whatever_reads(
+    medlight: Medlight, tmp_path: Path
+) -> None:
+    for name, workers in (("one", 0), ("other", 2)):
+        words = ("deterministic=true", f"data.num_workers={workers}", "trainer.max_epochs=2")
+        code, screen = medlight(tmp_path / name, *RUN, *words)
+        assert code == 0, screen
+    one, other = (everything(tmp_path / name / "run") for name in ("one", "other"))
+    assert differences(one, other) == []
 
 
 @pytest.mark.slow

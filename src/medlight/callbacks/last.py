@@ -14,7 +14,14 @@ from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from medlight.callbacks.position import add_sums, enter_folders, leave_folders, settle, sums
+from medlight.callbacks.position import (
+    add_sums,
+    enter_folders,
+    epochs_done,
+    leave_folders,
+    settle,
+    sums,
+)
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +74,7 @@ class LastCheckpoint(pl.Callback):
         self._saved_at, self._saved = time.monotonic(), None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._whole = (trainer.fit_loop.epoch_progress.current.processed, 0)
+        self._whole = (epochs_done(trainer), 0)
         if self._whole[0] and not trainer.fit_loop.is_resuming:
             self._save(trainer, self._whole)
 
@@ -77,7 +84,7 @@ class LastCheckpoint(pl.Callback):
         self._in_batch, self._whole = True, None
         if batch_idx % trainer.accumulate_grad_batches:
             return
-        self._whole = (trainer.fit_loop.epoch_progress.current.processed, batch_idx)
+        self._whole = (epochs_done(trainer), batch_idx)
         if self.minutes is not None and batch_idx:
             due = time.monotonic() - self._saved_at >= 60 * self.minutes
             if trainer.strategy.broadcast(due):
@@ -105,7 +112,7 @@ class LastCheckpoint(pl.Callback):
         add_sums(trainer, self._before.pop("sums", {}))
         done = batch_idx + 1
         if done % trainer.accumulate_grad_batches == 0 and done < trainer.num_training_batches:
-            self._whole = (trainer.fit_loop.epoch_progress.current.processed, done)
+            self._whole = (epochs_done(trainer), done)
             self._stop_where_told(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -119,7 +126,7 @@ class LastCheckpoint(pl.Callback):
         self._stop_where_told(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._save(trainer, (trainer.fit_loop.epoch_progress.current.processed, 0))
+        self._save(trainer, (epochs_done(trainer), 0))
         self._whole = None
 
     def _stop_where_told(self, trainer: pl.Trainer) -> None:
@@ -137,7 +144,7 @@ class LastCheckpoint(pl.Callback):
         if trainer.state.fn != TrainerFn.FITTING:
             return
         whole = self._whole
-        epochs = trainer.fit_loop.epoch_progress.current
+        epochs: Any = trainer.fit_loop.epoch_progress.current
         if isinstance(exception, SIGTERMException):
             if epochs.ready == epochs.completed:
                 whole = (epochs.completed, 0)

@@ -17,6 +17,12 @@ from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 UNDER_WAY = ("ready", "started", "processed", "completed")
 
 
+def epochs_done(trainer: pl.Trainer) -> int:
+    """Whole epochs of training behind the run."""
+    counts: Any = trainer.fit_loop.epoch_progress.current
+    return int(counts.processed)
+
+
 def settle(loops: dict[str, Any], *, epoch: int, batch: int, trainer: pl.Trainer) -> None:
     """Make the state of the fit loop say, in place: `batch` batches of `epoch` are done.
 

@@ -227,7 +227,7 @@ class DataModule(pl.LightningDataModule, ABC):
         """Where in the run a checkpoint was made: Lightning asks for batches before it says so."""
         if self.trainer is None:
             return {}
-        loop = self.trainer.fit_loop
+        loop: Any = self.trainer.fit_loop
         epochs, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress.current
         within = epochs.started > epochs.processed
         return {"epoch": epochs.processed, "batch": batches.processed if within else 0}
