@@ -151,6 +151,7 @@ class DataModule(pl.LightningDataModule, ABC):
     @cached_property
     def facts(self) -> Facts:
         """What the task must know; prepares the training cases on first use."""
+        mirrored = getattr(self.augment, "mirrored", None)  # one of a user's own may lack it
         return Facts(
             spatial_dims=self.spatial_dims,
             channels=self._train_set.stored.channels,
@@ -159,6 +160,8 @@ class DataModule(pl.LightningDataModule, ABC):
             tolerance_mm=self.published_tolerance_mm
             if self.tolerance_mm is None
             else self.tolerance_mm,
+            mirrored=mirrored(self.spatial_dims) if mirrored else (),
+            modality=tuple(self.modalities),
         )
 
     @cached_property
