@@ -19,6 +19,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from medlight.cli import with_verb
 from medlight.config import SAVED, register, save_config
 from medlight.core.errors import ConfigError
+from medlight.core.memory import keep_freed_memory
 from medlight.data.datamodule import DataModule
 from medlight.jobs.check import before
 from medlight.options import conf_dir, conf_dirs, groups
@@ -38,6 +39,7 @@ NOISE = (
 
 def run(cfg: DictConfig, run_dir: Path) -> float | None:
     """Build everything the configuration names, do its job, and say where the results lie."""
+    keep_freed_memory()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
