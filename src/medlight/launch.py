@@ -5,6 +5,7 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from medlight.core.memory import keep_freed_memory
 from medlight.data.datamodule import DataModule
 from medlight.jobs.check import before
 from medlight.options import conf_dir, conf_dirs, groups
+from medlight.rerun import run_dirs
 from medlight.suggest import explain
 from medlight.targets import check_targets
 from medlight.tasks.base import Task
@@ -49,7 +51,13 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data: DataModule = instantiate(cfg.data, _convert_="all")
     job = instantiate(cfg.job, _partial_=True)
-    if "task" not in inspect.signature(job).parameters:  # a verb on data alone
+    takes = inspect.signature(job).parameters
+    runs = run_dirs(cfg.run) if cfg.run else []
+    if "runs" in takes:
+        job = partial(job, runs=runs)
+    elif len(runs) > 1:
+        raise ConfigError(f"run= takes one run directory here, got {len(runs)}: {cfg.run}")
+    if "task" not in takes:  # a verb on data alone
         job(data=data, run_dir=run_dir)
         return None
     rank_zero_only(before)(data)

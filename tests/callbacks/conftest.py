@@ -27,6 +27,7 @@ from medlight.data.dataset import collate
 from medlight.data.sampling import EvalCases
 from medlight.metrics.classification import summarise_classes
 from medlight.metrics.dice import dice_rows, summarise_dice
+from medlight.metrics.names import CLASSIFICATION_POLICY, segmentation_policy
 from medlight.tasks.base import Batch, CaseResult, Row, Task
 
 ORGANS = Labels(("background", "liver", "spleen"), "mask")
@@ -113,6 +114,10 @@ class TinySegmentation(Task):
     def check(cls, facts: Facts) -> None:
         pass
 
+    @property
+    def policy(self) -> str:
+        return segmentation_policy(self.facts.tolerance_mm)
+
     def step(self, batch: Batch) -> Tensor:
         return self.loss(self.net(batch["image"]), batch["mask"][:, 0])
 
@@ -146,6 +151,10 @@ class TinyClassification(Task):
     @classmethod
     def check(cls, facts: Facts) -> None:
         pass
+
+    @property
+    def policy(self) -> str:
+        return CLASSIFICATION_POLICY
 
     def step(self, batch: Batch) -> Tensor:
         return self.loss(self.net(batch["image"]).flatten(2).mean(2), batch["label"])

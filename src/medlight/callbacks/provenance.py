@@ -114,6 +114,7 @@ class Provenance(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, earlier: dict[str, Any]
     ) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        task: Any = pl_module
         facts = {
             "code": code(),
             "hardware": hardware(trainer, pl_module),
@@ -132,6 +133,7 @@ class Provenance(pl.Callback):
                 **{side: len(getattr(data.split, side)) for side in ("train", "val", "test")},
             },
             "net": net(pl_module),
+            "policy": task.policy,
         }
         for logger in trainer.loggers:
             logger.log_hyperparams({"provenance": facts})

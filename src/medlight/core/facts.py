@@ -15,9 +15,12 @@ class Facts:
         labels: names and meaning of the targets; one output of the net each.
         patch: spatial shape S of a training image, which is also the window of inference;
             None where images keep a shape of their own and are taken whole.
+        tolerance_mm: how far apart two borders may lie and still count as the same, in the
+            normalised surface distance.
     """
 
     spatial_dims: int
     channels: int
     labels: Labels
     patch: tuple[int, ...] | None = None
+    tolerance_mm: float = 1.0

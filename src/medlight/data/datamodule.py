@@ -63,6 +63,7 @@ class DataModule(pl.LightningDataModule, ABC):
         withdrawn: a list of patients who withdrew, besides the `withdrawn.txt` beside the data.
         manifest: what the data should be; None: the newest `manifest_*.jsonl` beside them.
         check: look for missing, damaged and leaking files before training.
+        tolerance_mm: of the normalised surface distance; None: the data set's own, else 1 mm.
     """
 
     root: str | Path = "data"
@@ -84,6 +85,7 @@ class DataModule(pl.LightningDataModule, ABC):
     withdrawn: str | Path | None = None
     manifest: str | Path | None = None
     check: bool = True
+    tolerance_mm: float | None = None
 
     spatial_dims: ClassVar[int]
 
@@ -142,6 +144,9 @@ class DataModule(pl.LightningDataModule, ABC):
             channels=self._train_set.stored.channels,
             labels=self.cases.labels,
             patch=self._patch(),
+            tolerance_mm=self.published_tolerance_mm
+            if self.tolerance_mm is None
+            else self.tolerance_mm,
         )
 
     @cached_property
@@ -152,6 +157,11 @@ class DataModule(pl.LightningDataModule, ABC):
     def modalities(self) -> tuple[str, ...]:
         """Name of the modality of each channel; empty where the data set does not say."""
         return ()
+
+    @property
+    def published_tolerance_mm(self) -> float:
+        """Tolerance of the surface distance that goes with the data set; 1 mm where none does."""
+        return 1.0
 
     def _patch(self) -> tuple[int, ...] | None:
         if self.patch != "auto":

@@ -7,6 +7,7 @@ from torch import Tensor
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
 from medlight.metrics.classification import summarise_classes
+from medlight.metrics.names import CLASSIFICATION_POLICY
 from medlight.tasks.base import Batch, CaseResult, Row, Task
 
 
@@ -20,6 +21,10 @@ class ClassificationTask(Task):
                 "task=classification needs one label per image, but the data has masks; "
                 "choose task=segmentation, or data with labels"
             )
+
+    @property
+    def policy(self) -> str:
+        return CLASSIFICATION_POLICY
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, *S) to (B, K) logits."""

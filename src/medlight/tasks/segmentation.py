@@ -1,10 +1,11 @@
 """One label per voxel, in 2-D and 3-D."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
 
 from medlight.core.errors import ConfigError
@@ -12,38 +13,27 @@ from medlight.core.facts import Facts
 from medlight.inference.restore import restore
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.metrics.dice import dice_rows, summarise_dice
+from medlight.metrics.names import segmentation_policy
 from medlight.nets.divisor import divisor
 from medlight.tasks.base import Batch, CaseResult, Row, Task
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class SegmentationTask(Task):
     """Train on patches, predict whole images with windows of the same shape.
 
-    Args:
+    `loss` gets (B, K, *S) logits and a (B, 1, *S) mask.
+
+    Attributes:
         inference: how an image becomes windows and windows an image.
-        The others are those of `Task`; `loss` gets (B, K, *S) logits and a (B, 1, *S) mask.
+        The others are those of `Task`.
     """
 
-    def __init__(
-        self,
-        *,
-        net: Callable[..., nn.Module],
-        facts: Facts,
-        loss: Callable[[Tensor, Tensor], Tensor],
-        optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
-        schedule: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
-        channels_last: bool = True,
-        inference: SlidingWindow | None = None,
-    ) -> None:
-        super().__init__(
-            net=net,
-            facts=facts,
-            loss=loss,
-            optimizer=optimizer,
-            schedule=schedule,
-            channels_last=channels_last,
-        )
-        self.inference = inference or SlidingWindow()
+    inference: SlidingWindow = field(default_factory=SlidingWindow)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        facts = self.facts
         self.divisor = divisor(self.net, channels=facts.channels, spatial_dims=facts.spatial_dims)
 
     @classmethod
@@ -53,6 +43,10 @@ class SegmentationTask(Task):
                 "task=segmentation needs masks, but the data has one label per image; "
                 "choose task=classification, or data with masks"
             )
+
+    @property
+    def policy(self) -> str:
+        return segmentation_policy(self.facts.tolerance_mm)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, *S) to (B, K, *S) logits. Sizes the net cannot take are padded meanwhile."""
