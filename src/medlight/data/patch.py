@@ -20,7 +20,7 @@ def corners(
             something to choose.
     """
     room = shapes - np.array(patch)
-    first = -(np.maximum(-room, 0) // 2)
+    first: NDArray[np.int64] = -(np.maximum(-room, 0) // 2)
     room = np.maximum(room, 0)
     for place in np.flatnonzero(room.any(axis=1)).tolist():
         numbers = random(place)

@@ -11,7 +11,7 @@ import pytest
 
 from medlight.core.errors import DataError, DataNotFoundError
 from medlight.io.store.held import Held, held_bytes
-from medlight.io.store.room import StoreFullError
+from medlight.io.store.room import Room, StoreFullError
 from medlight.io.store.store import Store
 
 New = Callable[..., Store]
@@ -216,6 +216,15 @@ def test_what_was_used_longest_ago_leaves_first(numbers: Numbers, store: New) ->
     assert not all(left)
     assert any(left)
     assert left == sorted(left), "the older ones went"
+
+
+def test_what_is_being_written_does_not_leave(tmp_path: Path) -> None:
+    for name in ("old.case", ".0123abcd-new.case"):
+        path = tmp_path / "ab" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(100))
+    Room(tmp_path, 150 / 2**30).make(100)
+    assert [path.name for path in (tmp_path / "ab").iterdir()] == [".0123abcd-new.case"]
 
 
 def test_too_small_a_store_is_refused(numbers: Numbers, store: New) -> None:
