@@ -257,7 +257,7 @@ def test_a_case_in_memory_is_surrounded(numbers: Numbers, store: New) -> None:
     assert held.shapes[0].tolist() == [5, 9, 5]
     assert held.margins[0].tolist() == [0, 1, 0]
     image, mask = np.empty((2, 5, 9, 5), np.float32), np.empty((1, 5, 9, 5), np.int64)
-    held.read(0, (slice(0, 5), slice(0, 9), slice(0, 5)), image, mask)
+    held.read(0, [-m for m in held.margins[0].tolist()], image, mask)
     inner = np.empty((2, 5, 6, 4), np.float32)
     stored.read(0, (slice(0, 5), slice(0, 6), slice(0, 4)), inner, None)
     np.testing.assert_array_equal(image[:, :, 1:7, :4], inner)
