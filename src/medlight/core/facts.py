@@ -1,6 +1,7 @@
 """What a task must know of the data, and all it may know."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from medlight.core.labels import Labels
 
@@ -17,6 +18,9 @@ class Facts:
             None where images keep a shape of their own and are taken whole.
         tolerance_mm: how far apart two borders may lie and still count as the same, in the
             normalised surface distance.
+        shape: spatial shape S that all training images have, which is `patch` where there is one;
+            None where they differ.
+        counts: training cases of each class; None where the targets are no classes.
     """
 
     spatial_dims: int
@@ -24,3 +28,13 @@ class Facts:
     labels: Labels
     patch: tuple[int, ...] | None = None
     tolerance_mm: float = 1.0
+    shape: tuple[int, ...] | None = None
+    counts: tuple[int, ...] | None = None
+
+
+@runtime_checkable
+class NeedsFacts(Protocol):
+    """A loss that depends on the data as a whole, and is told of it before training."""
+
+    def meet(self, facts: Facts) -> None:
+        """Raises ConfigError where loss and data do not fit."""

@@ -144,6 +144,8 @@ class DataModule(pl.LightningDataModule, ABC):
             channels=self._train_set.stored.channels,
             labels=self.cases.labels,
             patch=self._patch(),
+            shape=self._patch() or self._shared_shape(),
+            counts=self._counts(),
             tolerance_mm=self.published_tolerance_mm
             if self.tolerance_mm is None
             else self.tolerance_mm,
@@ -172,6 +174,16 @@ class DataModule(pl.LightningDataModule, ABC):
                 )
             return None if self.patch is None else tuple(self.patch)
         return auto_patch(np.median(self._train_set.stored.shapes, axis=0))
+
+    def _shared_shape(self) -> tuple[int, ...] | None:
+        shapes = self._train_set.stored.shapes
+        return tuple(map(int, shapes[0])) if (shapes == shapes[0]).all() else None
+
+    def _counts(self) -> tuple[int, ...] | None:
+        tags = self._train_set.index.tags
+        if tags is None or self.cases.labels.kind != "class":
+            return None
+        return tuple(map(int, (tags == 1).sum(axis=0)))
 
     def prepare(self, *, check: bool = False) -> Stored:
         """All cases of the index, prepared where they are not yet; see `Store.open`."""
