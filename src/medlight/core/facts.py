@@ -1,14 +1,16 @@
 """What a task must know of the data, and all it may know."""
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, runtime_checkable
 
 from medlight.core.labels import Labels
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Known once the index is read, handed from the data to the task that builds the net.
+    """Known once the index is read, handed from the data to the task that builds the net, and
+    kept in checkpoints: a prediction has nothing else of the data.
 
     Attributes:
         spatial_dims: 2 or 3.
@@ -21,6 +23,8 @@ class Facts:
         shape: spatial shape S that all training images have, which is `patch` where there is one;
             None where they differ.
         counts: training cases of each class; None where the targets are no classes.
+        mirrored: spatial axes along which training images were mirrored.
+        modality: name of the modality of each channel; empty where nobody said.
     """
 
     spatial_dims: int
@@ -30,6 +34,28 @@ class Facts:
     tolerance_mm: float = 1.0
     shape: tuple[int, ...] | None = None
     counts: tuple[int, ...] | None = None
+    mirrored: tuple[int, ...] = ()
+    modality: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain containers, which checkpoints and JSON hold.
+
+        >>> facts = Facts(2, 1, Labels(("cat", "dog"), "class"), patch=(8, 8))
+        >>> Facts.from_dict(facts.as_dict()) == facts
+        True
+        """
+        labels = {"names": list(self.labels.names), "kind": self.labels.kind}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {**plain, "labels": labels}
+
+    @classmethod
+    def from_dict(cls, held: Mapping[str, Any]) -> "Facts":
+        """The opposite. What an older checkpoint lacks has its default."""
+        plain: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in held.items()
+        }
+        labels = held["labels"]
+        return cls(**{**plain, "labels": Labels(tuple(labels["names"]), labels["kind"])})
 
 
 @runtime_checkable

@@ -16,15 +16,13 @@ from torch import Tensor
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts, NeedsFacts
 from medlight.core.grid import Grid
+from medlight.metrics.bootstrap import Interval
+from medlight.metrics.names import COUNTS, Row
 from medlight.nets.build import build
 from medlight.nets.checkpointing import checkpointed
 from medlight.tasks.optimizer import build_optimizer
 
 Batch = Mapping[str, Any]
-Row = dict[str, str | int | float]
-"""One line of cases.csv, without patient, fold and stage."""
-COUNTS = ("cases", "left_out")
-"""Names of summaries that are denominators, not scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +118,10 @@ class Task(pl.LightningModule, ABC):
     @abstractmethod
     def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
         """Rows of cases to metrics: "<metric>" or "<metric>/<class>" to a number."""
+
+    @abstractmethod
+    def intervals(self, rows: Sequence[Row]) -> dict[str, Interval]:
+        """95 % intervals of these metrics, from rows that name their patients."""
 
     def setup(self, stage: str) -> None:
         if self.compiled:
