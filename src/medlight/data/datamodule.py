@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from medlight.core.errors import ConfigError
@@ -21,6 +20,7 @@ from medlight.core.split import Split, make_split
 from medlight.data.admission import LeftOut, left_out, withdrawal_lists
 from medlight.data.cases import open_cases
 from medlight.data.dataset import CaseDataset, collate
+from medlight.data.patch import auto_patch
 from medlight.data.sampling import EvalCases, TrainBatches
 from medlight.data.version import DataVersion, version_of
 from medlight.io.store.store import Store
@@ -29,10 +29,6 @@ from medlight.transforms.preset import Preset
 
 Augment = Callable[..., dict[str, Any]]
 """(batch, seed, epoch) to a batch: random, on the device of the batch; see `medlight.augment`."""
-
-AUTO_PATCH_VOXELS = 96**3
-"""Largest patch that `patch="auto"` chooses: what trains on a CPU or a small GPU."""
-PATCH_MULTIPLE = 8
 
 
 class Loader(DataLoader[Sample]):
@@ -296,15 +292,3 @@ class DataModule(pl.LightningDataModule, ABC):
         if self.augment is None or self.trainer is None or not self.trainer.training:
             return batch
         return self.augment(batch, seed=self.seed, epoch=self.trainer.current_epoch)
-
-
-def auto_patch(shape: NDArray[np.floating]) -> tuple[int, ...]:
-    """Round up to multiples of 8, then shorten the longest axis until the patch fits the cap.
-
-    >>> auto_patch(np.array([36.0, 50.0, 35.0]))
-    (40, 56, 40)
-    """
-    patch = [PATCH_MULTIPLE * int(np.ceil(n / PATCH_MULTIPLE)) for n in shape]
-    while np.prod(patch) > AUTO_PATCH_VOXELS:
-        patch[int(np.argmax(patch))] -= PATCH_MULTIPLE
-    return tuple(patch)

@@ -1,10 +1,27 @@
-"""Where a patch is cut, as windows: one slice for each spatial axis."""
+"""How large a patch is and where it is cut, as windows: one slice for each spatial axis."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medlight.io.store.table import Window
+
+AUTO_PATCH_VOXELS = 96**3
+"""Largest patch that `patch="auto"` chooses: what trains on a CPU or a small GPU."""
+PATCH_MULTIPLE = 8
+
+
+def auto_patch(shape: NDArray[np.floating]) -> tuple[int, ...]:
+    """Round up to multiples of 8, then shorten the longest axis until the patch fits the cap.
+
+    >>> auto_patch(np.array([36.0, 50.0, 35.0]))
+    (40, 56, 40)
+    """
+    patch = [PATCH_MULTIPLE * int(np.ceil(n / PATCH_MULTIPLE)) for n in shape]
+    while np.prod(patch) > AUTO_PATCH_VOXELS:
+        patch[int(np.argmax(patch))] -= PATCH_MULTIPLE
+    return tuple(patch)
 
 
 def choose_patch(
