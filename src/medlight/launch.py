@@ -22,6 +22,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from medlight.cli import with_verb
 from medlight.config import SAVED, register, save_config
 from medlight.core.errors import ConfigError
+from medlight.core.memory import keep_freed_memory
 from medlight.data.datamodule import DataModule
 from medlight.finished import load_trained
 from medlight.jobs.check import before
@@ -43,6 +44,7 @@ NOISE = (
 
 def run(cfg: DictConfig, run_dir: Path) -> float | None:
     """Build everything the configuration names, do its job, and say where the results lie."""
+    keep_freed_memory()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
