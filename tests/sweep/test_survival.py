@@ -54,6 +54,8 @@ def test_the_same_command_goes_on(typed, whom: str) -> None:
         assert "interrupted, its process was killed by signal 9" in out
         assert "resumed after epoch" in out
     else:
+        assert process.stdout
+        process.stdout.close()
         assert process.wait(60) == -signal.SIGKILL
         code, out = typed(*words)
         assert code == 0, out
