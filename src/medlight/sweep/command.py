@@ -76,11 +76,14 @@ def default_name(experiment: str, typed: Sequence[Override], varied: Iterable[st
 def check_launcher(name: Any) -> None:
     """MissingExtraError where what it is made of is not installed."""
     package = EXTRAS.get(str(name))
-    if package and importlib.util.find_spec("hydra_plugins") is None:
-        package = "hydra_plugins"
-    if package and importlib.util.find_spec(package) is None:
+    if package and not installed(package):
         extra = str(name).partition("_")[0]
         raise MissingExtraError(f"launcher={name} needs: pip install 'medlight[{extra}]'")
+
+
+def installed(package: str) -> bool:
+    """Of `hydra_plugins`, a folder that is only there where one of them is."""
+    return all(importlib.util.find_spec(name) for name in (package.partition(".")[0], package))
 
 
 @contextmanager

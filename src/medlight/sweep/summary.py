@@ -136,6 +136,11 @@ def finish(folder: Path, jobs: Sequence[Job], *, metric: str, mode: str) -> int:
         console = Console(width=NO_SCREEN)
     entries = rank(jobs, metric=metric, mode=mode)
     if entries:
+        from medlight.sweep.pictures import draw
+
+        place = {job: number for number, job in enumerate(jobs)}
+        in_turn = sorted(entries, key=lambda each: place[each.job])
+        draw(in_turn, folder, metric=metric, mode=mode)
         with aside(folder / TABLE) as part:
             part.write_text(ranking_csv(entries), encoding="utf-8")
         console.print(ranking_table(entries, metric, room=console.width))
