@@ -37,7 +37,7 @@ def test_killed_at_random_the_table_is_the_same(typed, tmp_path: Path) -> None:
             time.sleep(0.05)
             assert process.poll() is None
         time.sleep(chance.uniform(0, 6))
-        for pid in reversed(family(process.pid)):
+        for pid in family(process.pid):  # parents first: they would start again what dies
             os.kill(pid, signal.SIGKILL)
         process.communicate()
     code, out = typed(*WORDS)

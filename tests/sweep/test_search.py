@@ -111,14 +111,14 @@ def test_a_killed_search_goes_on_where_it_was(typed) -> None:
     while not any(each["epoch"] >= 2 for each in typed.statuses().values()):
         assert time.monotonic() < end
         time.sleep(0.05)
-    for pid in sorted(_family(process.pid), reverse=True):
+    for pid in _family(process.pid):
         os.kill(pid, signal.SIGKILL)
     process.communicate()
     [key] = typed.statuses()
     code, out = typed(*words)
     assert code == 0, out
     statuses = typed.statuses()
-    assert len(statuses) == 3, "the dead trial was taken up, not replaced"
+    assert len(statuses) == 3, f"the dead trial was taken up, not replaced: {statuses}"
     assert {each["state"] for each in statuses.values()} == {"done"}
     assert statuses[key]["starts"] == 2
 

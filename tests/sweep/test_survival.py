@@ -30,7 +30,7 @@ def killed(typed, process: subprocess.Popen[str], whom: str) -> None:
     """Kill -9 while the first job trains."""
     wait_for(lambda: training(typed))
     pids = family(process.pid)
-    for pid in {"job": pids[-1:], "sweep": pids[:1], "tree": pids[::-1]}[whom]:
+    for pid in {"job": pids[-1:], "sweep": pids[:1], "tree": pids}[whom]:
         os.kill(pid, signal.SIGKILL)
 
 

@@ -102,7 +102,7 @@ def _parallel(
     page = figure(max(5.5, 1.7 * len(names) + 2.5), 3.8)
     axes = page.subplots()
     columns = [_axis(axes, x, [_text(e, key) for e in entries]) for x, key in enumerate(names)]
-    heights = np.array([*columns, _axis(axes, len(names), [repr(s) for s in scores])])
+    heights = np.array([*columns, _axis(axes, len(names), [str(float(score)) for score in scores])])
     order = np.argsort(scores if mode == "max" else -scores)
     for number in order:
         axes.plot(heights[:, number], color=colours(scale(scores[number])), alpha=0.75,

@@ -146,6 +146,7 @@ class Trial:
         from medlight.sweep import study as room
 
         study = self.place.open()
+        room.bury(study)
         if room.ended(study) + room.running(study) < self.n_trials:
             study.optimize(self._objective, n_trials=1, catch=(TrialFailed,))
 

@@ -117,6 +117,11 @@ def running(study: optuna.Study) -> int:
     return len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
 
 
+def bury(study: optuna.Study) -> None:
+    """Queue again the trials that have been silent for too long."""
+    optuna.storages.fail_stale_trials(study)
+
+
 def repeat(study: optuna.Study, trial: FrozenTrial) -> None:
     """Queue a trial with the same parameters, whose job then goes on where it was."""
     attributes: dict[str, Any] = {AGAIN: trial.number, JOB: trial.user_attrs[JOB]}
