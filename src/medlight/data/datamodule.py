@@ -139,7 +139,7 @@ class DataModule(pl.LightningDataModule, ABC):
         """What the task must know; prepares the training cases on first use."""
         return Facts(
             spatial_dims=self.spatial_dims,
-            channels=self._train_set.stored.channels,
+            channels=self.training_cases.channels,
             labels=self.cases.labels,
             patch=self._patch(),
         )
@@ -161,7 +161,7 @@ class DataModule(pl.LightningDataModule, ABC):
                     f"got {list(self.patch)}"
                 )
             return None if self.patch is None else tuple(self.patch)
-        return auto_patch(np.median(self._train_set.stored.shapes, axis=0))
+        return auto_patch(np.median(self.training_cases.shapes, axis=0))
 
     def prepare(self, *, check: bool = False) -> Stored:
         """All cases of the index, prepared where they are not yet; see `Store.open`."""
@@ -176,6 +176,11 @@ class DataModule(pl.LightningDataModule, ABC):
             modality=self.modalities,
             **options,
         )
+
+    @property
+    def training_cases(self) -> Stored:
+        """The training cases, prepared on first use."""
+        return self._train_set.stored
 
     @cached_property
     def _train_set(self) -> CaseDataset:
