@@ -20,7 +20,7 @@ TEXTS = sorted(
     for folder in ("src", "tests", "benchmarks", "conf", "docs", "experiments", ".ci")
     for path in (ROOT / folder).rglob("*")
     if path.suffix in {".py", ".yaml", ".md", ".json", ".csv", ".toml", ""} and path.is_file()
-) + sorted(path for path in ROOT.glob("*") if path.is_file())
+) + sorted(path for path in ROOT.glob("*") if path.is_file() and path.name != ".git")
 MOST_LINES = 300
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PINS = dict(

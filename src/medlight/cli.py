@@ -1,5 +1,6 @@
 """The one door: `medlight [verb] key=value ...`. Imports what is slow only when a run starts."""
 
+import glob
 import logging
 import os
 import sys
@@ -166,8 +167,13 @@ def _readable(text: str, tree: dict[str, dict[str, Path]]) -> str:
     key, _, value = text.partition("=")
     if value == "null" and key in tree:
         return f"{key}=none" if "none" in tree[key] else f"~{key}"
-    odd = value.startswith("~") or (set(value) & set(" ,:=()[]{}") and Path(value).exists())
+    odd = value.startswith("~") or (set(value) & set(" ,:=()[]{}") and _names_files(value))
     return f"{key}='{value}'" if odd and "'" not in value else text
+
+
+def _names_files(value: str) -> bool:
+    """A path, or a pattern of paths that is no list of Hydra's."""
+    return Path(value).exists() or (not value.startswith("[") and bool(glob.glob(value)))
 
 
 def _complete_verbs(dirs: Sequence[Path]) -> None:

@@ -3,8 +3,10 @@
 import inspect
 import logging
 import os
+import signal
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,13 +17,17 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from medlight.cli import with_verb
 from medlight.config import SAVED, register, save_config
 from medlight.core.errors import ConfigError
+from medlight.core.memory import keep_freed_memory
 from medlight.data.datamodule import DataModule
+from medlight.finished import load_trained
 from medlight.jobs.check import before
 from medlight.options import conf_dir, conf_dirs, groups
+from medlight.rerun import run_dirs
 from medlight.suggest import explain
 from medlight.targets import check_targets
 from medlight.tasks.base import Task
@@ -38,6 +44,7 @@ NOISE = (
 
 def run(cfg: DictConfig, run_dir: Path) -> float | None:
     """Build everything the configuration names, do its job, and say where the results lie."""
+    keep_freed_memory()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
@@ -45,9 +52,22 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
         save_config(cfg, run_dir / SAVED)
     fit_to_hardware(cfg.trainer)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    data: DataModule = instantiate(cfg.data, _convert_="all")
+    if missing := sorted(key.rpartition(".")[2] for key in OmegaConf.missing_keys(cfg.job)):
+        raise ConfigError(f"this verb needs {' and '.join(f'{key}=...' for key in missing)}")
     job = instantiate(cfg.job, _partial_=True)
-    if "task" not in inspect.signature(job).parameters:  # a verb on data alone
+    takes = inspect.signature(job).parameters
+    runs = run_dirs(cfg.run) if cfg.run else []
+    if "load" in takes:  # a verb on finished runs alone
+        if not runs:
+            raise ConfigError("type run=<a run directory>, or a list or a folder of them")
+        job(runs=runs, load=partial(load_trained, trainer=cfg.trainer))
+        return None
+    data: DataModule = instantiate(cfg.data, _convert_="all")
+    if "runs" in takes:
+        job = partial(job, runs=runs)
+    elif len(runs) > 1:
+        raise ConfigError(f"run= takes one run directory here, got {len(runs)}: {cfg.run}")
+    if "task" not in takes:  # a verb on data alone
         job(data=data, run_dir=run_dir)
         return None
     rank_zero_only(before)(data)
@@ -62,7 +82,10 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     saved: Any = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # no local paths
     for logger in loggers:
         logger.log_hyperparams(saved)
-    score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
+    try:
+        score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
+    except SIGTERMException as stopped:
+        raise SystemExit(128 + signal.SIGTERM) from stopped  # as the shell says it
     if trainer.is_global_zero:
         log.info("Everything lies in %s", os.path.relpath(run_dir))
     return score
@@ -103,11 +126,14 @@ def fit_to_hardware(trainer: DictConfig) -> None:
 
     Precision "auto" is bf16-mixed on GPUs that have it, 16-mixed on older ones and 32 elsewhere:
     CPUs without native bf16 are 3-4 times slower with it. Batch-norm statistics are shared
-    between processes on GPUs only: torch has no such layer for CPUs.
+    between processes on GPUs only: torch has no such layer for CPUs. "deterministic" is strict on
+    CPUs; on GPUs, where some operations have no deterministic form, they are named instead.
     """
     cuda = trainer.accelerator != "cpu" and torch.cuda.is_available()
     if trainer.precision == "auto":
         native = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
         trainer.precision = "bf16-mixed" if native else "16-mixed" if cuda else "32-true"
+    if cuda and trainer.get("deterministic") is True:
+        trainer.deterministic = "warn"
     if not cuda and trainer.get("sync_batchnorm"):
         trainer.sync_batchnorm = False

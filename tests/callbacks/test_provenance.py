@@ -60,6 +60,7 @@ def test_a_whole_run(new_run: Callable[..., Any], tmp_path: Path) -> None:
     }  # fmt: skip
     weights = 3 * 27 + 3
     assert found["net"] == {"class": "TinyNet", "parameters": weights}
+    assert found["policy"].endswith("NSD at 1 mm")
     assert found["hardware"]["accelerator"] == "cpu"
     assert found["hardware"]["precision"] == "32-true"
     assert found["training"]["epochs"] == 2

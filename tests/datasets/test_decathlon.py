@@ -217,3 +217,12 @@ def test_a_subject_without_its_mask_is_named(tmp_path: Path) -> None:
     (root / "valid" / "subject_007" / "label.nii.gz").unlink()
     with pytest.raises(DataError, match=r"1 cases have no mask: subject_007"):
         before(module(root, class_names=["background", "organ"]))
+
+
+def test_the_tolerance_of_a_task_is_the_published_one_unless_another_is_asked_for(
+    official: Path,
+) -> None:
+    hippocampus = DecathlonDataModule(root=official)
+    assert hippocampus.published_tolerance_mm == 1
+    assert DecathlonDataModule(root=official, task="Task03_Liver").published_tolerance_mm == 7
+    assert DecathlonDataModule(root=official, task="Dataset001_Own").published_tolerance_mm == 1

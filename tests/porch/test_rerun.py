@@ -7,7 +7,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from medlight.config import load_config, register, save_config
+from medlight.core.errors import ConfigError
 from medlight.options import conf_dir
+from medlight.rerun import run_dirs
 
 
 @pytest.fixture
@@ -84,8 +86,10 @@ def test_slips_are_one_line_here_too(door, run_dir: str) -> None:
         f"evaluate run={run_dir} job.chekpoint=last": "did you mean job.checkpoint?",
         f"resume={run_dir} run={run_dir}": "exclude each other",
         f"evaluate resume={run_dir}": f"evaluate takes run={run_dir}",
-        f"evaluate run=[{run_dir},{run_dir}]": "one run directory",
-        f"-m evaluate run={run_dir},{run_dir}": "one run directory",
+        f"resume=[{run_dir},{run_dir}]": "one run directory",
+        f"-m evaluate run={run_dir},{run_dir}": "takes run directories",
+        "evaluate run=nowhere": "nowhere is not a run directory: it does not exist",
+        "evaluate run=nowhere/*": "it does not exist",
     }.items():
         code, _, err = door(*words.split())
         assert (code, err.count("\n")) == (1, 1), err
@@ -104,3 +108,40 @@ def test_a_moved_run_is_found_where_it_is(door, run_dir: str, tmp_path: Path) ->
     (tmp_path / run_dir).rename(moved)
     assert load_config(moved).paths.run_dir == str(moved)
     assert shown(door, f"resume={moved}").resume == str(moved)
+
+
+def test_runs_are_named_by_folder_pattern_and_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    jobs = [Path("sweeps/folds") / name for name in ("0", "2", "10")]
+    for job in jobs:
+        (job / "checkpoints").mkdir(parents=True)
+        (job / "config.yaml").write_text("seed: 1\n")
+    Path("sweeps/folds/multirun.yaml").write_text("")
+    assert run_dirs("sweeps/folds/2") == [jobs[1]]
+    assert run_dirs("sweeps/folds") == run_dirs("sweeps") == run_dirs("swe*/folds/*") == jobs
+    assert run_dirs("sweeps/folds/[02]") == jobs[:2]
+    assert run_dirs(["sweeps/folds/10", "sweeps"]) == [jobs[2], *jobs[:2]]
+    assert run_dirs(str(tmp_path / "sweeps")) == [tmp_path / job for job in jobs]
+    for empty in ("none", "none*", "sweeps/folds/multirun.yaml", ["sweeps", "none"]):
+        with pytest.raises(ConfigError, match="is not a run directory"):
+            run_dirs(empty)
+
+
+def test_several_runs_compose_as_the_first(door, run_dir: str, tmp_path: Path) -> None:
+    text = (tmp_path / run_dir / "config.yaml").read_text()
+    for name in ("2", "10"):
+        (tmp_path / "outputs/x" / name).mkdir()
+        (tmp_path / f"outputs/x/{name}/config.yaml").write_text(text.replace("seed: 5", "seed: 6"))
+    cfg = shown(door, "evaluate", "run=outputs/x")
+    assert (cfg.seed, cfg.run) == (5, "outputs/x")
+    assert shown(door, "evaluate", "run=[outputs/x/2,outputs/x/1]").seed == 6
+    assert shown(door, "evaluate", "run=outputs/x/[12]").run == "outputs/x/[12]"
+    for words, where in {"run=outputs/x": "outputs/x", f"run={run_dir}": run_dir}.items():
+        out = door("--cfg", "hydra", "evaluate", words, "-p", "hydra.run").out
+        assert f"dir: {where}\n" in out
+    out = door("--cfg", "hydra", "evaluate", "run=[outputs/x/1,outputs/x/2]", "-p", "hydra.run").out
+    assert "dir: outputs/${name}/" in out
+    code, _, err = door("evaluate", "run=outputs/x")
+    assert (code, err) == (1, "error: run= takes one run directory here, got 3: outputs/x\n")

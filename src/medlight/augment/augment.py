@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from medlight.augment.annotations import carry
-from medlight.augment.intensity import Intensity
+from medlight.augment.intensity import Intensity, change
 from medlight.augment.motion import Motion
 from medlight.augment.move import move
 from medlight.augment.random import Draws
-from medlight.augment.spatial import Step
+from medlight.augment.spatial import Flip, Step
 
 
 class Augment:
@@ -32,6 +32,11 @@ class Augment:
         self.spatial = {k: step for k, step in (spatial or {}).items() if step.probability > 0}
         self.intensity = {k: step for k, step in (intensity or {}).items() if step.probability > 0}
 
+    def mirrored(self, n: int) -> tuple[int, ...]:
+        """The spatial axes, of n, along which some step mirrors."""
+        flips = [step for step in self.spatial.values() if isinstance(step, Flip)]
+        return tuple(sorted({axis for flip in flips for axis in flip.mirrored(n)}))
+
     def motion(self, batch: Mapping[str, Any], draws: Draws) -> Motion:
         """Where each sample of the batch moves."""
         shape = batch["image"].shape[2:]
@@ -40,8 +45,9 @@ class Augment:
         else:
             spacing = np.ones((len(draws), len(shape)))
         motion = Motion.none(shape, spacing)
+        streams = draws.streams(self.spatial)
         for name, step in self.spatial.items():
-            motion = step.draw(draws.stream(name), motion)
+            motion = step.draw(streams[name], motion)
         return motion
 
     @torch.no_grad()
@@ -52,6 +58,6 @@ class Augment:
             motion = self.motion(batch, draws)
             batch = {**batch, **move(batch, motion), **carry(batch, motion)}
         image = batch["image"]
-        for name, change in self.intensity.items():
-            image = change(image, draws.stream(name))
+        if self.intensity:
+            image = change(image, self.intensity, draws.streams(self.intensity))
         return {**batch, "image": image}

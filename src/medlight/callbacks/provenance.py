@@ -50,12 +50,7 @@ class Provenance(pl.Callback):
         facts: Any = pl_module.facts
         checkpoint["medlight"] = {
             "version": medlight.__version__,
-            "facts": {
-                "spatial_dims": facts.spatial_dims,
-                "channels": facts.channels,
-                "labels": {"names": list(facts.labels.names), "kind": facts.labels.kind},
-                "patch": None if facts.patch is None else list(facts.patch),
-            },
+            "facts": facts.as_dict(),
             "data": self._record.get("data"),
             "split": self._record.get("split"),
         }
@@ -114,6 +109,7 @@ class Provenance(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, earlier: dict[str, Any]
     ) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        task: Any = pl_module
         facts = {
             "code": code(),
             "hardware": hardware(trainer, pl_module),
@@ -132,6 +128,7 @@ class Provenance(pl.Callback):
                 **{side: len(getattr(data.split, side)) for side in ("train", "val", "test")},
             },
             "net": net(pl_module),
+            "policy": task.policy,
         }
         for logger in trainer.loggers:
             logger.log_hyperparams({"provenance": facts})

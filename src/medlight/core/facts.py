@@ -1,13 +1,16 @@
 """What a task must know of the data, and all it may know."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, runtime_checkable
 
 from medlight.core.labels import Labels
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Known once the index is read, handed from the data to the task that builds the net.
+    """Known once the index is read, handed from the data to the task that builds the net, and
+    kept in checkpoints: a prediction has nothing else of the data.
 
     Attributes:
         spatial_dims: 2 or 3.
@@ -15,9 +18,49 @@ class Facts:
         labels: names and meaning of the targets; one output of the net each.
         patch: spatial shape S of a training image, which is also the window of inference;
             None where images keep a shape of their own and are taken whole.
+        tolerance_mm: how far apart two borders may lie and still count as the same, in the
+            normalised surface distance.
+        shape: spatial shape S that all training images have, which is `patch` where there is one;
+            None where they differ.
+        counts: training cases of each class; None where the targets are no classes.
+        mirrored: spatial axes along which training images were mirrored.
+        modality: name of the modality of each channel; empty where nobody said.
     """
 
     spatial_dims: int
     channels: int
     labels: Labels
     patch: tuple[int, ...] | None = None
+    tolerance_mm: float = 1.0
+    shape: tuple[int, ...] | None = None
+    counts: tuple[int, ...] | None = None
+    mirrored: tuple[int, ...] = ()
+    modality: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain containers, which checkpoints and JSON hold.
+
+        >>> facts = Facts(2, 1, Labels(("cat", "dog"), "class"), patch=(8, 8))
+        >>> Facts.from_dict(facts.as_dict()) == facts
+        True
+        """
+        labels = {"names": list(self.labels.names), "kind": self.labels.kind}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {**plain, "labels": labels}
+
+    @classmethod
+    def from_dict(cls, held: Mapping[str, Any]) -> "Facts":
+        """The opposite. What an older checkpoint lacks has its default."""
+        plain: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in held.items()
+        }
+        labels = held["labels"]
+        return cls(**{**plain, "labels": Labels(tuple(labels["names"]), labels["kind"])})
+
+
+@runtime_checkable
+class NeedsFacts(Protocol):
+    """A loss that depends on the data as a whole, and is told of it before training."""
+
+    def meet(self, facts: Facts) -> None:
+        """Raises ConfigError where loss and data do not fit."""

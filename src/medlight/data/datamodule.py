@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from medlight.core.errors import ConfigError
@@ -21,6 +20,7 @@ from medlight.core.split import Split, make_split
 from medlight.data.admission import LeftOut, left_out, withdrawal_lists
 from medlight.data.cases import open_cases
 from medlight.data.dataset import CaseDataset, collate
+from medlight.data.patch import auto_patch
 from medlight.data.sampling import EvalCases, TrainBatches
 from medlight.data.version import DataVersion, version_of
 from medlight.io.store.store import Store
@@ -30,9 +30,16 @@ from medlight.transforms.preset import Preset
 Augment = Callable[..., dict[str, Any]]
 """(batch, seed, epoch) to a batch: random, on the device of the batch; see `medlight.augment`."""
 
-AUTO_PATCH_VOXELS = 96**3
-"""Largest patch that `patch="auto"` chooses: what trains on a CPU or a small GPU."""
-PATCH_MULTIPLE = 8
+
+class Loader(DataLoader[Sample]):
+    """Lightning warns of loaders that cannot resume. What comes next is not a state here, but
+    follows from where the run is."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to load."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -63,6 +70,7 @@ class DataModule(pl.LightningDataModule, ABC):
         withdrawn: a list of patients who withdrew, besides the `withdrawn.txt` beside the data.
         manifest: what the data should be; None: the newest `manifest_*.jsonl` beside them.
         check: look for missing, damaged and leaking files before training.
+        tolerance_mm: of the normalised surface distance; None: the data set's own, else 1 mm.
     """
 
     root: str | Path = "data"
@@ -84,11 +92,13 @@ class DataModule(pl.LightningDataModule, ABC):
     withdrawn: str | Path | None = None
     manifest: str | Path | None = None
     check: bool = True
+    tolerance_mm: float | None = None
 
     spatial_dims: ClassVar[int]
 
     def __post_init__(self) -> None:
         super().__init__()
+        self._start = (0, 0)
         self.root = Path(self.root).expanduser()
         self.cache = Path(self.cache).expanduser()
         if self.batch_size < 1:
@@ -137,11 +147,19 @@ class DataModule(pl.LightningDataModule, ABC):
     @cached_property
     def facts(self) -> Facts:
         """What the task must know; prepares the training cases on first use."""
+        mirrored = getattr(self.augment, "mirrored", None)  # one of a user's own may lack it
         return Facts(
             spatial_dims=self.spatial_dims,
             channels=self.training_cases.channels,
             labels=self.cases.labels,
             patch=self._patch(),
+            shape=self._patch() or self._shared_shape(),
+            counts=self._counts(),
+            tolerance_mm=self.published_tolerance_mm
+            if self.tolerance_mm is None
+            else self.tolerance_mm,
+            mirrored=mirrored(self.spatial_dims) if mirrored else (),
+            modality=tuple(self.modalities),
         )
 
     @cached_property
@@ -153,6 +171,11 @@ class DataModule(pl.LightningDataModule, ABC):
         """Name of the modality of each channel; empty where the data set does not say."""
         return ()
 
+    @property
+    def published_tolerance_mm(self) -> float:
+        """Tolerance of the surface distance that goes with the data set; 1 mm where none does."""
+        return 1.0
+
     def _patch(self) -> tuple[int, ...] | None:
         if self.patch != "auto":
             if self.patch is not None and len(self.patch) != self.spatial_dims:
@@ -162,6 +185,16 @@ class DataModule(pl.LightningDataModule, ABC):
                 )
             return None if self.patch is None else tuple(self.patch)
         return auto_patch(np.median(self.training_cases.shapes, axis=0))
+
+    def _shared_shape(self) -> tuple[int, ...] | None:
+        shapes = self._train_set.stored.shapes
+        return tuple(map(int, shapes[0])) if (shapes == shapes[0]).all() else None
+
+    def _counts(self) -> tuple[int, ...] | None:
+        tags = self._train_set.index.tags
+        if tags is None or self.cases.labels.kind != "class":
+            return None
+        return tuple(map(int, (tags == 1).sum(axis=0)))
 
     def prepare(self, *, check: bool = False) -> Stored:
         """All cases of the index, prepared where they are not yet; see `Store.open`."""
@@ -188,6 +221,8 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Sample]:
         rank, ranks = self._ranks()
+        epoch, skip = self._start
+        self._start = (0, 0)
         batches = TrainBatches(
             len(self._train_set),
             batch_size=self.batch_size,
@@ -195,12 +230,27 @@ class DataModule(pl.LightningDataModule, ABC):
             seed=self.seed,
             rank=rank,
             ranks=ranks,
+            epoch=epoch,
+            skip=skip,
         )
         return self._loader(self._patches, batch_sampler=batches)
 
     @cached_property
     def _patches(self) -> CaseDataset:
         return self._train_set.with_patch(self.facts.patch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where in the run a checkpoint was made: Lightning asks for batches before it says so."""
+        if self.trainer is None:
+            return {}
+        loop: Any = self.trainer.fit_loop
+        epochs, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress.current
+        within = epochs.started > epochs.processed
+        return {"epoch": epochs.processed, "batch": batches.processed if within else 0}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if self.trainer is not None and self.trainer.state.fn == "fit":
+            self._start = (state_dict["epoch"], state_dict["batch"])
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         return self._eval_loader(self._val_set) if self.split.val else []
@@ -224,7 +274,7 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def _loader(self, dataset: CaseDataset, **options: Any) -> DataLoader[Sample]:
         _ = dataset.held  # before worker processes start, which then share it
-        return DataLoader(
+        return Loader(
             dataset,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
@@ -247,15 +297,3 @@ class DataModule(pl.LightningDataModule, ABC):
         if self.augment is None or self.trainer is None or not self.trainer.training:
             return batch
         return self.augment(batch, seed=self.seed, epoch=self.trainer.current_epoch)
-
-
-def auto_patch(shape: NDArray[np.floating]) -> tuple[int, ...]:
-    """Round up to multiples of 8, then shorten the longest axis until the patch fits the cap.
-
-    >>> auto_patch(np.array([36.0, 50.0, 35.0]))
-    (40, 56, 40)
-    """
-    patch = [PATCH_MULTIPLE * int(np.ceil(n / PATCH_MULTIPLE)) for n in shape]
-    while np.prod(patch) > AUTO_PATCH_VOXELS:
-        patch[int(np.argmax(patch))] -= PATCH_MULTIPLE
-    return tuple(patch)
