@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medlight.data.datamodule import AUTO_PATCH_VOXELS
+from medlight.data.patch import AUTO_PATCH_VOXELS
 from medlight.planning.fingerprint import Fingerprint
 from medlight.planning.geometry import Patch, choose_patch, pooling, resampled_shape, target_spacing
 from medlight.planning.memory import Device, training_bytes
