@@ -1,0 +1,108 @@
+"""`medlight compare ...`: works on finished runs, and takes ordinary options."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from medlight.core.errors import ConfigError, MedlightError
+from medlight.options import colour
+
+VERB = "compare"
+OUTPUT = Path("outputs/compare")
+USES = """\
+  medlight compare outputs/seg_unet3d/<run> outputs/seg_segresnet/<run>
+  medlight compare outputs/sweeps/lr --reference lr=0.001 --metric dice
+  medlight compare push outputs/sweeps/lr          the statistics as a run at W&B
+  medlight compare record outputs/seg_unet3d/<run> file a run under experiments/
+  medlight compare table                           bring the tables there up to date"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} (medlight compare --help)")
+
+
+def _compare_parser(name: str = "compare") -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=f"medlight {name}",
+        description="Runs beside each other: what differs, by how much, and how sure that is. "
+        "The first run is the reference. Runs that differ in seed and fold only are one.",
+        epilog=USES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run directory, or a folder of them")
+    parser.add_argument("--reference", metavar="RUN", help="directory or name; default: the first")
+    parser.add_argument("--metric", action="append", default=[], help="only this; may be repeated")
+    parser.add_argument("--fold", action="append", default=[], help="only runs of this fold")
+    parser.add_argument("--draws", type=int, default=10_000, help="of the bootstrap (10000)")
+    return parser
+
+
+def main(words: Sequence[str]) -> int:
+    """Exit status: 0, or 1 where the runs cannot be compared."""
+    try:
+        verb = words[0] if words and words[0] in _VERBS else None
+        return _VERBS[verb](words[1:]) if verb else _compare(words)
+    except MedlightError as error:
+        red = colour("error:", "1;31", stream_is_tty=sys.stderr.isatty())
+        print(f"{red} {error}", file=sys.stderr)
+        return 1
+
+
+def _compare(words: Sequence[str]) -> int:
+    parser = _compare_parser()
+    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"folder ({OUTPUT})")
+    args = parser.parse_args(list(words))
+    found = compared(args)
+
+    from rich import get_console
+
+    from medlight.compare.files import save
+    from medlight.compare.tables import show
+
+    show(found, get_console())
+    save(found, args.output)
+    get_console().print(f"Everything lies in {args.output}", soft_wrap=True, highlight=False)
+    return 0
+
+
+def compared(args: argparse.Namespace) -> Any:
+    """The comparison that the options ask for."""
+    from medlight.compare.comparison import compare
+    from medlight.compare.groups import grouped
+    from medlight.compare.runs import read_runs
+
+    if args.draws < 100:
+        raise ConfigError(f"--draws {args.draws}: an interval needs at least 100")
+    runs, skipped = read_runs(args.runs)
+    if args.fold:
+        kept = [run for run in runs if run.fold in args.fold]
+        if not kept:
+            folds = ", ".join(sorted({run.fold for run in runs}))
+            raise ConfigError(f"--fold {' '.join(args.fold)}: the runs are of fold {folds}")
+        runs = kept
+    groups = grouped(runs)
+    return compare(
+        groups,
+        reference=_reference(args.reference, groups),
+        metrics=args.metric,
+        draws=args.draws,
+        skipped=skipped,
+    )
+
+
+def _reference(asked: str | None, groups: Sequence[Any]) -> int:
+    if asked is None:
+        return 0
+    for i, group in enumerate(groups):
+        if asked == group.name or any(
+            Path(asked).resolve() == run.path.resolve() for run in group.runs
+        ):
+            return i
+    names = ", ".join(repr(group.name) for group in groups)
+    raise ConfigError(f"--reference {asked}: is none of the runs; they are {names}")
+
+
+_VERBS: dict[str, Callable[[Sequence[str]], int]] = {}
