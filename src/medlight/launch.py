@@ -3,6 +3,7 @@
 import inspect
 import logging
 import os
+import signal
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -16,6 +17,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from medlight.cli import with_verb
 from medlight.config import SAVED, register, save_config
@@ -70,7 +72,10 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     saved: Any = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # no local paths
     for logger in loggers:
         logger.log_hyperparams(saved)
-    score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
+    try:
+        score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
+    except SIGTERMException as stopped:
+        raise SystemExit(128 + signal.SIGTERM) from stopped  # as the shell says it
     if trainer.is_global_zero:
         log.info("Everything lies in %s", os.path.relpath(run_dir))
     return score
@@ -111,11 +116,14 @@ def fit_to_hardware(trainer: DictConfig) -> None:
 
     Precision "auto" is bf16-mixed on GPUs that have it, 16-mixed on older ones and 32 elsewhere:
     CPUs without native bf16 are 3-4 times slower with it. Batch-norm statistics are shared
-    between processes on GPUs only: torch has no such layer for CPUs.
+    between processes on GPUs only: torch has no such layer for CPUs. "deterministic" is strict on
+    CPUs; on GPUs, where some operations have no deterministic form, they are named instead.
     """
     cuda = trainer.accelerator != "cpu" and torch.cuda.is_available()
     if trainer.precision == "auto":
         native = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
         trainer.precision = "bf16-mixed" if native else "16-mixed" if cuda else "32-true"
+    if cuda and trainer.get("deterministic") is True:
+        trainer.deterministic = "warn"
     if not cuda and trainer.get("sync_batchnorm"):
         trainer.sync_batchnorm = False

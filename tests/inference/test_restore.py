@@ -1,16 +1,21 @@
 """Predictions come home exactly where they can, and closely where voxels are resampled."""
 
 import itertools
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 from medlight.core.grid import Grid
 from medlight.core.sample import Sample
-from medlight.inference.restore import restore
+from medlight.inference.restore import restore, restored
+from medlight.inference.sliding_window import Slabs
+from medlight.io.read import read_image
+from medlight.io.write import write_mask
 from medlight.transforms.volume import Volume
 
 CODES = [
@@ -100,3 +105,103 @@ def test_resampled_labels_come_home_closely(ndim: int) -> None:
     assert home.shape == shape
     dice = 2 * np.sum(home * labels) / (home.sum() + labels.sum())
     assert dice >= 0.98
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("code", ["RAS", "LPI", "SPL"])
+def test_interpolation_is_scipys(code: str, axis: int) -> None:
+    """Against an interpolation of whole logits at every voxel, part by part along any axis."""
+    source = oriented(code, (13, 9, 15))
+    affine = oriented("RAS", (1, 1, 1)).affine
+    start = np.min([source.to_world(np.array([c]))[0] for c in corners(source.shape)], axis=0)
+    affine = np.diag([2.1, 1.3, 1.4, 1.0])
+    affine[:3, 3] = start + 0.3  # the grid neither begins nor ends where the source does
+    extent = np.abs(source.affine[:3, :3]) @ np.array(source.shape)
+    shape = tuple(int(n) for n in extent / np.diag(affine)[:3])
+    logits = torch.randn(3, *shape, generator=torch.Generator().manual_seed(4))
+    parts = iter(logits.split(3, axis + 1))
+    found = restored(Slabs(axis, parts), Grid(shape, affine), source, probabilities=True)
+    voxels = np.stack(np.meshgrid(*map(np.arange, source.shape), indexing="ij"), -1).reshape(-1, 3)
+    place = (np.linalg.inv(affine) @ np.c_[source.to_world(voxels), np.ones(len(voxels))].T)[:3]
+    inside = ((place > -0.5) & (place < np.array(shape)[:, None] - 0.5)).all(0)
+    held = place.clip(0, np.array(shape)[:, None] - 1)
+    expected = np.stack([map_coordinates(k.numpy(), held, order=1) for k in logits])
+    labels = (expected.argmax(0) * inside).reshape(source.shape)
+    assert 0 < inside.mean() < 1
+    assert (found.labels != labels).mean() < 1e-3  # where two classes tie
+    plain = restored(Slabs(axis, iter(logits.split(3, axis + 1))), Grid(shape, affine), source)
+    assert (plain.labels != found.labels).mean() < 1e-3
+    p = np.where(inside, torch.from_numpy(expected).softmax(0).numpy(), [[1], [0], [0]])
+    np.testing.assert_allclose(found.probabilities, p.reshape(3, *source.shape), atol=1e-5)
+
+
+def corners(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    return list(itertools.product(*((0, n - 1) for n in shape)))
+
+
+def test_uncertainty_is_a_share_of_the_largest() -> None:
+    grid = oriented("LPS", (4, 3, 5))
+    logits = torch.zeros(4, *grid.shape)  # three classes, and what single answers were sure of
+    logits[1, 0] = 50.0
+    logits[3, 1] = np.log(3)
+    found = restored(Slabs(2, iter([logits])), grid, grid, uncertainty=True, spread=True)
+    np.testing.assert_allclose(found.entropy[0], 0, atol=1e-6)
+    np.testing.assert_allclose(found.entropy[1:], 1, atol=1e-6)
+    np.testing.assert_allclose(found.disagreement[1], 0, atol=1e-6)
+    np.testing.assert_allclose(found.disagreement[2:], 1, atol=1e-6)
+    assert (found.labels[0] == 1).all()
+
+
+def head(folder: Path, code: str) -> tuple[Sample, Grid]:
+    """A real head in the orientation of its file, with a mask of three labels."""
+    image, grid = read_image(folder / "orientations" / f"{code}.nii.gz")
+    smooth = gaussian_filter(image[0], 2)
+    mask = np.digitize(smooth, np.percentile(smooth, [60, 85]))[None]
+    sample: Sample = {"image": torch.from_numpy(image), "mask": torch.from_numpy(mask)}
+    return {**sample, "grid": grid, "source": grid}, grid
+
+
+ORIENTATIONS = ("ALS", "ASL", "IRP", "LAS", "LPI", "LPS", "PIR", "RAI", "RAS", "RPI", "SLA", "SPL")
+
+
+@pytest.mark.parametrize("code", ORIENTATIONS)
+def test_real_files_come_home_to_the_voxel(real_data: Path, tmp_path: Path, code: str) -> None:
+    sample, source = head(real_data, code)
+    truth = sample["mask"][0].numpy()
+    moved = Volume(orientation="RAS")(sample)
+    assert moved["grid"].orientation == "RAS"
+    home = restore(one_hot(moved["mask"][0].numpy(), 3), moved["grid"], source)
+    np.testing.assert_array_equal(home, truth)
+    write_mask(tmp_path / "mask.nii.gz", home, source)
+    original = nib.load(real_data / "orientations" / f"{code}.nii.gz")
+    written = nib.load(tmp_path / "mask.nii.gz")
+    np.testing.assert_array_equal(np.asanyarray(written.dataobj), truth)
+    np.testing.assert_allclose(written.affine, original.affine, atol=1e-5)
+    for key in ("sform_code", "qform_code", "xyzt_units"):
+        assert written.header[key] == original.header[key]
+    assert written.get_data_dtype() == np.uint8
+    assert written.header.get_slope_inter() in ((1, 0), (None, None))
+    texts = [
+        written.header[key].item() for key in ("descrip", "aux_file", "intent_name", "db_name")
+    ]
+    assert (texts, len(written.header.extensions)) == ([b""] * 4, 0)
+
+    perfect: Sample = {**sample, "image": one_hot(truth, 3)}  # of a net that knows each voxel
+    coarse = Volume(spacing_mm=[1.5 * s for s in source.spacing_mm]).geometry(perfect)
+    back = restore(coarse["image"], coarse["grid"], source)
+    assert back.shape == source.shape
+    for label in (1, 2):
+        one, other = back == label, truth == label
+        assert 2 * (one & other).sum() / (one.sum() + other.sum()) >= 0.98
+
+
+def test_a_channel_of_a_4d_file_comes_home(tmp_path: Path) -> None:
+    """A Decathlon file of several channels: its mask is 3-D, on the grid of its space."""
+    source = oriented("PIR")
+    values = np.random.default_rng(3).normal(size=(*source.shape, 2)).astype(np.float32)
+    nib.save(nib.Nifti1Image(values, source.affine), tmp_path / "bratslike.nii.gz")
+    image, grid = read_image(tmp_path / "bratslike.nii.gz")
+    moved = Volume().geometry({"image": torch.from_numpy(image), "grid": grid, "source": grid})
+    home = restore(moved["image"], moved["grid"], grid)
+    assert grid == source
+    np.testing.assert_array_equal(home, values.argmax(-1))

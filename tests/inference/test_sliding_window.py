@@ -7,7 +7,7 @@ import pytest
 import torch
 from monai.inferers import sliding_window_inference
 
-from medlight.inference.sliding_window import SlidingWindow, window_places
+from medlight.inference.sliding_window import SlidingWindow, labelled, window_starts
 
 
 def pointwise(image: torch.Tensor) -> torch.Tensor:
@@ -22,8 +22,8 @@ def test_a_pointwise_net_gives_the_same_with_windows(shape: tuple[int, ...]) -> 
     torch.testing.assert_close(logits, pointwise(image[None])[0])
 
 
-@pytest.mark.parametrize("shape", [(32, 40), (64, 16)])
-def test_equals_monai_where_windows_agree(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("shape", [(32, 40), (64, 16), (49, 37)])
+def test_equals_monai(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     net = torch.nn.Conv2d(1, 2, 5, padding=2).eval()
     image = torch.rand(1, *shape)
@@ -39,7 +39,7 @@ def test_equals_monai_where_windows_agree(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, 0.75])
 def test_windows_cover_and_overlap(overlap: float) -> None:
     for n in range(8, 40):
-        places = [place[0] for place in window_places((n,), (8,), overlap)]
+        places = [slice(s, s + 8) for s in window_starts(n, 8, overlap)]
         covered = np.zeros(n, int)
         for place in places:
             assert place.stop - place.start == 8
@@ -54,3 +54,49 @@ def test_windows_cover_and_overlap(overlap: float) -> None:
 def test_overlap_is_checked() -> None:
     with pytest.raises(ValueError, match="overlap"):
         SlidingWindow(overlap=1.0)
+
+
+def conv_net(dims: int = 3) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return (torch.nn.Conv2d, torch.nn.Conv3d)[dims - 2](1, 3, 5, padding=2).eval()
+
+
+@pytest.mark.parametrize("shape", [(8, 30, 9), (37, 12, 8), (9, 9, 9), (5, 40, 8), (4, 4, 4)])
+@torch.no_grad()
+def test_parts_are_the_whole(shape: tuple[int, ...]) -> None:
+    net, image, window = conv_net(), torch.rand(1, *shape), (8, 8, 8)
+    whole = SlidingWindow(overlap=0.6)(image, net, window)
+    labels = np.empty(shape, np.uint8)
+    slabs = labelled(SlidingWindow(overlap=0.6, batch_size=3).slabs(image, net, window), labels)
+    parts = torch.cat([part.clone() for part in slabs.parts], slabs.axis + 1)
+    torch.testing.assert_close(parts, whole)
+    np.testing.assert_array_equal(labels, whole.argmax(0))
+
+
+@torch.no_grad()
+def test_half_precision_keeps_labels_and_probabilities() -> None:
+    torch.manual_seed(1)
+    net, image = conv_net(), torch.rand(1, 40, 17, 20)
+
+    def far(windows: torch.Tensor) -> torch.Tensor:
+        return net(windows) + 1000  # where half precision has steps of a half
+
+    whole = SlidingWindow()(image, far, (8, 8, 8))
+    half = SlidingWindow(half=True)(image, far, (8, 8, 8))
+    assert half.dtype == torch.float16
+    torch.testing.assert_close(half.argmax(0), whole.argmax(0), rtol=0, atol=0)
+    torch.testing.assert_close(half.float().softmax(0), whole.softmax(0), rtol=0, atol=5e-4)
+    assert (whole.half().argmax(0) != whole.argmax(0)).float().mean() > 0.01
+
+
+def test_what_surrounds_a_small_image_is_the_smallest_of_its_channel() -> None:
+    seen = []
+
+    def net(windows: torch.Tensor) -> torch.Tensor:
+        seen.append(windows)
+        return windows
+
+    image = torch.stack([torch.full((2, 2), 3.0), torch.full((2, 2), -7.0)])
+    SlidingWindow()(image, net, (4, 4))
+    assert seen[0].shape == (1, 2, 4, 4)
+    assert seen[0][0].amin((1, 2)).tolist() == seen[0][0].amax((1, 2)).tolist() == [3, -7]

@@ -11,7 +11,7 @@ from medlight.augment.intensity import Intensity
 from medlight.augment.motion import Motion
 from medlight.augment.move import move
 from medlight.augment.random import Draws
-from medlight.augment.spatial import Step
+from medlight.augment.spatial import Flip, Step
 
 
 class Augment:
@@ -31,6 +31,11 @@ class Augment:
     ) -> None:
         self.spatial = {k: step for k, step in (spatial or {}).items() if step.probability > 0}
         self.intensity = {k: step for k, step in (intensity or {}).items() if step.probability > 0}
+
+    def mirrored(self, n: int) -> tuple[int, ...]:
+        """The spatial axes, of n, along which some step mirrors."""
+        flips = [step for step in self.spatial.values() if isinstance(step, Flip)]
+        return tuple(sorted({axis for flip in flips for axis in flip.mirrored(n)}))
 
     def motion(self, batch: Mapping[str, Any], draws: Draws) -> Motion:
         """Where each sample of the batch moves."""

@@ -41,11 +41,14 @@ class Flip:
         if self.axes not in ("all", "left-right"):
             raise ConfigError(f"Flip.axes must be all or left-right, got {self.axes}")
 
+    def mirrored(self, n: int) -> tuple[int, ...]:
+        """The axes, of n, that may be mirrored."""
+        return tuple(range(n)) if self.axes == "all" else (0 if n == 3 else 1,)
+
     def draw(self, draws: Draws, motion: Motion) -> Motion:
         n = len(motion.shape)
         chosen = draws.chance(self.probability, n)
-        if self.axes == "left-right":
-            chosen[:, [a for a in range(n) if a != (0 if n == 3 else 1)]] = False
+        chosen[:, [axis for axis in range(n) if axis not in self.mirrored(n)]] = False
         signs = np.where(chosen, -1.0, 1.0)
         return motion.then(signs[:, :, None] * np.eye(n), np.zeros_like(signs))
 

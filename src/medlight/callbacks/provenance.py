@@ -50,12 +50,7 @@ class Provenance(pl.Callback):
         facts: Any = pl_module.facts
         checkpoint["medlight"] = {
             "version": medlight.__version__,
-            "facts": {
-                "spatial_dims": facts.spatial_dims,
-                "channels": facts.channels,
-                "labels": {"names": list(facts.labels.names), "kind": facts.labels.kind},
-                "patch": None if facts.patch is None else list(facts.patch),
-            },
+            "facts": facts.as_dict(),
             "data": self._record.get("data"),
             "split": self._record.get("split"),
         }

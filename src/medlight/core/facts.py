@@ -1,13 +1,16 @@
 """What a task must know of the data, and all it may know."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from medlight.core.labels import Labels
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Known once the index is read, handed from the data to the task that builds the net.
+    """Known once the index is read, handed from the data to the task that builds the net, and
+    kept in checkpoints: a prediction has nothing else of the data.
 
     Attributes:
         spatial_dims: 2 or 3.
@@ -17,6 +20,8 @@ class Facts:
             None where images keep a shape of their own and are taken whole.
         tolerance_mm: how far apart two borders may lie and still count as the same, in the
             normalised surface distance.
+        mirrored: spatial axes along which training images were mirrored.
+        modality: name of the modality of each channel; empty where nobody said.
     """
 
     spatial_dims: int
@@ -24,3 +29,25 @@ class Facts:
     labels: Labels
     patch: tuple[int, ...] | None = None
     tolerance_mm: float = 1.0
+    mirrored: tuple[int, ...] = ()
+    modality: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain containers, which checkpoints and JSON hold.
+
+        >>> facts = Facts(2, 1, Labels(("cat", "dog"), "class"), patch=(8, 8))
+        >>> Facts.from_dict(facts.as_dict()) == facts
+        True
+        """
+        labels = {"names": list(self.labels.names), "kind": self.labels.kind}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {**plain, "labels": labels}
+
+    @classmethod
+    def from_dict(cls, held: Mapping[str, Any]) -> "Facts":
+        """The opposite. What an older checkpoint lacks has its default."""
+        plain: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in held.items()
+        }
+        labels = held["labels"]
+        return cls(**{**plain, "labels": Labels(tuple(labels["names"]), labels["kind"])})

@@ -35,6 +35,17 @@ AUTO_PATCH_VOXELS = 96**3
 PATCH_MULTIPLE = 8
 
 
+class Loader(DataLoader[Sample]):
+    """Lightning warns of loaders that cannot resume. What comes next is not a state here, but
+    follows from where the run is."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to load."""
+
+
 @dataclass(kw_only=True, eq=False)
 class DataModule(pl.LightningDataModule, ABC):
     """Splits, reads, transforms, batches and augments the cases that a subclass finds.
@@ -91,6 +102,7 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def __post_init__(self) -> None:
         super().__init__()
+        self._start = (0, 0)
         self.root = Path(self.root).expanduser()
         self.cache = Path(self.cache).expanduser()
         if self.batch_size < 1:
@@ -139,6 +151,7 @@ class DataModule(pl.LightningDataModule, ABC):
     @cached_property
     def facts(self) -> Facts:
         """What the task must know; prepares the training cases on first use."""
+        mirrored = getattr(self.augment, "mirrored", None)  # one of a user's own may lack it
         return Facts(
             spatial_dims=self.spatial_dims,
             channels=self._train_set.stored.channels,
@@ -147,6 +160,8 @@ class DataModule(pl.LightningDataModule, ABC):
             tolerance_mm=self.published_tolerance_mm
             if self.tolerance_mm is None
             else self.tolerance_mm,
+            mirrored=mirrored(self.spatial_dims) if mirrored else (),
+            modality=tuple(self.modalities),
         )
 
     @cached_property
@@ -193,6 +208,8 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Sample]:
         rank, ranks = self._ranks()
+        epoch, skip = self._start
+        self._start = (0, 0)
         batches = TrainBatches(
             len(self._train_set),
             batch_size=self.batch_size,
@@ -200,12 +217,27 @@ class DataModule(pl.LightningDataModule, ABC):
             seed=self.seed,
             rank=rank,
             ranks=ranks,
+            epoch=epoch,
+            skip=skip,
         )
         return self._loader(self._patches, batch_sampler=batches)
 
     @cached_property
     def _patches(self) -> CaseDataset:
         return self._train_set.with_patch(self.facts.patch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where in the run a checkpoint was made: Lightning asks for batches before it says so."""
+        if self.trainer is None:
+            return {}
+        loop: Any = self.trainer.fit_loop
+        epochs, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress.current
+        within = epochs.started > epochs.processed
+        return {"epoch": epochs.processed, "batch": batches.processed if within else 0}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if self.trainer is not None and self.trainer.state.fn == "fit":
+            self._start = (state_dict["epoch"], state_dict["batch"])
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         return self._eval_loader(self._val_set) if self.split.val else []
@@ -229,7 +261,7 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def _loader(self, dataset: CaseDataset, **options: Any) -> DataLoader[Sample]:
         _ = dataset.held  # before worker processes start, which then share it
-        return DataLoader(
+        return Loader(
             dataset,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,

@@ -27,6 +27,15 @@ class TrainBatches(Sampler[list[Draw]]):
     Draws go through permutations of the cases one after another, across epochs, so that every
     case is seen equally often whatever the length of an epoch. A global batch is cut between the
     ranks, so that n ranks of batch b see what one process with batch n * b sees.
+
+    Args:
+        cases: how many there are.
+        batch_size: on each rank.
+        samples: in an epoch, of all ranks; None: as many as there are cases.
+        seed: of the order.
+        rank, ranks: of this process, and how many there are.
+        epoch, skip: where to begin: a run that resumes has seen `skip` batches of `epoch`. The
+            length stays that of a whole epoch.
     """
 
     def __init__(
@@ -38,11 +47,13 @@ class TrainBatches(Sampler[list[Draw]]):
         seed: int = 0,
         rank: int = 0,
         ranks: int = 1,
+        epoch: int = 0,
+        skip: int = 0,
     ) -> None:
         self.cases, self.batch_size, self.seed = cases, batch_size, seed
         self.rank, self.ranks = rank, ranks
         self.batches = max(1, round((samples or cases) / (batch_size * ranks)))
-        self.epoch = 0
+        self.epoch, self.skip = epoch, skip
         self.sampler = self  # Lightning looks for set_epoch on a loader's batch_sampler.sampler
 
     def set_epoch(self, epoch: int) -> None:
@@ -54,7 +65,8 @@ class TrainBatches(Sampler[list[Draw]]):
     def __iter__(self) -> Iterator[list[Draw]]:
         per_batch = self.batch_size * self.ranks
         permutation, held = np.empty(0, np.int64), -1
-        for batch in range(self.batches):
+        first, self.skip = self.skip, 0
+        for batch in range(first, self.batches):
             start = batch * per_batch + self.rank * self.batch_size
             draws = []
             for draw in range(start, start + self.batch_size):

@@ -1,73 +1,185 @@
-"""Bring a prediction home: from the grid the net saw to the grid of the source file."""
+"""Bring a prediction home: from the grid the net saw to the grid of the source file.
+
+Shapes: K classes, *S spatial axes of the net's grid, *T those of the source.
+"""
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import grid_sample
 
 from medlight.core.grid import Grid
+from medlight.inference.along import Along, labels_between, lerp
+from medlight.inference.ensemble import entropy
+from medlight.inference.oblique import labels_through
+from medlight.inference.sliding_window import Slabs
 
 TOLERANCE_VOXELS = 1e-3
 
 
+@dataclass(slots=True, eq=False)
+class Restored:
+    """A prediction on the grid of its source.
+
+    Attributes:
+        labels: (*T) uint8.
+        probabilities: (K, *T) float32 in [0, 1], the background's 1 outside the net's grid.
+        entropy: (*T) float32 of the probabilities, as a share of the largest there can be.
+        disagreement: (*T) float32, what single answers disagree about, as a share of the same.
+    """
+
+    labels: NDArray[np.uint8]
+    probabilities: NDArray[np.float32] | None = None
+    entropy: NDArray[np.float32] | None = None
+    disagreement: NDArray[np.float32] | None = None
+
+
 def restore(logits: Tensor, grid: Grid, source: Grid) -> NDArray[np.uint8]:
-    """(K, *S) logits on `grid` to (*source S) label indices on `source`.
+    """(K, *S) logits on `grid` to (*T) label indices on `source`.
 
     Where the grids differ only by order and direction of axes and by whole voxels, every voxel
     is carried over exactly; otherwise logits are interpolated linearly before the label is
     chosen. Outside `grid` there is background.
     """
+    return restored(Slabs(0, iter([logits])), grid, source).labels
+
+
+def restored(
+    slabs: Slabs,
+    grid: Grid,
+    source: Grid,
+    *,
+    probabilities: bool = False,
+    uncertainty: bool = False,
+    spread: bool = False,
+) -> Restored:
+    """The same of logits that come part by part; no more than two planes are kept of them.
+
+    Args:
+        probabilities, uncertainty: what to tell beside the labels.
+        spread: the last channel is no class but the mean entropy of single answers; see
+            `medlight.inference.ensemble.combined`.
+
+    Only where the axes of the two grids are not parallel, all logits are kept, in half precision.
+    """
     ndim = grid.ndim
     to_grid = np.linalg.inv(grid.affine) @ source.affine
     matrix, offset = to_grid[:ndim, :ndim], to_grid[:ndim, 3]
-    whole = np.rint(matrix), np.rint(offset)
-    if (
-        np.abs(matrix - whole[0]).max() * max(source.shape) < TOLERANCE_VOXELS
-        and np.abs(offset - whole[1]).max() < TOLERANCE_VOXELS
-        and np.all(np.abs(whole[0]).sum(axis=0) == 1)
-    ):
-        labels = logits.argmax(dim=0).to(torch.uint8).cpu().numpy()
-        return _carry(labels, whole[0].astype(int), whole[1].astype(int), source.shape)
-    return _interpolate(logits, matrix, offset, source.shape)
-
-
-def _carry(
-    labels: NDArray[np.uint8],
-    matrix: NDArray[np.int_],
-    offset: NDArray[np.int_],
-    shape: tuple[int, ...],
-) -> NDArray[np.uint8]:
-    """Look up `labels` at matrix @ voxel + offset, for a signed permutation."""
     axis_of = np.abs(matrix).argmax(axis=1)
-    index, inside = [], []
-    for row, axis in enumerate(axis_of):
-        place = matrix[row, axis] * np.arange(shape[axis]) + offset[row]
-        inside.append((axis, (place >= 0) & (place < labels.shape[row])))
-        index.append(np.clip(place, 0, labels.shape[row] - 1))
-    carried = labels[np.ix_(*index)].transpose(np.argsort(axis_of))
-    for axis, keep in inside:
-        carried = carried * keep.reshape([-1 if a == axis else 1 for a in range(len(shape))])
-    return np.ascontiguousarray(carried, dtype=np.uint8)
+    scale = matrix[np.arange(ndim), axis_of]
+    rest = matrix.copy()
+    rest[np.arange(ndim), axis_of] = 0
+    parallel = len(set(axis_of)) == ndim
+    if not parallel or np.abs(rest).max() * max(source.shape) >= TOLERANCE_VOXELS:
+        if probabilities or uncertainty:
+            raise ValueError("probabilities need axes that are parallel to those of the source")
+        return Restored(labels_through(slabs, matrix, offset, grid.shape, source.shape))
+    steps = [
+        Along.of(source.shape[axis], grid.shape[k], scale[k], offset[k], TOLERANCE_VOXELS)
+        for k, axis in enumerate(axis_of)
+    ]
+    home = _Home(slabs.axis, steps, probabilities=probabilities, uncertainty=uncertainty)
+    for part in slabs.parts:
+        home.add(part, spread=spread)
+    return home.finish(np.argsort(axis_of))
 
 
-def _interpolate(
-    logits: Tensor, matrix: NDArray[np.float64], offset: NDArray[np.float64], shape: tuple[int, ...]
-) -> NDArray[np.uint8]:
-    """A slab at a time along the first axis, so that memory stays small."""
-    sizes = torch.tensor(logits.shape[1:], dtype=torch.float64)
-    linear, shift = torch.from_numpy(matrix), torch.from_numpy(offset)
-    rest = torch.stack(
-        torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in shape[1:]), indexing="ij"),
-        -1,
-    )
-    whole = logits[None].float()
-    labels = np.empty(shape, np.uint8)
-    for start in range(shape[0]):
-        first = torch.full((*rest.shape[:-1], 1), float(start), dtype=torch.float64)
-        place = torch.cat([first, rest], -1) @ linear.T + shift
-        inside = ((place > -0.5) & (place < sizes - 0.5)).all(-1)
-        unit = ((2 * place + 1) / sizes - 1).flip(-1)[None, None].to(whole)
-        values = grid_sample(whole, unit, padding_mode="border", align_corners=False)[0, :, 0]
-        labels[start] = (values.argmax(0).cpu() * inside).numpy()
-    return labels
+class _Home:
+    """Source planes as soon as the planes of the net's grid beside them are there.
+
+    Volumes are held as (stream, first other, second other) axes of the net's grid; an image has a
+    second other axis of one voxel.
+    """
+
+    def __init__(
+        self, axis: int, steps: list[Along], *, probabilities: bool, uncertainty: bool
+    ) -> None:
+        self.axis, self.ndim = axis, len(steps)
+        if self.ndim == 2:
+            steps = [*steps, Along.of(1, 1, 1.0, 0.0, TOLERANCE_VOXELS)]
+        self.order = [axis, *(a for a in range(3) if a != axis)]
+        self.stream, self.first, self.second = (steps[a] for a in self.order)
+        shape = tuple(len(steps[a]) for a in self.order)
+        self.labels = np.zeros(shape, np.uint8)
+        self.shape, self.probabilities, self.uncertainty = shape, probabilities, uncertainty
+        self.extras: dict[str, NDArray[np.float32]] = {}
+        self.todo = iter(np.lexsort((self.stream.below, self.stream.above)).tolist())
+        self.next = next(self.todo, None)
+        self.have = 0
+        self.last: tuple[Tensor, Tensor] | None = None
+
+    def add(self, part: Tensor, *, spread: bool) -> None:
+        """Take (K, *S) with the next planes along the axis."""
+        part = part[..., None] if self.ndim == 2 else part
+        planes = part.permute(0, *(a + 1 for a in self.order))
+        begin, self.have = self.have, self.have + planes.shape[1]
+        classes = planes.shape[0] - int(spread)
+        ready: dict[int, tuple[Tensor, Tensor]] = {}
+        if self.last is not None:
+            ready[begin - 1] = self.last
+
+        def plane(i: int) -> tuple[Tensor, Tensor]:
+            if i not in ready:
+                values = planes[:, i - begin]
+                ready[i] = values, values[:classes].max(0).indices.to(torch.uint8)
+            return ready[i]
+
+        while self.next is not None and self.stream.above[self.next] < self.have:
+            if self.stream.inside[self.next]:
+                low, high = (int(s[self.next]) for s in (self.stream.below, self.stream.above))
+                weight = float(self.stream.weight[self.next])
+                self._plane(self.next, plane(low), plane(high), weight, classes)
+                for old in [i for i in ready if i < low]:
+                    del ready[old]
+            self.next = next(self.todo, None)
+        values, labels = plane(self.have - 1)
+        self.last = values.clone(), labels  # the part itself is overwritten
+
+    def _plane(
+        self,
+        row: int,
+        low: tuple[Tensor, Tensor],
+        high: tuple[Tensor, Tensor],
+        weight: float,
+        classes: int,
+    ) -> None:
+        inside = self.first.inside[:, None] & self.second.inside
+        if not (self.probabilities or self.uncertainty):
+            found = labels_between(low, high, weight, self.first, self.second, classes)
+            self.labels[row] = found.cpu().numpy() * inside
+            return
+        values = torch.lerp(low[0], high[0], weight) if weight else low[0]
+        values = lerp(lerp(values, self.first, 1), self.second, 2)
+        logs = values[:classes].log_softmax(0)
+        self.labels[row] = logs.max(0).indices.to(torch.uint8).cpu().numpy() * inside
+        most = math.log(max(classes, 2))
+        told = {}
+        if self.probabilities:
+            told["probabilities"] = logs.exp()
+        if self.uncertainty:
+            told["entropy"] = entropy(logs, dim=0) / most
+            if len(values) > classes:
+                told["disagreement"] = told["entropy"] - values[classes] / most
+        for name, extra in told.items():
+            if name not in self.extras:
+                self.extras[name] = np.zeros((*extra.shape[:-2], *self.shape), np.float32)
+                if name == "probabilities":
+                    self.extras[name][0] = 1
+            target = self.extras[name][..., row, :, :]
+            np.copyto(target, extra.clamp_(0, 1).cpu().numpy(), where=inside)
+
+    def finish(self, home: NDArray[np.int_]) -> Restored:
+        """Turn what was gathered to the axes of the source: its axis s is axis home[s] here."""
+
+        def turned(volume: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np.float32]:
+            lead = volume.ndim - 3
+            volume = volume.transpose(*range(lead), *(lead + a for a in np.argsort(self.order)))
+            volume = volume[..., 0] if self.ndim == 2 else volume
+            turn = (*range(lead), *(lead + int(a) for a in home))
+            return np.ascontiguousarray(volume.transpose(turn))
+
+        extras = {name: turned(volume) for name, volume in self.extras.items()}
+        return Restored(turned(self.labels).astype(np.uint8, copy=False), **extras)

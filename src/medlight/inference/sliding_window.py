@@ -1,81 +1,233 @@
-"""Predict an image of any size with windows of the size the net was trained on."""
+"""Predict an image of any size with windows of the size the net was trained on.
+
+Shapes: B windows, C channels, K classes, *S spatial axes of the image.
+"""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
+
+Net = Callable[[Tensor], Tensor]
+"""(B, C, *window) to (B, K, *window) logits."""
+ON_CPU, ON_GPU = 1, 4
+"""Windows at once: a CPU is no faster with more, and needs the memory of all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slabs:
+    """Logits as they become final: parts of the image along one spatial axis, in order.
+
+    Attributes:
+        axis: the spatial axis.
+        parts: (K, *S) float32 tensors with some planes of `axis`, the others whole. Each is a
+            view that the next one overwrites.
+    """
+
+    axis: int
+    parts: Iterator[Tensor]
+
+
+def labelled(slabs: Slabs, labels: NDArray[np.uint8]) -> Slabs:
+    """The same parts; on the way, the label of each voxel is written to `labels` (*S)."""
+
+    def parts() -> Iterator[Tensor]:
+        place = 0
+        for part in slabs.parts:
+            planes = part.shape[slabs.axis + 1]
+            at = (*[slice(None)] * slabs.axis, slice(place, place + planes))
+            labels[at] = part.max(0).indices.to(torch.uint8).cpu().numpy()
+            place += planes
+            yield part
+
+    return Slabs(slabs.axis, parts())
 
 
 class SlidingWindow:
     """Overlapping windows, their logits blended by a Gaussian that trusts their centres
-    (Isensee et al. 2021).
+    (Isensee et al. 2021). Windows lie where MONAI's `sliding_window_inference` lays them.
 
     Args:
         overlap: share of a window that the next one covers, at least.
-        batch_size: windows that go through the net at once.
+        batch_size: windows that go through the net at once; None: 1 on a CPU, 4 on a GPU.
+        mirror: average over reflections along the axes that training mirrored.
+        half: hold the logits of a whole image in half precision; see `__call__`.
     """
 
-    def __init__(self, *, overlap: float = 0.5, batch_size: int = 4) -> None:
+    def __init__(
+        self,
+        *,
+        overlap: float = 0.5,
+        batch_size: int | None = None,
+        mirror: bool = False,
+        half: bool = False,
+    ) -> None:
         if not 0 <= overlap < 1:
             raise ValueError(f"inference.overlap must be in [0, 1), got {overlap}")
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"inference.batch_size must be at least 1, got {batch_size}")
         self.overlap, self.batch_size = overlap, batch_size
+        self.mirror, self.half = mirror, half
 
-    def __call__(
-        self, image: Tensor, net: Callable[[Tensor], Tensor], window: Sequence[int] | None
-    ) -> Tensor:
+    def __call__(self, image: Tensor, net: Net, window: Sequence[int] | None) -> Tensor:
         """(C, *S) image to (K, *S) logits. `window` None takes the image whole.
 
-        An image smaller than the window is padded with its minimum, as in training.
+        With `half`, sums are taken in float32 and the largest logit of every voxel is subtracted
+        before rounding: near the decision, where it matters, half precision is then exact to a
+        share of the margin, so that labels and probabilities stay what they were.
         """
-        shape = image.shape[1:]
+        if not self.half:
+            [logits] = self._slabs(image, net, window, whole=True).parts
+            return logits
+        slabs, whole, place = self.slabs(image, net, window), image.new_zeros(0), 0
+        for part in slabs.parts:
+            if not place:
+                shape = (part.shape[0], *image.shape[1:])
+                whole = part.new_empty(shape, dtype=torch.float16)
+            planes = part.shape[slabs.axis + 1]
+            part -= part.amax(0)
+            whole.narrow(slabs.axis + 1, place, planes).copy_(part)
+            place += planes
+        return whole
+
+    def slabs(
+        self,
+        image: Tensor,
+        net: Net,
+        window: Sequence[int] | None,
+        *,
+        device: torch.device | None = None,
+    ) -> Slabs:
+        """The same logits, part by part: memory holds one window's thickness of them.
+
+        Args:
+            device: that of the net, where the sums are taken; None: that of the image.
+        """
+        return self._slabs(image, net, window, device=device)
+
+    def _slabs(
+        self,
+        image: Tensor,
+        net: Net,
+        window: Sequence[int] | None,
+        *,
+        device: torch.device | None = None,
+        whole: bool = False,
+    ) -> Slabs:
+        device = device or image.device
         if window is None:
-            return net(image[None])[0]
-        padding = [
-            side
-            for n, w in zip(reversed(shape), reversed(window), strict=True)
-            for side in (max(w - n, 0) // 2, max(w - n, 0) - max(w - n, 0) // 2)
+            return Slabs(0, (net(image[None].to(device))[0].float() for _ in range(1)))
+        padded, inside = surrounded(image, window)
+        starts = [
+            window_starts(n, w, self.overlap) for n, w in zip(padded.shape[1:], window, strict=True)
         ]
-        padded = pad(image, padding, value=float(image.min()))
-        logits = self._blend(padded, net, window)
-        starts = [max(w - n, 0) // 2 for n, w in zip(shape, window, strict=True)]
-        return logits[(slice(None), *(slice(s, s + n) for s, n in zip(starts, shape, strict=True)))]
-
-    def _blend(
-        self, image: Tensor, net: Callable[[Tensor], Tensor], window: Sequence[int]
-    ) -> Tensor:
-        places = list(window_places(image.shape[1:], window, self.overlap))
-        if len(places) == 1:
-            return net(image[None])[0]
-        weight = gaussian(window, image.device)
-        total, weights = image.new_zeros(0), image.new_zeros(image.shape[1:])
-        for start in range(0, len(places), self.batch_size):
-            some = places[start : start + self.batch_size]
-            outputs = net(torch.stack([image[(slice(None), *place)] for place in some]))
-            if start == 0:
-                total = outputs.new_zeros(outputs.shape[1], *image.shape[1:]).float()
-            for place, output in zip(some, outputs, strict=True):
-                total[(slice(None), *place)] += output * weight
-                weights[place] += weight
-        return total.div_(weights)
+        axis = max(range(len(starts)), key=lambda a: padded.shape[a + 1] / window[a])
+        blend = _Blend(padded, net, tuple(window), starts, axis, inside, device)
+        blend.batch_size = self.batch_size or (ON_CPU if device.type == "cpu" else ON_GPU)
+        return Slabs(axis, blend.parts(whole=whole))
 
 
-def window_places(
-    shape: Sequence[int], window: Sequence[int], overlap: float
-) -> Iterator[tuple[slice, ...]]:
-    """Evenly spaced windows that cover the image and overlap by at least `overlap`.
+class _Blend:
+    """One pass of windows over a padded image, row after row along `axis`."""
 
-    >>> [place[0].start for place in window_places((10,), (4,), 0.5)]
-    [0, 2, 4, 6]
+    batch_size: int
+
+    def __init__(
+        self,
+        image: Tensor,
+        net: Net,
+        window: tuple[int, ...],
+        starts: Sequence[Sequence[int]],
+        axis: int,
+        inside: tuple[slice, ...],
+        device: torch.device,
+    ) -> None:
+        self.image, self.net, self.window = image, net, window
+        self.starts, self.axis, self.inside = starts, axis, inside
+        self.weight = gaussian(window, device)
+
+    def parts(self, *, whole: bool) -> Iterator[Tensor]:
+        """`whole` holds all planes to the end and gives them at once."""
+        rows, n = self.starts[self.axis], self.image.shape[self.axis + 1]
+        size = n if whole else self.window[self.axis]
+        total = weights = self.image.new_zeros(0)
+        for number, first in enumerate(rows):
+            begin = first if whole else 0
+            for places, outputs in self._row(first):
+                if not total.numel():
+                    shape = list(self.image.shape[1:])
+                    shape[self.axis] = size
+                    total = outputs.new_zeros(outputs.shape[1], *shape, dtype=torch.float32)
+                    weights = self.weight.new_zeros(shape)
+                for place, output in zip(places, outputs, strict=True):
+                    at = list(place)
+                    at[self.axis] = slice(begin, begin + self.window[self.axis])
+                    total[(slice(None), *at)].addcmul_(output.float(), self.weight)
+                    weights[tuple(at)] += self.weight
+            last = number == len(rows) - 1
+            if whole and not last:
+                continue
+            done = size if last else rows[number + 1] - first
+            part = total.narrow(self.axis + 1, 0, done)
+            part /= weights.narrow(self.axis, 0, done)
+            yield part[(slice(None), *self._inside(first, done, whole=whole))]
+            if not last:
+                _advance(total, self.axis + 1, done)
+                _advance(weights, self.axis, done)
+
+    def _row(self, first: int) -> Iterator[tuple[list[tuple[slice, ...]], Tensor]]:
+        starts = [[first] if a == self.axis else each for a, each in enumerate(self.starts)]
+        corners = list(itertools.product(*starts))
+        for number in range(0, len(corners), self.batch_size):
+            places = [
+                tuple(slice(s, s + w) for s, w in zip(corner, self.window, strict=True))
+                for corner in corners[number : number + self.batch_size]
+            ]
+            windows = torch.stack([self.image[(slice(None), *place)] for place in places])
+            yield places, self.net(windows.to(self.weight.device))
+
+    def _inside(self, first: int, done: int, *, whole: bool) -> tuple[slice, ...]:
+        """Where the image lies in a part: padding goes. An axis that is padded has one row."""
+        inside = list(self.inside)
+        if not whole and len(self.starts[self.axis]) > 1:
+            inside[self.axis] = slice(0, done)
+        return tuple(inside)
+
+
+def _advance(sums: Tensor, axis: int, by: int) -> None:
+    """Move planes down by so many, and clear those that come free. In steps, as they overlap."""
+    planes = sums.shape[axis]
+    for start in range(0, planes - by, by):
+        count = min(by, planes - by - start)
+        sums.narrow(axis, start, count).copy_(sums.narrow(axis, start + by, count))
+    sums.narrow(axis, planes - by, by).zero_()
+
+
+def surrounded(image: Tensor, window: Sequence[int]) -> tuple[Tensor, tuple[slice, ...]]:
+    """Pad (C, *S) to the window, with the smallest value of each channel as in training, and say
+    where the image lies."""
+    shape = image.shape[1:]
+    short = [max(w - n, 0) for n, w in zip(shape, window, strict=True)]
+    inside = tuple(slice(s // 2, s // 2 + n) for s, n in zip(short, shape, strict=True))
+    if not any(short):
+        return image, inside
+    sides = [side for s in reversed(short) for side in (s // 2, s - s // 2)]
+    return torch.stack([pad(each, sides, value=float(each.min())) for each in image]), inside
+
+
+def window_starts(n: int, window: int, overlap: float) -> list[int]:
+    """Where windows begin along an axis: a fixed step, the last one moved back to the edge.
+
+    >>> window_starts(11, 4, 0.5)
+    [0, 2, 4, 6, 7]
     """
-    axes = []
-    for n, w in zip(shape, window, strict=True):
-        step = max(1, int(w * (1 - overlap)))
-        count = -(-(n - w) // step) + 1
-        starts = [round(i * (n - w) / max(1, count - 1)) for i in range(count)]
-        axes.append([slice(s, s + w) for s in starts])
-    return itertools.product(*axes)
+    step = max(1, int(window * (1 - overlap)))
+    return [min(start, n - window) for start in range(0, n - window + step, step)]
 
 
 def gaussian(window: Sequence[int], device: torch.device) -> Tensor:

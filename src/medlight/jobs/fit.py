@@ -1,12 +1,14 @@
 """Train, then test with the best checkpoint."""
 
+import logging
 from pathlib import Path
 
 import pytorch_lightning as pl
 
-from medlight.core.errors import DataNotFoundError
 from medlight.data.datamodule import DataModule
 from medlight.tasks.base import Task
+
+log = logging.getLogger(__name__)
 
 
 def fit(
@@ -23,20 +25,16 @@ def fit(
 
     Args:
         run_dir: where checkpoints lie.
-        resume: that same folder, to go on from its last checkpoint; None: start anew.
+        resume: that same folder, to go on from its last checkpoint, or from the start where the
+            run ended before there was one; None: start anew.
     """
-    trainer.fit(task, datamodule=data, ckpt_path=last_checkpoint(run_dir) if resume else None)
+    last = run_dir / "checkpoints" / "last.ckpt"
+    if resume and trainer.is_global_zero and not last.is_file():
+        log.info("The run left no checkpoint: it starts from the beginning")
+    trainer.fit(task, datamodule=data, ckpt_path=last if resume and last.is_file() else None)
     checkpoint = trainer.checkpoint_callback
     best = getattr(checkpoint, "best_model_path", None) or None
     if data.split.test:
         trainer.test(task, datamodule=data, ckpt_path=best, verbose=False)
     score = getattr(checkpoint, "best_model_score", None)
     return None if score is None else float(score)
-
-
-def last_checkpoint(run_dir: Path) -> Path:
-    """The newest checkpoint of a run, to go on from."""
-    path = run_dir / "checkpoints" / "last.ckpt"
-    if not path.is_file():
-        raise DataNotFoundError(f"nothing to resume: no checkpoint at {path}; start the run anew")
-    return path

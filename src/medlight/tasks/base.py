@@ -3,14 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from medlight.core.facts import Facts
 from medlight.core.grid import Grid
@@ -44,11 +44,15 @@ class CaseResult:
     source: Grid | None = None
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Task(pl.LightningModule, ABC):
     """A net with a loss, an optimizer and a way to score whole cases.
 
-    Args:
-        net: partial of a net; called with spatial_dims, in_channels and out_channels.
+    A subclass adds settings of its own as fields, and what follows from them in `__post_init__`.
+
+    Attributes:
+        net: partial of a net; called with spatial_dims, in_channels and out_channels. From then on
+            the net itself.
         facts: what the data says of itself.
         loss: (output, target) to a scalar.
         optimizer: partial of an optimizer; called with the parameters.
@@ -57,31 +61,32 @@ class Task(pl.LightningModule, ABC):
         channels_last: keep weights and images channels last, which is faster on most devices.
     """
 
-    def __init__(
-        self,
-        *,
-        net: Callable[..., nn.Module],
-        facts: Facts,
-        loss: Callable[[Tensor, Tensor], Tensor],
-        optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
-        schedule: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
-        channels_last: bool = True,
-    ) -> None:
-        super().__init__()
+    net: Any
+    facts: Facts
+    loss: Callable[[Tensor, Tensor], Tensor]
+    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW
+    schedule: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None
+    channels_last: bool = True
+
+    def __new__(cls, *args: Any, **settings: Any) -> Self:
+        """Torch registers modules as they are set, so it must be ready before the fields are."""
+        task = super().__new__(cls)
+        pl.LightningModule.__init__(task)
+        return task
+
+    def __post_init__(self) -> None:
+        facts = self.facts
         self.check(facts)
-        self.facts = facts
-        self.net = net(
+        self.net = self.net(
             spatial_dims=facts.spatial_dims,
             in_channels=facts.channels,
             out_channels=len(facts.labels),
         )
-        self.loss = loss
-        self.optimizer, self.schedule = optimizer, schedule
         self.memory_format = torch.contiguous_format
-        if channels_last:
+        if self.channels_last:
             last = (torch.channels_last, torch.channels_last_3d)
             self.memory_format = last[facts.spatial_dims - 2]
-            self.net.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+            self.net.to(memory_format=self.memory_format)
         self._rows: list[Row] = []
 
     @classmethod

@@ -1,50 +1,40 @@
 """One label per voxel, in 2-D and 3-D."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
-from medlight.inference.restore import restore
-from medlight.inference.sliding_window import SlidingWindow
+from medlight.inference.ensemble import combined
+from medlight.inference.restore import restored
+from medlight.inference.sliding_window import SlidingWindow, labelled
 from medlight.metrics.dice import dice_rows, summarise_dice
 from medlight.metrics.names import segmentation_policy
 from medlight.nets.divisor import divisor
 from medlight.tasks.base import Batch, CaseResult, Row, Task
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class SegmentationTask(Task):
     """Train on patches, predict whole images with windows of the same shape.
 
-    Args:
+    `loss` gets (B, K, *S) logits and a (B, 1, *S) mask.
+
+    Attributes:
         inference: how an image becomes windows and windows an image.
-        The others are those of `Task`; `loss` gets (B, K, *S) logits and a (B, 1, *S) mask.
+        The others are those of `Task`.
     """
 
-    def __init__(
-        self,
-        *,
-        net: Callable[..., nn.Module],
-        facts: Facts,
-        loss: Callable[[Tensor, Tensor], Tensor],
-        optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
-        schedule: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
-        channels_last: bool = True,
-        inference: SlidingWindow | None = None,
-    ) -> None:
-        super().__init__(
-            net=net,
-            facts=facts,
-            loss=loss,
-            optimizer=optimizer,
-            schedule=schedule,
-            channels_last=channels_last,
-        )
-        self.inference = inference or SlidingWindow()
+    inference: SlidingWindow = field(default_factory=SlidingWindow)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        facts = self.facts
         self.divisor = divisor(self.net, channels=facts.channels, spatial_dims=facts.spatial_dims)
 
     @classmethod
@@ -78,20 +68,23 @@ class SegmentationTask(Task):
 
     def _case(self, batch: Batch, i: int) -> CaseResult:
         image, case = batch["image"][i], batch["case"][i]
-        logits = self.inference(image, self, self.facts.patch).float()
-        prediction = _labels(logits.argmax(dim=0))
+        net = combined([self], self.facts.mirrored if self.inference.mirror else ())
+        prediction = np.empty(image.shape[1:], np.uint8)
+        slabs = labelled(self.inference.slabs(image, net, self.facts.patch), prediction)
         truth = _labels(batch["mask"][i, 0]) if "mask" in batch else None
         names = self.facts.labels.names
         shown = {"case": case, "truth": truth, "prediction": prediction}
         shown["image"] = image.float().cpu().numpy()
         if truth is not None and "reference" not in batch:
+            for _ in slabs.parts:
+                pass
             return CaseResult(rows=dice_rows(case, prediction, truth, names), **shown)
         source = batch["source"][i]
-        restored = restore(logits, batch["grid"][i], source)
+        home = restored(slabs, batch["grid"][i], source).labels
         rows: tuple[Row, ...] = ()
         if "reference" in batch:
-            rows = dice_rows(case, restored, batch["reference"][i].cpu().numpy(), names)
-        return CaseResult(rows=rows, restored=restored, source=source, **shown)
+            rows = dice_rows(case, home, batch["reference"][i].cpu().numpy(), names)
+        return CaseResult(rows=rows, restored=home, source=source, **shown)
 
     def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
         return summarise_dice(rows, self.facts.labels.names)

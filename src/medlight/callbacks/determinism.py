@@ -1,0 +1,64 @@
+"""What a device cannot do the same way twice, by name."""
+
+import logging
+import re
+import warnings
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+log = logging.getLogger(__name__)
+
+SAID = re.compile(r"^(\S+) does not have a deterministic implementation")
+"""How torch begins its warning, with the name of the operation."""
+
+
+class Determinism(pl.Callback):
+    """With `deterministic=true`, names the operations that torch has no deterministic form of on
+    this device; on a CPU there are none among those that medlight trains with.
+
+    torch warns of each, once and amid its own advice; here they are gathered and said in one line
+    after the first epoch, and again where validation or test adds some.
+    """
+
+    def __init__(self) -> None:
+        self.operations: list[str] = []
+        self._named = 0
+        self._show: Any = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if torch.is_deterministic_algorithms_warn_only_enabled() and self._show is None:
+            warnings.filterwarnings("always", message=SAID.pattern[1:])
+            self._show, warnings.showwarning = warnings.showwarning, self._hear
+
+    def _hear(self, message: Warning | str, *args: Any, **kwargs: Any) -> None:
+        match = SAID.match(str(message))
+        if match is None:
+            self._show(message, *args, **kwargs)
+        elif match[1] not in self.operations:
+            self.operations.append(match[1])
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._tell(trainer)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._tell(trainer)
+        self._let_go()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._show is not None:
+            warnings.showwarning, self._show = self._show, None
+
+    def _tell(self, trainer: pl.Trainer) -> None:
+        if len(self.operations) > self._named and trainer.is_global_zero:
+            self._named = len(self.operations)
+            log.warning(
+                "Not deterministic on this device: %s. Two runs may differ in the last bits.",
+                ", ".join(sorted(self.operations)),
+            )

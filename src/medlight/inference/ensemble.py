@@ -1,0 +1,57 @@
+"""Several answers for one window: those of several nets, and of mirrored windows.
+
+Shapes: B windows, C channels, K classes, *S spatial axes. Averages are taken window by window, so
+that an ensemble needs the memory of one net.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from medlight.inference.sliding_window import Net
+
+
+def combined(nets: Sequence[Net], mirrored: Sequence[int] = (), *, spread: bool = False) -> Net:
+    """One net in the place of many: the mean of their probabilities, given as its logarithm.
+
+    Args:
+        nets: (B, C, *S) to (B, K, *S) logits each, such as those of folds and seeds.
+        mirrored: spatial axes; each net also answers for every reflection along them.
+        spread: append a channel, (B, K+1, *S): the mean entropy of the single answers, in nats.
+            The entropy of the mean exceeds it by what the answers disagree about (mutual
+            information, Houlsby et al. 2011).
+    """
+    flips = [
+        [axis + 2 for axis in some]
+        for count in range(len(mirrored) + 1)
+        for some in itertools.combinations(mirrored, count)
+    ]
+    answers = len(nets) * len(flips)
+
+    def answer(windows: Tensor) -> Tensor:
+        mean, entropies = windows.new_zeros(0), windows.new_zeros(0)
+        for number, (net, flip) in enumerate(itertools.product(nets, flips)):
+            logits = net(windows.flip(flip)).flip(flip) if flip else net(windows)
+            if answers == 1 and not spread:
+                return logits
+            logs = logits.float().log_softmax(1)
+            mean = torch.logaddexp(mean, logs) if number else logs
+            if spread:
+                own = entropy(logs, dim=1, keepdim=True)
+                entropies = entropies + own if number else own
+        mean = mean - math.log(answers)
+        return torch.cat([mean, entropies / answers], 1) if spread else mean
+
+    return answer
+
+
+def entropy(logs: Tensor, *, dim: int, keepdim: bool = False) -> Tensor:
+    """Of log-probabilities along `dim`, in nats.
+
+    >>> entropy(torch.log(torch.tensor([0.5, 0.5])), dim=0).item() == math.log(2)
+    True
+    """
+    return -(logs.exp() * logs).sum(dim, keepdim=keepdim)
