@@ -21,7 +21,7 @@ def test_two_runs_give_tables_csv_and_json(
     said = capsys.readouterr().out
     for word in ("Dice", "Anterior", "against", "What differs", "moved most", "Cost", "4 of 5"):
         assert word in said
-    lines = list(csv.DictReader((tmp_path / "comparison.csv").open()))
+    lines = list(csv.DictReader((tmp_path / "comparison.csv").read_text().splitlines()))
     assert {line["class"] for line in lines} == {"Anterior", "Posterior", "all"}
     found = json.loads((tmp_path / "comparison.json").read_text())
     assert found["cases"] == found["patients"] == 42
