@@ -51,7 +51,8 @@ def test_a_run_leaves_what_it_promises(trained: Path) -> None:
     split = json.loads((run / "split.json").read_text())
     assert len(list((run / "predictions").iterdir())) == len(split["test"])
     rows = (run / "cases.csv").read_text().splitlines()
-    assert rows[0] == "case,patient,fold,stage,class,dice,n_reference,n_predicted"
+    columns = ["case", "patient", "fold", "stage", "class", "dice", "iou", "hd95_mm", "assd_mm"]
+    assert rows[0].split(",")[:9] == columns
     assert len(rows) == 1 + 3 * len(split["test"])
 
 

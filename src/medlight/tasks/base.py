@@ -14,12 +14,10 @@ from torch import Tensor
 
 from medlight.core.facts import Facts
 from medlight.core.grid import Grid
+from medlight.metrics.bootstrap import Interval
+from medlight.metrics.names import COUNTS, Row
 
 Batch = Mapping[str, Any]
-Row = dict[str, str | int | float]
-"""One line of cases.csv, without patient, fold and stage."""
-COUNTS = ("cases", "left_out")
-"""Names of summaries that are denominators, not scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +108,10 @@ class Task(pl.LightningModule, ABC):
     @abstractmethod
     def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
         """Rows of cases to metrics: "<metric>" or "<metric>/<class>" to a number."""
+
+    @abstractmethod
+    def intervals(self, rows: Sequence[Row]) -> dict[str, Interval]:
+        """95 % intervals of these metrics, from rows that name their patients."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self.step(batch)

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
-from medlight.metrics.classification import summarise_classes
+from medlight.metrics.bootstrap import Interval
+from medlight.metrics.classification import class_intervals, summarise_classes
 from medlight.metrics.names import CLASSIFICATION_POLICY
 from medlight.tasks.base import Batch, CaseResult, Row, Task
 
@@ -51,3 +52,6 @@ class ClassificationTask(Task):
 
     def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
         return summarise_classes(rows, self.facts.labels.names)
+
+    def intervals(self, rows: Sequence[Row]) -> dict[str, Interval]:
+        return class_intervals(rows, self.facts.labels.names)

@@ -13,8 +13,9 @@ from medlight.core.facts import Facts
 from medlight.inference.ensemble import combined
 from medlight.inference.restore import restored
 from medlight.inference.sliding_window import SlidingWindow, labelled
-from medlight.metrics.dice import dice_rows, summarise_dice
-from medlight.metrics.names import segmentation_policy
+from medlight.metrics.bootstrap import Interval
+from medlight.metrics.cases import Scoring
+from medlight.metrics.summary import segmentation_intervals, summarise_segmentation
 from medlight.nets.divisor import divisor
 from medlight.tasks.base import Batch, CaseResult, Row, Task
 
@@ -35,6 +36,7 @@ class SegmentationTask(Task):
     def __post_init__(self) -> None:
         super().__post_init__()
         facts = self.facts
+        self.scoring = Scoring.of(facts.labels, tolerance_mm=facts.tolerance_mm)
         self.divisor = divisor(self.net, channels=facts.channels, spatial_dims=facts.spatial_dims)
 
     @classmethod
@@ -47,7 +49,7 @@ class SegmentationTask(Task):
 
     @property
     def policy(self) -> str:
-        return segmentation_policy(self.facts.tolerance_mm)
+        return self.scoring.policy
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, *S) to (B, K, *S) logits. Sizes the net cannot take are padded meanwhile."""
@@ -72,22 +74,24 @@ class SegmentationTask(Task):
         prediction = np.empty(image.shape[1:], np.uint8)
         slabs = labelled(self.inference.slabs(image, net, self.facts.patch), prediction)
         truth = _labels(batch["mask"][i, 0]) if "mask" in batch else None
-        names = self.facts.labels.names
         shown = {"case": case, "truth": truth, "prediction": prediction}
         shown["image"] = image.float().cpu().numpy()
         if truth is not None and "reference" not in batch:
             for _ in slabs.parts:
                 pass
-            return CaseResult(rows=dice_rows(case, prediction, truth, names), **shown)
+            return CaseResult(rows=self.scoring.dice_rows(case, prediction, truth), **shown)
         source = batch["source"][i]
         home = restored(slabs, batch["grid"][i], source).labels
         rows: tuple[Row, ...] = ()
         if "reference" in batch:
-            rows = dice_rows(case, home, batch["reference"][i].cpu().numpy(), names)
+            rows = self.scoring.rows(case, home, batch["reference"][i].cpu().numpy(), source)
         return CaseResult(rows=rows, restored=home, source=source, **shown)
 
     def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
-        return summarise_dice(rows, self.facts.labels.names)
+        return summarise_segmentation(rows, tuple(self.scoring.regions))
+
+    def intervals(self, rows: Sequence[Row]) -> dict[str, Interval]:
+        return segmentation_intervals(rows, tuple(self.scoring.regions))
 
 
 def _labels(tensor: Tensor) -> np.ndarray:
