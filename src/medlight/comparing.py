@@ -53,6 +53,7 @@ def main(words: Sequence[str]) -> int:
 
 def _compare(words: Sequence[str]) -> int:
     parser = _compare_parser()
+    parser.add_argument("--no-images", action="store_true", help="leave images out of the page")
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"folder ({OUTPUT})")
     args = parser.parse_args(list(words))
     found = compared(args)
@@ -60,10 +61,12 @@ def _compare(words: Sequence[str]) -> int:
     from rich import get_console
 
     from medlight.compare.files import save
+    from medlight.compare.page import PAGE, save_page
     from medlight.compare.tables import show
 
     show(found, get_console())
     save(found, args.output)
+    save_page(found, args.output / PAGE, no_files if args.no_images else files_of(found))
     get_console().print(f"Everything lies in {args.output}", soft_wrap=True, highlight=False)
     return 0
 
@@ -91,6 +94,29 @@ def compared(args: argparse.Namespace) -> Any:
         draws=args.draws,
         skipped=skipped,
     )
+
+
+def no_files(case: str) -> dict[str, Path]:
+    return {}
+
+
+def files_of(found: Any) -> Callable[[str], dict[str, Path]]:
+    """Finds the files of a test case through the run's own data settings, where the data are."""
+    from medlight.launch import data_of_run
+
+    sources = [
+        (set(run.cases.ids), data)
+        for run in {run.fold: run for run in found.reference.runs}.values()
+        if (data := data_of_run(run.path)) is not None
+    ]
+
+    def files(case: str) -> dict[str, Path]:
+        for ids, data in sources:
+            if case in ids and case in data.cases.ids:
+                return dict(data.cases[case].files)
+        return {}
+
+    return files
 
 
 def _reference(asked: str | None, groups: Sequence[Any]) -> int:

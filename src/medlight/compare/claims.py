@@ -1,5 +1,6 @@
 """What contenders do better or worse than the reference, score by score."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from medlight.compare.auroc import Auroc, auroc, delong, difference_interval, error
 from medlight.compare.cases import ALL, Key
 from medlight.compare.groups import Group
-from medlight.compare.power import detectable, detectable_auroc, spread_of
+from medlight.compare.power import ALPHA, detectable, detectable_auroc, spread_of
 from medlight.compare.statistics import Test, by_patient, holm, mcnemar, wilcoxon, wins
 from medlight.metrics.bootstrap import Interval, intervals
 from medlight.metrics.names import METRICS, Metric
@@ -31,7 +32,8 @@ class Claim:
         test, adjusted: the paired test, and its p value with Holm's correction over all classes
             and contenders of the metric.
         wins, ties, losses: cases in which the contender is better, equal, worse.
-        least: the smallest true difference that 4 of 5 such studies find.
+        least: the smallest true difference that 4 of 5 such studies find, after the correction in
+            its strictest step; nan where there are too few patients to find any.
         patients: how many the test rests on.
     """
 
@@ -96,12 +98,14 @@ def claims_of(
     found = []
     for key, intervals_of in gaps.items():
         values = per_case[key]
+        alpha = ALPHA / (len(names) * sum(metric == key[0] for metric, _ in gaps))
         binary = bool(np.isin(values[~np.isnan(values)], (0, 1)).all())
         for column, (name, gap) in enumerate(zip(names, intervals_of, strict=True), 1):
             difference = values[:, column] - values[:, 0]
             test = (mcnemar if binary or key[0] == "accuracy" else wilcoxon)(difference, patients)
             moved = by_patient(difference, patients)
-            least = detectable(spread_of(moved), len(moved))
+            enough = 2.0 ** (1 - len(moved)) < alpha  # else no sign of differences could tell
+            least = detectable(spread_of(moved), len(moved), alpha=alpha) if enough else math.nan
             won = wins(difference, better(key[0]))
             found.append(Claim(name, key, gap, test, test.p, *won, least, len(moved)))
     return found
@@ -140,10 +144,12 @@ def area_claims(
 ) -> list[Claim]:
     found = []
     independent = len(set(patients))
+    alpha = ALPHA / (len(names) * len(areas[0])) if names else ALPHA
     for key, reference in areas[0].items():
         for name, of in zip(names, areas[1:], strict=True):
             gap = difference_interval(of[key], reference, patients)
-            least = detectable_auroc(error(of[key].parts - reference.parts, patients))
+            spread = error(of[key].parts - reference.parts, patients)
+            least = detectable_auroc(spread, alpha=alpha)
             test = delong(of[key], reference, patients)
             found.append(Claim(name, key, gap, test, test.p, 0, 0, 0, least, independent))
     return found
