@@ -49,8 +49,7 @@ def page(found: Comparison, files: Files = lambda case: {}) -> ScriptedPage:
     if len(found.groups) > 1:
         made.heading("What may be said")
         for claim in (c for c in found.claims if c.key == _whole(found)):
-            level = {"better": "note", "worse": "warning"}.get(verdict(claim), "")
-            made.item(level, f"{claim.group}: {verdict(claim)}", sentence(claim), "")
+            made.statement(verdict(claim), f"{claim.group}: {verdict(claim)}", sentence(claim))
     made.heading("Scores")
     for metric in found.metrics:
         made.sortable(title(metric), *_scores(found, metric))
@@ -122,7 +121,7 @@ def _scores(found: Comparison, metric: str) -> tuple[list[str], Iterator[list[st
             key = (metric, name)
             for group in found.groups:
                 mean = found.scores[group.name][key]
-                row = [label(key), group.name, span(mean, metric), str(mean.n)]
+                row = [label(key), group.name, _whole_line(span(mean, metric)), str(mean.n)]
                 claim = claims.get((group.name, key))
                 if claim is None:
                     yield row + [""] * (len(head) - len(row))
@@ -131,7 +130,7 @@ def _scores(found: Comparison, metric: str) -> tuple[list[str], Iterator[list[st
                 counts = (claim.wins, claim.ties, claim.losses)
                 yield [
                     *row,
-                    span(claim.difference, metric, signed=True),
+                    _whole_line(span(claim.difference, metric, signed=True)),
                     verdict(claim),
                     claim.test.name,
                     chance(claim.test.p),
@@ -142,6 +141,10 @@ def _scores(found: Comparison, metric: str) -> tuple[list[str], Iterator[list[st
                 ]
 
     return head, rows()
+
+
+def _whole_line(text: str) -> str:
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _prices(found: Comparison) -> tuple[list[str], list[list[str]]]:

@@ -35,6 +35,13 @@ class ScriptedPage(Page):
         """An empty element that a script fills."""
         self._parts.append(f"<section id='{escape(name)}' aria-label='{escape(label)}'></section>")
 
+    def statement(self, kind: str, title: str, message: str) -> None:
+        """What may be said: kind "better", "worse" or ""."""
+        self._parts.append(
+            f"<section class='item {escape(kind)}'><h3>{escape(title)}</h3>"
+            f"<p>{escape(message)}</p></section>"
+        )
+
     def sortable(self, caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table that a script makes sortable; "better" and "worse" in a cell are marked."""
         top = "".join(f"<th scope=col>{escape(name)}</th>" for name in head)

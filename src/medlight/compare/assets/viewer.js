@@ -13,11 +13,15 @@
   chooseRun.querySelector("select").value = rival;
   const overlay = make("input", { type: "range", min: 0, max: 1, step: 0.05, value: 0.5,
     oninput: () => views.forEach((v) => v.volumes.length > 1 && v.setOpacity(1, +overlay.value)) });
-  const plane = choice("plane", [["3", "all three"], ["0", "axial"], ["1", "coronal"],
-    ["2", "sagittal"]], (v) => views.forEach((view) => view.setSliceType(+v)));
+  const plane = choice("plane", [["0", "axial"], ["1", "coronal"], ["2", "sagittal"],
+    ["3", "all three"]], (v) => views.forEach((view) => view.setSliceType(+v)));
   const flat = DATA.cases.every((c) => c.picture !== undefined);
+  const key = make("p", {}, ...DATA.labels.flatMap((name, i) => [make("span", { class: "swatch",
+    style: `background:${colour(i + 1)}`, "aria-hidden": "true" }), name]),
+    " \u2003 Wheel or arrow keys move through the slices of all pictures.");
   place.append(make("div", { class: "controls" }, chooseCase, chooseRun,
-    ...(flat ? [] : [plane, make("label", {}, "mask ", overlay)])), panels, said);
+    ...(flat ? [] : [plane, make("label", {}, "mask ", overlay)])), panels, said,
+    ...(flat ? [] : [key]));
 
   function colours() {
     const rgb = COLOURS.map((c) => [1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16)));
@@ -62,12 +66,13 @@
     while (views.length < columns.length) {
       const canvas = make("canvas", { tabindex: 0, "aria-label": "slices" });
       const caption = make("figcaption");
-      panels.append(make("figure", {}, canvas, caption));
+      panels.append(make("figure", {}, make("div", { class: "slices" }, canvas), caption));
       const view = new niivue.Niivue({ backColor: [0, 0, 0, 1], show3Dcrosshair: false,
         crosshairColor: [1, 1, 1, 0.4], loadingText: "", isRadiologicalConvention: true,
-        multiplanarForceRender: false, crosshairWidth: 0.6 });
+        multiplanarForceRender: false, crosshairWidth: 0.2 });
       await view.attachToCanvas(canvas);
       view.setInterpolation(true);
+      view.setSliceType(+plane.querySelector("select").value);
       views.push(view);
       canvas.dataset.view = views.length - 1;
     }
