@@ -11,6 +11,7 @@ from medlight.options import colour
 
 VERB = "compare"
 OUTPUT = Path("outputs/compare")
+EXPERIMENTS = Path("experiments")
 USES = """\
   medlight compare outputs/seg_unet3d/<run> outputs/seg_segresnet/<run>
   medlight compare outputs/sweeps/lr --reference lr=0.001 --metric dice
@@ -131,4 +132,31 @@ def _reference(asked: str | None, groups: Sequence[Any]) -> int:
     raise ConfigError(f"--reference {asked}: is none of the runs; they are {names}")
 
 
-_VERBS: dict[str, Callable[[Sequence[str]], int]] = {}
+def _record(words: Sequence[str]) -> int:
+    parser = _Parser(prog="medlight compare record", description="File a run on record.")
+    parser.add_argument("run", type=Path, help="run directory")
+    parser.add_argument("--experiments", type=Path, default=EXPERIMENTS, help="the ledger")
+    args = parser.parse_args(list(words))
+
+    from medlight.compare.ledger import record
+
+    print(f"On record in {record(args.run, args.experiments)}; medlight compare table shows it")
+    return 0
+
+
+def _table(words: Sequence[str]) -> int:
+    parser = _Parser(
+        prog="medlight compare table", description="Make the tables of the ledger anew."
+    )
+    parser.add_argument("--experiments", type=Path, default=EXPERIMENTS, help="the ledger")
+    parser.add_argument("--readme", type=Path, default=Path("README.md"), help="front page")
+    args = parser.parse_args(list(words))
+
+    from medlight.compare.ledger import refresh
+
+    changed = refresh(args.experiments, args.readme)
+    print("\n".join(f"{path}: brought up to date" for path in changed) or "All tables are current")
+    return 0
+
+
+_VERBS: dict[str, Callable[[Sequence[str]], int]] = {"record": _record, "table": _table}

@@ -98,7 +98,8 @@ def claims_of(
     found = []
     for key, intervals_of in gaps.items():
         values = per_case[key]
-        alpha = ALPHA / (len(names) * sum(metric == key[0] for metric, _ in gaps))
+        family = len(names) * sum(metric == key[0] for metric, _ in gaps)
+        alpha = ALPHA / max(1, family)
         binary = bool(np.isin(values[~np.isnan(values)], (0, 1)).all())
         for column, (name, gap) in enumerate(zip(names, intervals_of, strict=True), 1):
             difference = values[:, column] - values[:, 0]
@@ -144,7 +145,7 @@ def area_claims(
 ) -> list[Claim]:
     found = []
     independent = len(set(patients))
-    alpha = ALPHA / (len(names) * len(areas[0])) if names else ALPHA
+    alpha = ALPHA / max(1, len(names) * len(areas[0]))
     for key, reference in areas[0].items():
         for name, of in zip(names, areas[1:], strict=True):
             gap = difference_interval(of[key], reference, patients)

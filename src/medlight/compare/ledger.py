@@ -148,7 +148,8 @@ def _device(run: Run) -> str:
     threads = run.said("hardware.threads")
     on_cpu = run.said("hardware.accelerator") == "cpu"
     name = str(run.said("hardware.device"))
-    return f"{name}, {threads} threads" if on_cpu and threads else name
+    many = f"{threads} thread{'s' * (threads != 1)}" if threads else ""
+    return f"{name}, {many}" if on_cpu and many else name
 
 
 def _placed(page: Path, lines: Iterator[str]) -> str:
