@@ -31,7 +31,7 @@ def test_every_table_is_current() -> None:
 def test_a_run_is_filed_and_shown(new_run: Callable[..., Path], tmp_path: Path) -> None:
     run = new_run(tmp_path / "run", dice=np.full((30, 1), 0.8), provenance=MADE)
     front = tmp_path / "README.md"
-    front.write_text(f"# Front\n{BEGIN}\nold\n{END}\nend\n")
+    front.write_text(f"# Front\n{BEGIN}\noutdated\n{END}\nend\n")
     ledger = ["--experiments", str(tmp_path / "experiments")]
     assert main(["compare", "record", str(run), *ledger]) == 0
     folder = tmp_path / "experiments" / "seg" / "2026-11-22_01234567"
@@ -41,7 +41,7 @@ def test_a_run_is_filed_and_shown(new_run: Callable[..., Path], tmp_path: Path) 
     line = "Dice 0.8000 (0.8000 to 0.8000) | 1 min 1 s | AMD EPYC, 1 thread |"
     assert line in front.read_text()
     assert front.read_text().endswith(f"{END}\nend\n")
-    assert "old" not in front.read_text()
+    assert "outdated" not in front.read_text()
     assert "2026-11-22_01234567 | 0.8000" in (folder.parent / "README.md").read_text()
     assert refresh(tmp_path / "experiments", front) == []
     with pytest.raises(ConfigError, match="on record already"):
@@ -52,9 +52,9 @@ def test_a_large_table_is_compressed_and_keeps_its_scores(
     new_run: Callable[..., Path], tmp_path: Path
 ) -> None:
     random = np.random.default_rng(0)
-    p = random.dirichlet([0.05] * 6, 2_000)
+    p = random.dirichlet([0.05] * 6, 6_000)
     names = [f"c{k}" for k in range(6)]
-    truth = [names[k] for k in random.integers(0, 6, 2_000)]
+    truth = [names[k] for k in random.integers(0, 6, 6_000)]
     run = new_run(tmp_path / "run", truth=truth, p=p, classes=names, provenance=MADE)
     folder = record(run, tmp_path / "experiments")
     whole, kept = read_run(run).cases, read_run(folder).cases
