@@ -27,7 +27,8 @@ groups = grouped(runs)
 read = time.perf_counter()
 found = compare(groups)
 done = time.perf_counter()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+unit = 2**20 if sys.platform == "darwin" else 2**10
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 print(json.dumps({"imports": loaded - start, "reading": read - loaded, "statistics": done - read,
                   "all": done - start, "peak": peak, "claims": len(found.claims)}))
 """

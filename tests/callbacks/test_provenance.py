@@ -59,7 +59,8 @@ def test_a_whole_run(new_run: Callable[..., Any], tmp_path: Path) -> None:
         "fold": "0", "hash": run.data.split.hash, "train": 6, "val": 3, "test": 5,
     }  # fmt: skip
     weights = 3 * 27 + 3
-    assert found["net"] == {"class": "TinyNet", "parameters": weights}
+    operations = 2 * 27 * 3 * 16 * 20 * 12  # of a training case
+    assert found["net"] == {"class": "TinyNet", "parameters": weights, "flops": operations}
     assert found["policy"].endswith("NSD at 1 mm")
     assert found["hardware"]["accelerator"] == "cpu"
     assert found["hardware"]["precision"] == "32-true"
