@@ -159,4 +159,55 @@ def _table(words: Sequence[str]) -> int:
     return 0
 
 
-_VERBS: dict[str, Callable[[Sequence[str]], int]] = {"record": _record, "table": _table}
+def _push(words: Sequence[str]) -> int:
+    parser = _compare_parser("compare push")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"folder ({OUTPUT})")
+    parser.add_argument("--project", default="medlight", help="at W&B (medlight)")
+    parser.add_argument("--name", help="of the run; default: what is compared")
+    parser.add_argument("--group", help="of the run; default: that of the reference")
+    parser.add_argument("--tag", action="append", default=[], help="may be repeated")
+    parser.add_argument("--offline", action="store_true", help="even where a key is configured")
+    parser.add_argument("--share", action="store_true", help="case ids of private data, too")
+    args = parser.parse_args(list(words))
+    found = compared(args)
+
+    from medlight.callbacks.wandb import RunLogger
+    from medlight.callbacks.wandb_comparison import JOB_TYPE, send_comparison
+    from medlight.callbacks.wandb_panels import hash_key, hashed
+    from medlight.compare.anonymous import without_names
+    from medlight.compare.files import as_dict, rows
+    from medlight.compare.page import page
+
+    key = hash_key()
+    sent = found if args.share else without_names(found, lambda case: hashed(case, key))
+    group = args.group or found.reference.runs[0].config.get("name")
+    logger = RunLogger(
+        run_dir=args.output,
+        project=args.project,
+        name=args.name or " | ".join(group.name for group in found.groups[:6]),
+        group=group,
+        tags=args.tag,
+        job_type=JOB_TYPE,
+        offline=True if args.offline else "auto",
+    )
+    told = as_dict(sent)
+    send_comparison(
+        logger,
+        rows=rows(sent),
+        page=page(sent).html(),
+        config={k: told[k] for k in ("reference", "metric", "cases", "patients", "differences")},
+        scores={
+            f"{name}/{metric}/{label or 'all'}": score.mean
+            for name, scores in sent.scores.items()
+            for (metric, label), score in scores.items()
+        },
+    )
+    print(f"Sent, or kept in {args.output / 'wandb'} for `wandb sync`")
+    return 0
+
+
+_VERBS: dict[str, Callable[[Sequence[str]], int]] = {
+    "push": _push,
+    "record": _record,
+    "table": _table,
+}

@@ -156,7 +156,7 @@ def _names(members: Sequence[Sequence[Run]]) -> list[str]:
         return names
     folders = [group[0].path.name for group in members]
     unique = len(set(folders)) == len(folders)
-    return folders if unique else [str(group[0].path) for group in members]
+    return folders if unique else ["/".join(group[0].path.parts[-2:]) for group in members]
 
 
 def _telling(key: str) -> tuple[int, int, str]:
