@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from medlight.core.errors import ConfigError
@@ -19,8 +18,9 @@ from medlight.core.index import Index
 from medlight.core.sample import ON_HOST, Sample
 from medlight.core.split import Split, make_split
 from medlight.data.admission import LeftOut, left_out, withdrawal_lists
-from medlight.data.cases import open_cases
+from medlight.data.cases import open_cases, set_name
 from medlight.data.dataset import CaseDataset, collate
+from medlight.data.patch import auto_patch
 from medlight.data.sampling import EvalCases, TrainBatches
 from medlight.data.version import DataVersion, version_of
 from medlight.io.store.store import Store
@@ -29,10 +29,6 @@ from medlight.transforms.preset import Preset
 
 Augment = Callable[..., dict[str, Any]]
 """(batch, seed, epoch) to a batch: random, on the device of the batch; see `medlight.augment`."""
-
-AUTO_PATCH_VOXELS = 96**3
-"""Largest patch that `patch="auto"` chooses: what trains on a CPU or a small GPU."""
-PATCH_MULTIPLE = 8
 
 
 class Loader(DataLoader[Sample]):
@@ -188,6 +184,10 @@ class DataModule(pl.LightningDataModule, ABC):
             return None if self.patch is None else tuple(self.patch)
         return auto_patch(np.median(self._train_set.stored.shapes, axis=0))
 
+    def forget_withdrawn(self) -> int:
+        """Remove from the store what was made of patients who withdrew; how many files."""
+        return self._store.forget(set_name(self.listed), self.left_out.withdrawn)
+
     def prepare(self, *, check: bool = False) -> Stored:
         """All cases of the index, prepared where they are not yet; see `Store.open`."""
         return open_cases(self.cases, self._store, self.transforms, check=check)
@@ -284,15 +284,3 @@ class DataModule(pl.LightningDataModule, ABC):
         if self.augment is None or self.trainer is None or not self.trainer.training:
             return batch
         return self.augment(batch, seed=self.seed, epoch=self.trainer.current_epoch)
-
-
-def auto_patch(shape: NDArray[np.floating]) -> tuple[int, ...]:
-    """Round up to multiples of 8, then shorten the longest axis until the patch fits the cap.
-
-    >>> auto_patch(np.array([36.0, 50.0, 35.0]))
-    (40, 56, 40)
-    """
-    patch = [PATCH_MULTIPLE * int(np.ceil(n / PATCH_MULTIPLE)) for n in shape]
-    while np.prod(patch) > AUTO_PATCH_VOXELS:
-        patch[int(np.argmax(patch))] -= PATCH_MULTIPLE
-    return tuple(patch)

@@ -1,4 +1,5 @@
-"""Where a patch is cut. B of them, n spatial axes; a window is one slice for each axis."""
+"""How large a patch is, and where it is cut. B of them, n spatial axes; a window is one slice for
+each axis."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,6 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlight.io.store.table import Window
+
+AUTO_VOXELS = 96**3
+"""Largest patch that `patch="auto"` chooses: what trains on a CPU or a small GPU."""
+MULTIPLE = 8
 
 
 def corners(
@@ -36,3 +41,15 @@ def overlap(
     window = tuple(slice(start, stop) for start, stop in ends)
     inside = tuple(slice(a - f, b - f) for (a, b), f in zip(ends, first, strict=True))
     return window, inside
+
+
+def auto_patch(shape: NDArray[np.floating]) -> tuple[int, ...]:
+    """Round up to multiples of 8, then shorten the longest axis until the patch fits the cap.
+
+    >>> auto_patch(np.array([36.0, 50.0, 35.0]))
+    (40, 56, 40)
+    """
+    patch = [MULTIPLE * int(np.ceil(n / MULTIPLE)) for n in shape]
+    while np.prod(patch) > AUTO_VOXELS:
+        patch[int(np.argmax(patch))] -= MULTIPLE
+    return tuple(patch)
