@@ -19,7 +19,8 @@ from medlight.core.sample import ON_HOST, Sample
 from medlight.core.split import Split, make_split
 from medlight.data.admission import LeftOut, left_out, withdrawal_lists
 from medlight.data.cases import open_cases, set_name
-from medlight.data.dataset import CaseDataset, collate
+from medlight.data.dataset import CaseDataset
+from medlight.data.loader import Loader
 from medlight.data.patch import auto_patch
 from medlight.data.sampling import EvalCases, TrainBatches
 from medlight.data.version import DataVersion, version_of
@@ -29,17 +30,6 @@ from medlight.transforms.preset import Preset
 
 Augment = Callable[..., dict[str, Any]]
 """(batch, seed, epoch) to a batch: random, on the device of the batch; see `medlight.augment`."""
-
-
-class Loader(DataLoader[Sample]):
-    """Lightning warns of loaders that cannot resume. What comes next is not a state here, but
-    follows from where the run is."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to load."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -153,6 +143,8 @@ class DataModule(pl.LightningDataModule, ABC):
             channels=self._train_set.stored.channels,
             labels=self.cases.labels,
             patch=self._patch(),
+            shape=self._patch() or self._shared_shape(),
+            counts=self._counts(),
             tolerance_mm=self.published_tolerance_mm
             if self.tolerance_mm is None
             else self.tolerance_mm,
@@ -188,6 +180,16 @@ class DataModule(pl.LightningDataModule, ABC):
         """Remove from the store what was made of patients who withdrew; how many files."""
         return self._store.forget(set_name(self.listed), self.left_out.withdrawn)
 
+    def _shared_shape(self) -> tuple[int, ...] | None:
+        shapes = self._train_set.stored.shapes
+        return tuple(map(int, shapes[0])) if (shapes == shapes[0]).all() else None
+
+    def _counts(self) -> tuple[int, ...] | None:
+        tags = self._train_set.index.tags
+        if tags is None or self.cases.labels.kind != "class":
+            return None
+        return tuple(map(int, (tags == 1).sum(axis=0)))
+
     def prepare(self, *, check: bool = False) -> Stored:
         """All cases of the index, prepared where they are not yet; see `Store.open`."""
         return open_cases(self.cases, self._store, self.transforms, check=check)
@@ -220,7 +222,7 @@ class DataModule(pl.LightningDataModule, ABC):
             epoch=epoch,
             skip=skip,
         )
-        return self._loader(self._patches, batch_sampler=batches)
+        return Loader(self._patches, batches, workers=self.num_workers)
 
     @cached_property
     def _patches(self) -> CaseDataset:
@@ -254,20 +256,12 @@ class DataModule(pl.LightningDataModule, ABC):
     def _eval_loader(self, dataset: CaseDataset) -> DataLoader[Sample]:
         rank, ranks = self._ranks()
         cases = EvalCases(len(dataset), rank=rank, ranks=ranks)
-        return self._loader(dataset, sampler=cases, batch_size=self.eval_batch_size)
+        return Loader(
+            dataset, num_workers=self.num_workers, sampler=cases, batch_size=self.eval_batch_size
+        )
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-
-    def _loader(self, dataset: CaseDataset, **options: Any) -> DataLoader[Sample]:
-        _ = dataset.held  # before worker processes start, which then share it
-        return Loader(
-            dataset,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            collate_fn=collate,
-            **options,
-        )
 
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
