@@ -256,9 +256,8 @@ class DataModule(pl.LightningDataModule, ABC):
     def _eval_loader(self, dataset: CaseDataset) -> DataLoader[Sample]:
         rank, ranks = self._ranks()
         cases = EvalCases(len(dataset), rank=rank, ranks=ranks)
-        return Loader(
-            dataset, num_workers=self.num_workers, sampler=cases, batch_size=self.eval_batch_size
-        )
+        batches = BatchSampler(cases, self.eval_batch_size, drop_last=False)
+        return Loader(dataset, batches, workers=self.num_workers)
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
