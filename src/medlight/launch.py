@@ -49,9 +49,12 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
         save_config(cfg, run_dir / SAVED)
     fit_to_hardware(cfg.trainer)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    data: DataModule = instantiate(cfg.data, _convert_="all")
-    job = instantiate(cfg.job, _partial_=True)
+    job = instantiate(cfg.job, _partial_=True, _convert_="all")
     takes = inspect.signature(job).parameters
+    if "data" not in takes:  # a verb on files
+        job(run_dir=run_dir)
+        return None
+    data: DataModule = instantiate(cfg.data, _convert_="all")
     runs = run_dirs(cfg.run) if cfg.run else []
     if "runs" in takes:
         job = partial(job, runs=runs)
@@ -69,7 +72,8 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=loggers)
     if trainer.is_global_zero:
         log.info(describe(data, task))
-    saved: Any = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # no local paths
+    file = (runs or [run_dir])[0] / SAVED
+    saved: Any = OmegaConf.to_container(OmegaConf.load(file))  # no local paths
     for logger in loggers:
         logger.log_hyperparams(saved)
     try:

@@ -1,7 +1,7 @@
 """A data set as Lightning wants it: one abstract method, everything else here."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -75,6 +75,9 @@ class DataModule(pl.LightningDataModule, ABC):
         manifest: what the data should be; None: the newest `manifest_*.jsonl` beside them.
         check: look for missing, damaged and leaking files before training.
         tolerance_mm: of the normalised surface distance; None: the data set's own, else 1 mm.
+        regions: name to label numbers of what is scored, where they overlap as in BraTS; None:
+            each label by itself.
+        ignore: number of the label that is not scored; None: all are.
     """
 
     root: str | Path = "data"
@@ -97,6 +100,8 @@ class DataModule(pl.LightningDataModule, ABC):
     manifest: str | Path | None = None
     check: bool = True
     tolerance_mm: float | None = None
+    regions: Mapping[str, Sequence[int]] | None = None
+    ignore: int | None = None
 
     spatial_dims: ClassVar[int]
 
@@ -160,6 +165,8 @@ class DataModule(pl.LightningDataModule, ABC):
             tolerance_mm=self.published_tolerance_mm
             if self.tolerance_mm is None
             else self.tolerance_mm,
+            regions=tuple((name, tuple(own)) for name, own in (self.regions or {}).items()),
+            ignore=self.ignore,
             mirrored=mirrored(self.spatial_dims) if mirrored else (),
             modality=tuple(self.modalities),
         )

@@ -13,7 +13,13 @@ from medlight.tasks.base import Batch, CaseResult, Row, Task
 
 
 class ClassificationTask(Task):
-    """The net gives (B, K) logits; `loss` gets them with (B,) class indices."""
+    """The net gives (B, K) logits; `loss` gets them with (B,) class indices.
+
+    Attributes:
+        temperature: what logits of whole cases are divided by; see `medlight.metrics.calibration`.
+    """
+
+    temperature: float = 1.0
 
     @classmethod
     def check(cls, facts: Facts) -> None:
@@ -36,7 +42,7 @@ class ClassificationTask(Task):
         return self.loss(self(batch["image"]), batch["label"])
 
     def infer(self, batch: Batch) -> list[CaseResult]:
-        probabilities = self(batch["image"]).float().softmax(dim=1).cpu()
+        probabilities = (self(batch["image"]).float() / self.temperature).softmax(dim=1).cpu()
         images = batch["image"].float().cpu().numpy()
         labels = batch["label"].tolist() if "label" in batch else [None] * len(images)
         names = self.facts.labels.names
@@ -47,6 +53,7 @@ class ClassificationTask(Task):
                 row["truth"] = names[truth]
             row["prediction"] = names[int(p.argmax())]
             row |= {f"p_{name}": float(value) for name, value in zip(names, p, strict=True)}
+            row["uncertainty"] = 1 - float(p.max())
             results.append(CaseResult(case=case, rows=(row,), image=image))
         return results
 

@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
+from medlight.inference.doubt import Doubt
 from medlight.inference.ensemble import combined
 from medlight.inference.restore import restored
 from medlight.inference.sliding_window import SlidingWindow, labelled
@@ -36,7 +37,12 @@ class SegmentationTask(Task):
     def __post_init__(self) -> None:
         super().__post_init__()
         facts = self.facts
-        self.scoring = Scoring.of(facts.labels, tolerance_mm=facts.tolerance_mm)
+        self.scoring = Scoring.of(
+            facts.labels,
+            regions=dict(facts.regions) or None,
+            tolerance_mm=facts.tolerance_mm,
+            ignore=facts.ignore,
+        )
         self.divisor = divisor(self.net, channels=facts.channels, spatial_dims=facts.spatial_dims)
 
     @classmethod
@@ -80,11 +86,12 @@ class SegmentationTask(Task):
             for _ in slabs.parts:
                 pass
             return CaseResult(rows=self.scoring.dice_rows(case, prediction, truth), **shown)
-        source = batch["source"][i]
-        home = restored(slabs, batch["grid"][i], source).labels
+        source, doubt = batch["source"][i], Doubt()
+        home = restored(doubt.watch(slabs), batch["grid"][i], source).labels
         rows: tuple[Row, ...] = ()
         if "reference" in batch:
             rows = self.scoring.rows(case, home, batch["reference"][i].cpu().numpy(), source)
+            rows = tuple(row | {"uncertainty": doubt.value} for row in rows)
         return CaseResult(rows=rows, restored=home, source=source, **shown)
 
     def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
