@@ -115,8 +115,6 @@ def test_what_else_is_refused(folders: Path, tmp_path: Path) -> None:
         evaluate(folders, class_names=["background", "liver"])
     with pytest.raises(DataNotFoundError, match=r"predictions=.*is not a folder"):
         evaluate(folders, predictions=folders / "nowhere")
-    with pytest.raises(ConfigError, match="type predictions=<folder> labels=<folder>"):
-        evaluate(folders, labels=None)
     for path in (folders / "predicted").glob("*.nii.gz"):
         path.rename(path.with_name("x" + path.name))
     with pytest.raises(DataError, match="no file of"):

@@ -38,8 +38,8 @@ AT_ONCE = 4
 def evaluate_files(
     *,
     run_dir: Path,
-    predictions: str | Path | None,
-    labels: str | Path | None,
+    predictions: str | Path,
+    labels: str | Path,
     images: str | Path | None = None,
     class_names: Sequence[str] | None = None,
     regions: Mapping[str, Sequence[int]] | None = None,
@@ -64,8 +64,6 @@ def evaluate_files(
         missing: what a label without a prediction is: a reason to "refuse", or a "miss".
         max_cases: how many of the worst cases to draw.
     """
-    if predictions is None or labels is None:
-        raise ConfigError("two folders are compared: type predictions=<folder> labels=<folder>")
     if missing not in ("refuse", "miss"):
         raise ConfigError(f"missing must be refuse or miss, got {missing!r}")
     folders = Path(predictions).expanduser(), Path(labels).expanduser()
