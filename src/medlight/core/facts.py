@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from medlight.core.labels import Labels
 
@@ -23,6 +23,9 @@ class Facts:
         regions: name to labels of what is scored, where labels are not scored one by one; they may
             overlap.
         ignore: label of voxels that are not scored.
+        shape: spatial shape S that all training images have, which is `patch` where there is one;
+            None where they differ.
+        counts: training cases of each class; None where the targets are no classes.
         mirrored: spatial axes along which training images were mirrored.
         modality: name of the modality of each channel; empty where nobody said.
     """
@@ -34,6 +37,8 @@ class Facts:
     tolerance_mm: float = 1.0
     regions: tuple[tuple[str, tuple[int, ...]], ...] = ()
     ignore: int | None = None
+    shape: tuple[int, ...] | None = None
+    counts: tuple[int, ...] | None = None
     mirrored: tuple[int, ...] = ()
     modality: tuple[str, ...] = ()
 
@@ -56,3 +61,11 @@ class Facts:
         }
         labels = held["labels"]
         return cls(**{**plain, "labels": Labels(tuple(labels["names"]), labels["kind"])})
+
+
+@runtime_checkable
+class NeedsFacts(Protocol):
+    """A loss that depends on the data as a whole, and is told of it before training."""
+
+    def meet(self, facts: Facts) -> None:
+        """Raises ConfigError where loss and data do not fit."""

@@ -1,4 +1,5 @@
-"""Where a patch is cut. B of them, n spatial axes; a window is one slice for each axis."""
+"""How large a patch is and where it is cut. B of them, n spatial axes; a window is one slice for
+each axis."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,6 +7,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlight.io.store.table import Window
+
+AUTO_PATCH_VOXELS = 96**3
+"""Largest patch that `patch="auto"` chooses: what trains on a CPU or a small GPU."""
+PATCH_MULTIPLE = 8
+
+
+def auto_patch(shape: NDArray[np.floating]) -> tuple[int, ...]:
+    """Round up to multiples of 8, then shorten the longest axis until the patch fits the cap.
+
+    >>> auto_patch(np.array([36.0, 50.0, 35.0]))
+    (40, 56, 40)
+    """
+    patch = [PATCH_MULTIPLE * int(np.ceil(n / PATCH_MULTIPLE)) for n in shape]
+    while np.prod(patch) > AUTO_PATCH_VOXELS:
+        patch[int(np.argmax(patch))] -= PATCH_MULTIPLE
+    return tuple(patch)
 
 
 def corners(
