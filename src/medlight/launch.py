@@ -57,10 +57,12 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     job = instantiate(cfg.job, _partial_=True)
     takes = inspect.signature(job).parameters
     runs = run_dirs(cfg.run) if cfg.run else []
-    if "load" in takes:  # a verb on finished runs alone
+    if "load" in takes:
+        job = partial(job, load=partial(load_trained, trainer=cfg.trainer))
+    if "load" in takes and "data" not in takes:  # a verb on finished runs alone
         if not runs:
             raise ConfigError("type run=<a run directory>, or a list or a folder of them")
-        job(runs=runs, load=partial(load_trained, trainer=cfg.trainer))
+        job(runs=runs)
         return None
     if "data" not in takes:  # a verb on files
         job(run_dir=run_dir)

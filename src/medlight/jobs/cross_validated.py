@@ -51,6 +51,14 @@ def cross_validated(runs: Sequence[Path], run_dir: Path) -> None:
     console.print(score_table(scores, intervals, policy=policy, title=title, width=console.width))
 
 
+def show_each(runs: Sequence[Path]) -> None:
+    """Print a line for each run that has been tested."""
+    tested = [run for run in runs if (run / "cases.csv").is_file()]
+    if tested:
+        lines = {run.name: scored(read_rows(run))[0] for run in tested}
+        get_console().print(_line_for_each(lines))
+
+
 def read_rows(run: Path) -> list[Row]:
     """The lines of a run's cases.csv, numbers as numbers."""
     path = run / "cases.csv"

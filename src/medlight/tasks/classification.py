@@ -7,6 +7,7 @@ from torch import Tensor
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
+from medlight.inference.ensemble import combined
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.classification import class_intervals, summarise_classes
 from medlight.metrics.names import CLASSIFICATION_POLICY
@@ -66,7 +67,8 @@ class ClassificationTask(Task):
         return self.loss(self(batch["image"]), batch["label"])
 
     def infer(self, batch: Batch) -> list[CaseResult]:
-        probabilities = (self(batch["image"]).float() / self.temperature).softmax(dim=1).cpu()
+        logits = combined(self.members or [self])(batch["image"])
+        probabilities = (logits.float() / self.temperature).softmax(dim=1).cpu()
         images = batch["image"].float().cpu().numpy()
         labels = batch["label"].tolist() if "label" in batch else [None] * len(images)
         names = self.facts.labels.names

@@ -81,7 +81,7 @@ class SegmentationTask(Task):
 
     def _case(self, batch: Batch, i: int) -> CaseResult:
         image, case = batch["image"][i], batch["case"][i]
-        net = combined([self], self.facts.mirrored if self.inference.mirror else ())
+        net = combined(self.members or [self], self.facts.mirrored if self.inference.mirror else ())
         prediction = np.empty(image.shape[1:], np.uint8)
         slabs = labelled(self.inference.slabs(image, net, self.facts.patch), prediction)
         truth = _labels(batch["mask"][i, 0]) if "mask" in batch else None
