@@ -15,6 +15,7 @@ from rich.table import Table
 from medlight.callbacks.files import write_text
 from medlight.callbacks.results import write_scores
 from medlight.callbacks.score_table import score_table, shown
+from medlight.callbacks.selective import look_first
 from medlight.core.errors import DataError, DataNotFoundError
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.classification import class_intervals, summarise_classes
@@ -23,12 +24,13 @@ from medlight.metrics.summary import segmentation_intervals, summarise_segmentat
 
 WORDS = ("case", "patient", "fold", "stage", "class", "truth", "prediction")
 """Columns of cases.csv that hold text; all others hold numbers."""
+SHOWN = 5
 LEADING = ("dice", "hd95_mm", "nsd", "accuracy", "auroc", "ece", "aurc")
 
 
 def cross_validated(runs: Sequence[Path], run_dir: Path) -> None:
-    """Write `cases.csv`, `metrics.json` and `provenance.json` of all test cases of `runs`, and
-    print a line for each run and the table of all. No case may be in two runs.
+    """Write `cases.csv`, `metrics.json`, `provenance.json` and `look_first.csv` of all test cases
+    of `runs`, and print a line for each run and the table of all. No case may be in two runs.
 
     DataError where runs were scored under different policies, or overlap.
     """
@@ -49,6 +51,7 @@ def cross_validated(runs: Sequence[Path], run_dir: Path) -> None:
     cases = len({row["case"] for row in rows})
     title = f"{len(runs)} runs together, {cases} cases"
     console.print(score_table(scores, intervals, policy=policy, title=title, width=console.width))
+    look_first(run_dir, rows, show=SHOWN)
 
 
 def show_each(runs: Sequence[Path]) -> None:

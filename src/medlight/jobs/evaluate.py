@@ -1,6 +1,7 @@
 """Test a trained checkpoint again, or several runs together."""
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from medlight.data.datamodule import DataModule
 from medlight.jobs.cross_validated import cross_validated, show_each
 from medlight.jobs.trained import Load
 from medlight.tasks.base import Task
+
+log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -39,6 +42,7 @@ def evaluate(
         raise SplitError(f"{run_dir}: fold {data.split.fold} has no test cases to evaluate")
     if len(runs) > 1:
         show_each(runs)
+        log.info("%d runs were tested on the same cases: here they answer together", len(runs))
         task.members = [load(run, checkpoint).net for run in runs]
         trainer.test(task, datamodule=data, verbose=False)
         return

@@ -19,6 +19,9 @@ from medlight.metrics.summary import segmentation_intervals, summarise_segmentat
 from medlight.nets.divisor import Sizes, cut, padded
 from medlight.tasks.base import Batch, CaseResult, Row, Task
 
+CERTAIN = 30.0
+"""A logit of which the opposite has a probability of zero, in half precision too."""
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class SegmentationTask(Task):
@@ -63,9 +66,19 @@ class SegmentationTask(Task):
     def step(self, batch: Batch) -> Tensor:
         outputs = self._outputs(batch["image"])
         weights = [2.0**-depth for depth in range(len(outputs))]
-        losses = [self.loss(output, batch["mask"]) for output in outputs]
+        losses = [self.loss(*self._known(output, batch["mask"])) for output in outputs]
         weighted = [w * each for w, each in zip(weights, losses, strict=True)]
         return torch.stack(weighted).sum() / sum(weights)
+
+    def _known(self, output: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Ignored voxels reach the loss, whichever it is, as background that is certain and right:
+        no gradient comes from them."""
+        if self.facts.ignore is None:
+            return output, mask
+        ignored = mask == self.facts.ignore
+        certain = output.new_full((output.shape[1], *[1] * (output.ndim - 2)), -CERTAIN)
+        certain[0] = CERTAIN
+        return torch.where(ignored, certain, output), mask.masked_fill(ignored, 0)
 
     def _outputs(self, image: Tensor) -> list[Tensor]:
         """The net's output, and while training those of its deeper levels, if it gives any
