@@ -155,7 +155,7 @@ class DataModule(pl.LightningDataModule, ABC):
         mirrored = getattr(self.augment, "mirrored", None)  # one of a user's own may lack it
         return Facts(
             spatial_dims=self.spatial_dims,
-            channels=self._train_set.stored.channels,
+            channels=self.training_cases.channels,
             labels=self.cases.labels,
             patch=self._patch(),
             shape=self._patch() or self._shared_shape(),
@@ -191,7 +191,7 @@ class DataModule(pl.LightningDataModule, ABC):
                     f"got {list(self.patch)}"
                 )
             return None if self.patch is None else tuple(self.patch)
-        return auto_patch(np.median(self._train_set.stored.shapes, axis=0))
+        return auto_patch(np.median(self.training_cases.shapes, axis=0))
 
     def _shared_shape(self) -> tuple[int, ...] | None:
         shapes = self._train_set.stored.shapes
@@ -216,6 +216,11 @@ class DataModule(pl.LightningDataModule, ABC):
             modality=self.modalities,
             **options,
         )
+
+    @property
+    def training_cases(self) -> Stored:
+        """The training cases, prepared on first use."""
+        return self._train_set.stored
 
     @cached_property
     def _train_set(self) -> CaseDataset:
