@@ -71,9 +71,8 @@ class DataModule(pl.LightningDataModule, ABC):
         manifest: what the data should be; None: the newest `manifest_*.jsonl` beside them.
         check: look for missing, damaged and leaking files before training.
         tolerance_mm: of the normalised surface distance; None: the data set's own, else 1 mm.
-        regions: name to label numbers of what is scored, where they overlap as in BraTS; None:
-            each label by itself.
-        ignore: number of the label that is not scored; None: all are.
+        regions: name to label numbers of what is scored, where it overlaps; None: each label.
+        ignore: number of a label that is neither learnt nor scored.
     """
 
     root: str | Path = "data"
@@ -160,10 +159,8 @@ class DataModule(pl.LightningDataModule, ABC):
             patch=self._patch(),
             shape=self._patch() or self._shared_shape(),
             counts=self._counts(),
-            tolerance_mm=self.published_tolerance_mm
-            if self.tolerance_mm is None
-            else self.tolerance_mm,
-            regions=tuple((name, tuple(own)) for name, own in (self.regions or {}).items()),
+            tolerance_mm=1.0 if self.tolerance_mm is None else self.tolerance_mm,
+            regions=tuple((name, tuple(those)) for name, those in (self.regions or {}).items()),
             ignore=self.ignore,
             mirrored=mirrored(self.spatial_dims) if mirrored else (),
             modality=tuple(self.modalities),
@@ -177,11 +174,6 @@ class DataModule(pl.LightningDataModule, ABC):
     def modalities(self) -> tuple[str, ...]:
         """Name of the modality of each channel; empty where the data set does not say."""
         return ()
-
-    @property
-    def published_tolerance_mm(self) -> float:
-        """Tolerance of the surface distance that goes with the data set; 1 mm where none does."""
-        return 1.0
 
     def _patch(self) -> tuple[int, ...] | None:
         if self.patch != "auto":
