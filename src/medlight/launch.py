@@ -72,8 +72,8 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
         return None
     rank_zero_only(before)(data)
     task: Task = instantiate(cfg.task, _convert_="all")(facts=data.facts)
-    if not data.split.val and "checkpoint" in (cfg.callbacks or {}):
-        cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
+    if not data.split.val:
+        _without_validation(cfg.callbacks or {})
     loggers = [each for each in built(cfg.logger) if isinstance(each, Logger)]
     callbacks = built(cfg.callbacks)
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=loggers)
@@ -89,6 +89,17 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     if trainer.is_global_zero:
         log.info("Everything lies in %s", os.path.relpath(run_dir))
     return score
+
+
+def _without_validation(callbacks: Any) -> None:
+    """Nothing can be better than before: the last weights are kept. Settled in place."""
+    if "early_stopping" in callbacks:
+        raise ConfigError(
+            "callbacks=early_stopping watches validation cases, and this split has none: leave it "
+            "out, or choose a fold (data.fold=0)"
+        )
+    if "checkpoint" in callbacks:
+        callbacks.checkpoint.update(monitor=None, save_top_k=0)
 
 
 def built(group: DictConfig | None) -> list[Any]:
