@@ -13,15 +13,17 @@ from typing import Any, cast
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from medlight.cli import with_verb
-from medlight.config import SAVED, register, save_config
-from medlight.core.errors import ConfigError
+from medlight.config import SAVED, load_config, register, save_config
+from medlight.core.errors import ConfigError, MedlightError
 from medlight.core.memory import keep_freed_memory
 from medlight.data.datamodule import DataModule
 from medlight.finished import load_trained
@@ -42,8 +44,12 @@ NOISE = (
 )
 
 
-def run(cfg: DictConfig, run_dir: Path) -> float | None:
-    """Build everything the configuration names, do its job, and say where the results lie."""
+def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()) -> float | None:
+    """Build everything the configuration names, do its job, and say where the results lie.
+
+    Args:
+        callbacks: besides those of the configuration.
+    """
     keep_freed_memory()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in NOISE:
@@ -57,10 +63,15 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     job = instantiate(cfg.job, _partial_=True)
     takes = inspect.signature(job).parameters
     runs = run_dirs(cfg.run) if cfg.run else []
-    if "load" in takes:  # a verb on finished runs alone
+    if "load" in takes:
+        job = partial(job, load=partial(load_trained, trainer=cfg.trainer))
+    if "load" in takes and "data" not in takes:  # a verb on finished runs alone
         if not runs:
             raise ConfigError("type run=<a run directory>, or a list or a folder of them")
-        job(runs=runs, load=partial(load_trained, trainer=cfg.trainer))
+        job(runs=runs)
+        return None
+    if "data" not in takes:  # a verb on files
+        job(run_dir=run_dir)
         return None
     data: DataModule = instantiate(cfg.data, _convert_="all")
     if "runs" in takes:
@@ -75,11 +86,12 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     if not data.split.val:
         _without_validation(cfg.callbacks or {})
     loggers = [each for each in built(cfg.logger) if isinstance(each, Logger)]
-    callbacks = built(cfg.callbacks)
-    trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=loggers)
+    watching = [*built(cfg.callbacks), *callbacks]
+    trainer = instantiate(cfg.trainer, _convert_="all", callbacks=watching, logger=loggers)
     if trainer.is_global_zero:
         log.info(describe(data, task))
-    saved: Any = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # no local paths
+    file = (runs or [run_dir])[0] / SAVED
+    saved: Any = OmegaConf.to_container(OmegaConf.load(file))  # no local paths
     for logger in loggers:
         logger.log_hyperparams(saved)
     try:
@@ -118,6 +130,19 @@ def build_data(words: Sequence[str]) -> DataModule:
             raise ConfigError(line) if line else error from error
     check_targets(cfg.data)
     return cast(DataModule, instantiate(cfg.data, _convert_="all"))
+
+
+def data_of_run(run_dir: Path) -> DataModule | None:
+    """The data a finished run was tested on; None where they, or its settings, are not here."""
+    register()
+    try:
+        cfg = load_config(run_dir)
+        check_targets(cfg.data)
+        data = cast(DataModule, instantiate(cfg.data, _convert_="all"))
+        return data if len(data.cases) else None
+    except (MedlightError, OmegaConfBaseException, InstantiationException) as error:
+        log.info("%s: no images in the page (%s)", run_dir, str(error).splitlines()[0])
+        return None
 
 
 def describe(data: DataModule, task: Task) -> str:

@@ -1,7 +1,7 @@
 """A data set as Lightning wants it: one abstract method, everything else here."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
@@ -18,8 +18,9 @@ from medlight.core.index import Index
 from medlight.core.sample import ON_HOST, Sample
 from medlight.core.split import Split, make_split
 from medlight.data.admission import LeftOut, left_out, withdrawal_lists
-from medlight.data.cases import open_cases
-from medlight.data.dataset import CaseDataset, collate
+from medlight.data.cases import open_cases, set_name
+from medlight.data.dataset import CaseDataset
+from medlight.data.loader import Loader
 from medlight.data.patch import auto_patch
 from medlight.data.sampling import EvalCases, TrainBatches
 from medlight.data.version import DataVersion, version_of
@@ -29,17 +30,6 @@ from medlight.transforms.preset import Preset
 
 Augment = Callable[..., dict[str, Any]]
 """(batch, seed, epoch) to a batch: random, on the device of the batch; see `medlight.augment`."""
-
-
-class Loader(DataLoader[Sample]):
-    """Lightning warns of loaders that cannot resume. What comes next is not a state here, but
-    follows from where the run is."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to load."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -71,6 +61,8 @@ class DataModule(pl.LightningDataModule, ABC):
         manifest: what the data should be; None: the newest `manifest_*.jsonl` beside them.
         check: look for missing, damaged and leaking files before training.
         tolerance_mm: of the normalised surface distance; None: the data set's own, else 1 mm.
+        regions: name to label numbers of what is scored, where it overlaps; None: each label.
+        ignore: number of a label that is neither learnt nor scored.
     """
 
     root: str | Path = "data"
@@ -93,6 +85,8 @@ class DataModule(pl.LightningDataModule, ABC):
     manifest: str | Path | None = None
     check: bool = True
     tolerance_mm: float | None = None
+    regions: Mapping[str, Sequence[int]] | None = None
+    ignore: int | None = None
 
     spatial_dims: ClassVar[int]
 
@@ -150,14 +144,14 @@ class DataModule(pl.LightningDataModule, ABC):
         mirrored = getattr(self.augment, "mirrored", None)  # one of a user's own may lack it
         return Facts(
             spatial_dims=self.spatial_dims,
-            channels=self._train_set.stored.channels,
+            channels=self.training_cases.channels,
             labels=self.cases.labels,
             patch=self._patch(),
             shape=self._patch() or self._shared_shape(),
             counts=self._counts(),
-            tolerance_mm=self.published_tolerance_mm
-            if self.tolerance_mm is None
-            else self.tolerance_mm,
+            tolerance_mm=1.0 if self.tolerance_mm is None else self.tolerance_mm,
+            regions=tuple((name, tuple(those)) for name, those in (self.regions or {}).items()),
+            ignore=self.ignore,
             mirrored=mirrored(self.spatial_dims) if mirrored else (),
             modality=tuple(self.modalities),
         )
@@ -171,11 +165,6 @@ class DataModule(pl.LightningDataModule, ABC):
         """Name of the modality of each channel; empty where the data set does not say."""
         return ()
 
-    @property
-    def published_tolerance_mm(self) -> float:
-        """Tolerance of the surface distance that goes with the data set; 1 mm where none does."""
-        return 1.0
-
     def _patch(self) -> tuple[int, ...] | None:
         if self.patch != "auto":
             if self.patch is not None and len(self.patch) != self.spatial_dims:
@@ -184,7 +173,11 @@ class DataModule(pl.LightningDataModule, ABC):
                     f"got {list(self.patch)}"
                 )
             return None if self.patch is None else tuple(self.patch)
-        return auto_patch(np.median(self._train_set.stored.shapes, axis=0))
+        return auto_patch(np.median(self.training_cases.shapes, axis=0))
+
+    def forget_withdrawn(self) -> int:
+        """Remove from the store what was made of patients who withdrew; how many files."""
+        return self._store.forget(set_name(self.listed), self.left_out.withdrawn)
 
     def _shared_shape(self) -> tuple[int, ...] | None:
         shapes = self._train_set.stored.shapes
@@ -210,6 +203,11 @@ class DataModule(pl.LightningDataModule, ABC):
             **options,
         )
 
+    @property
+    def training_cases(self) -> Stored:
+        """The training cases, prepared on first use."""
+        return self._train_set.stored
+
     @cached_property
     def _train_set(self) -> CaseDataset:
         return self._dataset(self.split.train)
@@ -228,7 +226,7 @@ class DataModule(pl.LightningDataModule, ABC):
             epoch=epoch,
             skip=skip,
         )
-        return self._loader(self._patches, batch_sampler=batches)
+        return Loader(self._patches, batches, workers=self.num_workers)
 
     @cached_property
     def _patches(self) -> CaseDataset:
@@ -262,20 +260,11 @@ class DataModule(pl.LightningDataModule, ABC):
     def _eval_loader(self, dataset: CaseDataset) -> DataLoader[Sample]:
         rank, ranks = self._ranks()
         cases = EvalCases(len(dataset), rank=rank, ranks=ranks)
-        return self._loader(dataset, sampler=cases, batch_size=self.eval_batch_size)
+        batches = BatchSampler(cases, self.eval_batch_size, drop_last=False)
+        return Loader(dataset, batches, workers=self.num_workers)
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-
-    def _loader(self, dataset: CaseDataset, **options: Any) -> DataLoader[Sample]:
-        _ = dataset.held  # before worker processes start, which then share it
-        return Loader(
-            dataset,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            collate_fn=collate,
-            **options,
-        )
 
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
