@@ -63,10 +63,15 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     job = instantiate(cfg.job, _partial_=True)
     takes = inspect.signature(job).parameters
     runs = run_dirs(cfg.run) if cfg.run else []
-    if "load" in takes:  # a verb on finished runs alone
+    if "load" in takes:
+        job = partial(job, load=partial(load_trained, trainer=cfg.trainer))
+    if "load" in takes and "data" not in takes:  # a verb on finished runs alone
         if not runs:
             raise ConfigError("type run=<a run directory>, or a list or a folder of them")
-        job(runs=runs, load=partial(load_trained, trainer=cfg.trainer))
+        job(runs=runs)
+        return None
+    if "data" not in takes:  # a verb on files
+        job(run_dir=run_dir)
         return None
     data: DataModule = instantiate(cfg.data, _convert_="all")
     if "runs" in takes:
@@ -86,7 +91,7 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     if trainer.is_global_zero:
         log.info(describe(data, task))
     for logger in loggers:
-        logger.log_hyperparams(resolved(run_dir))
+        logger.log_hyperparams(resolved((runs or [run_dir])[0]))
     try:
         score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
     except SIGTERMException as stopped:
