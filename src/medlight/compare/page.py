@@ -131,7 +131,7 @@ def _scores(found: Comparison, metric: str) -> tuple[list[str], Iterator[list[st
                 yield [
                     *row,
                     _whole_line(span(claim.difference, metric, signed=True)),
-                    verdict(claim),
+                    _whole_line(verdict(claim)),
                     claim.test.name,
                     chance(claim.test.p),
                     chance(claim.adjusted),
