@@ -128,7 +128,7 @@ def data_of_run(run_dir: Path) -> DataModule | None:
         data = cast(DataModule, instantiate(cfg.data, _convert_="all"))
         return data if len(data.cases) else None
     except (MedlightError, OmegaConfBaseException, InstantiationException) as error:
-        log.info("%s: no images in the page (%s)", run_dir, str(error).splitlines()[0])
+        log.warning("%s: no images in the page (%s)", run_dir, str(error).splitlines()[0])
         return None
 
 
