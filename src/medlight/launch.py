@@ -19,6 +19,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from medlight import ranks
 from medlight.cli import with_verb
 from medlight.config import SAVED, register, save_config
 from medlight.core.errors import ConfigError
@@ -37,15 +38,17 @@ NOISE = (
     r"The number of training batches",  # an epoch shorter than the logging interval is fine
     r"Checkpoint directory .* exists and is not empty",  # as it should be on a resume
     r"The '\w+_dataloader' does not have many workers",  # small data sits in memory
+    r"It is recommended to use `self.log",  # what is logged is of all ranks already
 )
 
 
 def run(cfg: DictConfig, run_dir: Path) -> float | None:
     """Build everything the configuration names, do its job, and say where the results lie."""
+    ranks.enter()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
-    if not cfg.run:
+    if not cfg.run and ranks.rank() == 0:
         save_config(cfg, run_dir / SAVED)
     fit_to_hardware(cfg.trainer)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -69,9 +72,10 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=loggers)
     if trainer.is_global_zero:
         log.info(describe(data, task))
-    saved: Any = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # no local paths
-    for logger in loggers:
-        logger.log_hyperparams(saved)
+    if trainer.is_global_zero:
+        saved: Any = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # no local paths
+        for logger in loggers:
+            logger.log_hyperparams(saved)
     try:
         score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
     except SIGTERMException as stopped:

@@ -62,7 +62,7 @@ class Results(pl.Callback):
         task: Any = pl_module
         scores: dict[str, float] = task.summarise(rows)
         named = {f"{STAGE}/{name}": value for name, value in scores.items()}
-        pl_module.log_dict({name: float(value) for name, value in named.items()}, sync_dist=True)
+        pl_module.log_dict({name: float(value) for name, value in named.items()})
         if not trainer.is_global_zero:
             return
         lines: list[Row] = []

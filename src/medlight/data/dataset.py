@@ -17,7 +17,7 @@ from medlight.core.index import Index
 from medlight.core.sample import LISTED, Sample
 from medlight.data.cases import MASK_ROLE, open_cases
 from medlight.data.patch import choose_patch, shape_of
-from medlight.data.sampling import Draw, generator
+from medlight.data.sampling import Again, Draw, generator
 from medlight.data.seen import Seen
 from medlight.io.read import read_mask
 from medlight.io.store.held import Held
@@ -112,6 +112,8 @@ class CaseDataset(Dataset[Sample]):
         self._seen(image, np.array([row]))
         sample: Sample = {"image": torch.from_numpy(image[0]), "source": source, "grid": grid}
         sample |= {"modality": self.modality, "case": case.id}
+        if isinstance(row, Again):
+            sample["again"] = True
         if mask is not None:
             sample["mask"] = torch.from_numpy(mask[0])
             if self.references:

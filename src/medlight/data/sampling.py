@@ -1,6 +1,6 @@
 """Which case comes when: functions of (seed, epoch, draw), never of workers, ranks or history."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,11 +78,19 @@ class TrainBatches(Sampler[list[Draw]]):
             yield draws
 
 
+class Again(int):
+    """The row of a case that another rank has, too: it is looked at, but does not count."""
+
+
 class EvalCases(Sampler[int]):
-    """Every case once over all ranks: no padding, so that no case is counted twice."""
+    """Every case once over all ranks: no padding, so that no case is counted twice.
+
+    Ranks do the same steps together, so one without a case gets the first one `Again`.
+    """
 
     def __init__(self, cases: int, *, rank: int = 0, ranks: int = 1) -> None:
-        self.rows = range(rank, cases, ranks)
+        idle = cases and rank >= cases
+        self.rows: Sequence[int] = [Again(0)] if idle else range(rank, cases, ranks)
 
     def __len__(self) -> int:
         return len(self.rows)
