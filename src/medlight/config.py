@@ -36,6 +36,8 @@ class RunConfig:
     group: str | None = None
     tags: list[str] = field(default_factory=list)
     deterministic: bool = False
+    compile: bool = False
+    gradient_checkpointing: bool = False
 
     job: Any = None
     paths: Any = None

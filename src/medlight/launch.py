@@ -23,7 +23,9 @@ from medlight import ranks
 from medlight.cli import with_verb
 from medlight.config import SAVED, register, save_config
 from medlight.core.errors import ConfigError
+from medlight.core.memory import keep_freed_memory
 from medlight.data.datamodule import DataModule
+from medlight.finished import load_trained
 from medlight.jobs.check import before
 from medlight.options import conf_dir, conf_dirs, groups
 from medlight.rerun import run_dirs
@@ -45,6 +47,7 @@ NOISE = (
 def run(cfg: DictConfig, run_dir: Path) -> float | None:
     """Build everything the configuration names, do its job, and say where the results lie."""
     ranks.enter()
+    keep_freed_memory()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
@@ -52,10 +55,17 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
         save_config(cfg, run_dir / SAVED)
     fit_to_hardware(cfg.trainer)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    data: DataModule = instantiate(cfg.data, _convert_="all")
+    if missing := sorted(key.rpartition(".")[2] for key in OmegaConf.missing_keys(cfg.job)):
+        raise ConfigError(f"this verb needs {' and '.join(f'{key}=...' for key in missing)}")
     job = instantiate(cfg.job, _partial_=True)
     takes = inspect.signature(job).parameters
     runs = run_dirs(cfg.run) if cfg.run else []
+    if "load" in takes:  # a verb on finished runs alone
+        if not runs:
+            raise ConfigError("type run=<a run directory>, or a list or a folder of them")
+        job(runs=runs, load=partial(load_trained, trainer=cfg.trainer))
+        return None
+    data: DataModule = instantiate(cfg.data, _convert_="all")
     if "runs" in takes:
         job = partial(job, runs=runs)
     elif len(runs) > 1:

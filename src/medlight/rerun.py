@@ -105,7 +105,10 @@ def primary_config(rerun: Rerun, overrides: Sequence[Override]) -> dict[str, Any
     if isinstance(saved["paths"], dict):
         saved["paths"]["run_dir"] = "${hydra:runtime.output_dir}"
     hydra = shipped_hydra_settings()
-    if rerun.results:
+    output = [o.value() for o in overrides if o.key_or_group == "job.output"]
+    if output:  # beside what the verb writes; the run may be somebody else's
+        hydra["run"] = {"dir": str(Path(str(output[-1])).expanduser())}
+    elif rerun.results:
         hydra["run"] = {"dir": rerun.results}
     return {
         "defaults": ["run_config", "_self_", *({group: None} for group in sorted(chosen))],

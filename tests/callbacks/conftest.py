@@ -25,9 +25,11 @@ from medlight.core.sample import Sample
 from medlight.core.split import Split
 from medlight.data.dataset import collate
 from medlight.data.sampling import EvalCases
-from medlight.metrics.classification import summarise_classes
-from medlight.metrics.dice import dice_rows, summarise_dice
-from medlight.metrics.names import CLASSIFICATION_POLICY, segmentation_policy
+from medlight.metrics.bootstrap import Interval
+from medlight.metrics.cases import Scoring
+from medlight.metrics.classification import class_intervals, summarise_classes
+from medlight.metrics.names import CLASSIFICATION_POLICY
+from medlight.metrics.summary import segmentation_intervals, summarise_segmentation
 from medlight.tasks.base import Batch, CaseResult, Row, Task
 
 ORGANS = Labels(("background", "liver", "spleen"), "mask")
@@ -116,7 +118,7 @@ class TinySegmentation(Task):
 
     @property
     def policy(self) -> str:
-        return segmentation_policy(self.facts.tolerance_mm)
+        return Scoring.of(self.facts.labels).policy
 
     def step(self, batch: Batch) -> Tensor:
         return self.loss(self.net(batch["image"]), batch["mask"][:, 0])
@@ -127,7 +129,8 @@ class TinySegmentation(Task):
             image = batch["image"][i].numpy()
             truth = batch["mask"][i, 0].numpy().astype(np.uint8)
             prediction = np.clip(np.rint(image[0]), 0, 2).astype(np.uint8)
-            rows = dice_rows(case, prediction, truth, self.facts.labels.names)
+            grid = batch["source"][i]
+            rows = Scoring.of(self.facts.labels).rows(case, prediction, truth, grid)
             results.append(
                 CaseResult(
                     case=case,
@@ -142,7 +145,10 @@ class TinySegmentation(Task):
         return results
 
     def summarise(self, rows: list[Row]) -> dict[str, float]:
-        return summarise_dice(rows, self.facts.labels.names)
+        return summarise_segmentation(rows, self.facts.labels.foreground)
+
+    def intervals(self, rows: list[Row]) -> dict[str, Interval]:
+        return segmentation_intervals(rows, self.facts.labels.foreground)
 
 
 class TinyClassification(Task):
@@ -172,6 +178,9 @@ class TinyClassification(Task):
 
     def summarise(self, rows: list[Row]) -> dict[str, float]:
         return summarise_classes(rows, self.facts.labels.names)
+
+    def intervals(self, rows: list[Row]) -> dict[str, Interval]:
+        return class_intervals(rows, self.facts.labels.names)
 
 
 KINDS = {"volumes": (ORGANS, 3), "images": (ORGANS, 2), "classes": (HANDS, 2)}

@@ -13,8 +13,11 @@ from sklearn.metrics import confusion_matrix
 from medlight.callbacks.draw import PALETTE
 from medlight.callbacks.panels import Panels, confusion
 from medlight.callbacks.worst import Worst, picture
-from medlight.metrics.dice import dice_rows
+from medlight.core.labels import Labels
+from medlight.metrics.cases import Scoring
 from medlight.tasks.base import CaseResult
+
+LIVER = Scoring.of(Labels(("background", "liver"), "mask"))
 
 
 def result(case: str, dice: float, image: np.ndarray | None = None) -> CaseResult:
@@ -54,7 +57,7 @@ def test_volumes_are_shown_as_radiologists_look_at_them() -> None:
     mask = np.zeros(image.shape[1:], np.uint8)
     mask[1:3, 1, 2] = 1
     mask[1, 1, 0] = 1
-    rows = dice_rows("x", mask, mask, ("background", "liver"))
+    rows = LIVER.dice_rows("x", mask, mask)
     case = CaseResult(case="x", rows=rows, image=image, truth=mask, prediction=mask)
     shown = picture(case, 1.0)
     assert shown.slice == 2  # holds most foreground
@@ -88,7 +91,7 @@ def test_prediction_and_truth_are_drawn_apart(tmp_path: Path) -> None:
     mask[2:9, 3:12] = 1
     pages = []
     for name, prediction in (("right", mask), ("missed", mask * 0)):
-        rows = dice_rows("x", prediction, mask, ("background", "liver"))
+        rows = LIVER.dice_rows("x", prediction, mask)
         case = CaseResult(case="x", rows=rows, image=image, truth=mask, prediction=prediction)
         worst = Worst(1)
         worst.offer(case)

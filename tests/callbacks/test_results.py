@@ -1,6 +1,7 @@
 """Rows, scores and predictions against independent arithmetic, in one process and in two."""
 
 import csv
+import io
 import json
 import math
 from collections.abc import Callable
@@ -12,9 +13,13 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 from PIL import Image
+from rich.console import Console
 from sklearn.metrics import accuracy_score, f1_score
 
-from medlight.callbacks.results import Results, as_csv, as_json, score_table
+from medlight.callbacks.results import Results, as_csv, as_json
+from medlight.callbacks.score_table import WIDTH, score_table
+from medlight.metrics.bootstrap import Interval
+from medlight.metrics.names import CASE_METRICS, COUNTS, METRICS
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -31,7 +36,7 @@ def test_volumes(new_run: Callable[..., Any], tmp_path: Path) -> None:
     run.test()
     found = rows(tmp_path)
     assert list(found[0]) == [
-        "case", "patient", "fold", "stage", "class", "dice", "n_reference", "n_predicted",
+        "case", "patient", "fold", "stage", "class", *CASE_METRICS, "n_reference", "n_predicted",
     ]  # fmt: skip
     expected = [(case, organ) for case in run.data.split.test for organ in ("liver", "spleen")]
     assert [(row["case"], row["class"]) for row in found] == expected
@@ -124,15 +129,62 @@ def test_the_table_has_a_line_for_each_class_and_one_for_all(
 ) -> None:
     new_run("volumes", tmp_path, [Results(run_dir=tmp_path)]).test()
     summary = json.loads((tmp_path / "metrics.json").read_text())
-    lines = [line.split() for line in capsys.readouterr().out.replace("│", " ").splitlines()]
-    assert ["spleen", f"{summary['test/dice/spleen']:.4f}", "4", "1"] in lines
-    assert ["all", f"{summary['test/dice']:.4f}", "\N{EN DASH}", "\N{EN DASH}"] in lines
+    shown = capsys.readouterr().out
+    lines = [line.split() for line in shown.splitlines()]
+    spleen = next(line for line in lines if line[:1] == ["spleen"])
+    assert spleen[1] == f"{summary['test/dice/spleen']:.4f}"
+    assert spleen[-1] == "4"
+    assert ["1", "left", "out"] in [line[-3:] for line in lines]
+    assert next(line for line in lines if line[:1] == ["all"])[1] == f"{summary['test/dice']:.4f}"
+    assert "one empty: Dice 0, distance = image diagonal; NSD at 1 mm" in shown
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("kind", ["volumes", "classes"])
+def test_every_number_of_metrics_json_follows_from_cases_csv(
+    kind: str, new_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = new_run(kind, tmp_path, [Results(run_dir=tmp_path)])
+    run.test()
+    found = [
+        {key: text if key in WORDS else float(text) for key, text in row.items()}
+        for row in rows(tmp_path)
+    ]
+    again = {f"test/{name}": value for name, value in run.task.summarise(found).items()}
+    for name, between in run.task.intervals(found).items():
+        metric, slash, label = name.partition("/")
+        again[f"test/{metric}_low{slash}{label}"] = between.low
+        again[f"test/{metric}_high{slash}{label}"] = between.high
+    again = {name: None if math.isnan(value) else value for name, value in again.items()}
+    assert json.loads((tmp_path / "metrics.json").read_text()) == pytest.approx(again)
+    for name in again:
+        metric = name.split("/")[1].removesuffix("_low").removesuffix("_high")
+        assert metric in METRICS or metric in COUNTS, name
+
+
+WORDS = ("case", "patient", "fold", "stage", "class", "truth", "prediction")
 
 
 def test_what_has_no_number() -> None:
     table = score_table({"accuracy": 0.5, "f1": math.nan, "f1/a": math.nan, "f1/b": 1.0})
     assert table.title == "Test: accuracy 0.5000"
-    cells = [list(column.cells) for column in table.columns]
-    assert cells == [["a", "b", "all"], ["\N{EN DASH}", "1.0000", "\N{EN DASH}"]]
+    cells = [[str(cell) for cell in column.cells] for column in table.columns]
+    dash = "\N{EN DASH}"
+    assert cells == [["a", "b", "all"], [dash, "1.0000", dash], [dash] * 3]
     assert json.loads(as_json({"test/f1": math.nan, "test/a": 1})) == {"test/a": 1, "test/f1": None}
     assert as_csv([{"case": "x", "dice": math.nan}]) == "case,dice\nx,nan\n"
+
+
+def test_long_names_and_large_numbers_stay_within_the_width() -> None:
+    metrics = ("dice", "hd95_mm", "assd_mm", "nsd", "volume_ml_error", "detected")
+    names = ("left_ventricular_myocardium_scar", "b")
+    scores = {f"{m}/{name}": 123.456 for m in metrics for name in names}
+    scores |= dict.fromkeys(metrics, 123.456) | {f"cases/{name}": 12345 for name in names}
+    scores |= {f"{count}/{name}": 12345 for count in COUNTS for name in names}
+    between = {name: Interval(123.456, 100.1, 140.2, 9) for name in scores}
+    out = io.StringIO()
+    policy = "both empty: left out; one empty: Dice 0, distance = image diagonal; NSD at 1 mm"
+    Console(file=out, width=140).print(score_table(scores, between, policy=policy))
+    assert max(map(len, out.getvalue().splitlines())) == WIDTH
+    assert "100.1\N{EN DASH}140.2" in out.getvalue()
+    assert policy in out.getvalue()

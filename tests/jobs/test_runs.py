@@ -1,12 +1,16 @@
 """Whole runs through the front door, on drawn data."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 SMALL = [
     "experiment=seg_unet2d",
@@ -23,7 +27,12 @@ def medlight(folder: Path, cache: Path, *words: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "medlight", *words],
         cwd=folder,
-        env={"PATH": "", "HOME": str(folder), "MEDLIGHT_CACHE": str(cache)},
+        env={
+            "PATH": "",
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            "HOME": str(folder),
+            "MEDLIGHT_CACHE": str(cache),
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -51,7 +60,8 @@ def test_a_run_leaves_what_it_promises(trained: Path) -> None:
     split = json.loads((run / "split.json").read_text())
     assert len(list((run / "predictions").iterdir())) == len(split["test"])
     rows = (run / "cases.csv").read_text().splitlines()
-    assert rows[0] == "case,patient,fold,stage,class,dice,n_reference,n_predicted"
+    columns = ["case", "patient", "fold", "stage", "class", "dice", "iou", "hd95_mm", "assd_mm"]
+    assert rows[0].split(",")[:9] == columns
     assert len(rows) == 1 + 3 * len(split["test"])
 
 
@@ -87,3 +97,15 @@ def test_fold_all_trains_on_everything_and_keeps_the_last(
     assert (len(split["train"]), split["val"], split["test"]) == (30, [], [])
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.ckpt"]
     assert not (run / "cases.csv").exists()
+
+
+def test_predicting_needs_the_run_alone(trained: Path, tmp_path: Path, shared_cache: Path) -> None:
+    """The files of test cases give the masks that the test wrote, far from the training data."""
+    shutil.copytree(trained / "run", tmp_path / "elsewhere")
+    nowhere = tmp_path / "no_cache"
+    images = next(shared_cache.glob("phantoms/PhantomMasks*-30-*/slices/images"))
+    medlight(tmp_path, nowhere, "predict", "run=elsewhere", f"input={images}", "output=out")
+    assert not nowhere.exists()
+    for mask in (trained / "run/predictions").iterdir():
+        found, expected = (np.asarray(Image.open(p)) for p in (tmp_path / "out" / mask.name, mask))
+        np.testing.assert_array_equal(found, expected)

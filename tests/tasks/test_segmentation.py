@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 from monai.losses import DiceCELoss
-from monai.networks.nets import AttentionUnet, SegResNet, UNet
+from monai.networks.nets import UNet
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
 from medlight.core.grid import Grid
 from medlight.core.labels import Labels
-from medlight.nets.divisor import divisor
 from medlight.tasks.classification import ClassificationTask
 from medlight.tasks.segmentation import SegmentationTask
 
@@ -24,21 +23,6 @@ def task_for(ndim: int, patch: tuple[int, ...] | None = None) -> SegmentationTas
     loss = DiceCELoss(to_onehot_y=True, softmax=True)
     facts = Facts(ndim, channels=2, labels=ORGANS, patch=patch)
     return SegmentationTask(net=SMALL_UNET, facts=facts, loss=loss).eval()
-
-
-@pytest.mark.parametrize(
-    ("net", "expected"),
-    [
-        (partial(UNet, channels=(4, 8, 16), strides=(2, 2)), (4, 4, 4)),
-        (partial(UNet, channels=(4, 8, 16), strides=((2, 2, 1), 2)), (4, 4, 2)),
-        (partial(SegResNet, init_filters=8), (8, 8, 8)),
-        (partial(AttentionUnet, channels=(4, 8, 16, 16), strides=(2, 2, 2)), (8, 8, 8)),
-    ],
-)
-def test_the_divisor_is_what_the_net_needs(net: partial, expected: tuple[int, ...]) -> None:
-    built = net(spatial_dims=3, in_channels=1, out_channels=2)
-    assert divisor(built, channels=1, spatial_dims=3) == expected
-    assert built.training
 
 
 @pytest.mark.parametrize("shape", [(13, 18), (9, 16, 7)])
@@ -74,7 +58,8 @@ def test_whole_cases_are_scored_on_the_grid_of_their_source() -> None:
     np.testing.assert_array_equal(result.restored, result.prediction[::-1])
     assert result.source == source
     assert validated.restored is None
-    assert result.rows == validated.rows  # a flip changes no score
+    for row, quick in zip(result.rows, validated.rows, strict=True):
+        assert row | quick == row  # a flip changes no score
     assert [row["class"] for row in result.rows] == ["liver", "tumour"]
     n_reference = [int((reference == k).sum()) for k in (1, 2)]
     assert [row["n_reference"] for row in result.rows] == n_reference

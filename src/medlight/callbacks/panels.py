@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from medlight.callbacks.draw import draw_overview, draw_segmentation
 from medlight.callbacks.draw_classes import draw_confusion, draw_mistakes
 from medlight.callbacks.files import file_stem
+from medlight.callbacks.tested import Tested
 from medlight.callbacks.worst import Worst
-from medlight.tasks.base import CaseResult, gather_rows
+from medlight.tasks.base import CaseResult, Row, Task, gather_rows
 
 
-class Panels(pl.Callback):
+class Panels(Tested):
     """Draws into `panels/` of the run directory.
 
     Segmentation: image | truth | prediction of the worst cases, and all of them on one page.
@@ -29,36 +30,27 @@ class Panels(pl.Callback):
     """
 
     def __init__(self, *, run_dir: Path, max_cases: int = 12) -> None:
+        super().__init__()
         self.folder = Path(run_dir) / "panels"
         self.max_cases = max_cases
         self._worst = Worst(max_cases)
         self._pairs: Counter[tuple[str, str]] = Counter()
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_test_start(trainer, pl_module)
         self._worst, self._pairs = Worst(self.max_cases), Counter()
 
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        results: list[CaseResult] = outputs
-        for result in results:
-            self._worst.offer(result)
-            self._pairs.update(pairs(result))
+    def take(self, trainer: pl.Trainer, result: CaseResult) -> None:
+        self._worst.offer(result)
+        self._pairs.update(pairs(result))
 
-    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def finish(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
         found: list[Any] = gather_rows([(self._worst.pictures, self._pairs)])  # type: ignore[list-item]
         worst, counted = Worst(self.max_cases), Counter[tuple[str, str]]()
         for pictures, counts in found:
             worst.merge(pictures)
             counted += counts
         if trainer.is_global_zero:
-            task: Any = pl_module
             self.draw(worst, counted, task.facts.labels.names)
 
     def draw(self, worst: Worst, counted: Counter[tuple[str, str]], names: Sequence[str]) -> None:

@@ -14,15 +14,16 @@ import pytorch_lightning as pl
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import WandbLogger
 
+from medlight.callbacks.tested import Tested
 from medlight.callbacks.wandb import finish
 from medlight.callbacks.worst import Picture, Worst
 from medlight.io.atomic import made_once
-from medlight.tasks.base import CaseResult, Row, gather_rows
+from medlight.tasks.base import CaseResult, Row, Task, gather_rows
 
 log = logging.getLogger(__name__)
 
 
-class WandbPanels(pl.Callback):
+class WandbPanels(Tested):
     """Sends the worst cases with their masks, the table of cases and the confusion matrix, and
     ends the run.
 
@@ -35,39 +36,27 @@ class WandbPanels(pl.Callback):
     """
 
     def __init__(self, *, max_cases: int = 12) -> None:
+        super().__init__()
         self.max_cases = max_cases
         self._worst = Worst(max_cases)
-        self._rows: list[Row] = []
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._worst, self._rows = Worst(self.max_cases), []
+        super().on_test_start(trainer, pl_module)
+        self._worst = Worst(self.max_cases)
 
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        results: list[CaseResult] = outputs if loggers(trainer) else []
-        for result in results:
-            self._rows += result.rows
-            if self._shares(trainer):
-                self._worst.offer(result)
+    def take(self, trainer: pl.Trainer, result: CaseResult) -> None:
+        if loggers(trainer) and self._shares(trainer):
+            self._worst.offer(result)
 
-    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def finish(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
         if not loggers(trainer):
             return
-        found: list[Any] = gather_rows([(self._worst.pictures, self._rows)])  # type: ignore[list-item]
-        worst, rows = Worst(self.max_cases), []
-        for pictures, part in found:
+        found: list[Any] = gather_rows([self._worst.pictures])  # type: ignore[list-item]
+        worst = Worst(self.max_cases)
+        for pictures in found:
             worst.merge(pictures)
-            rows += part
         if not trainer.is_global_zero:
             return
-        task: Any = pl_module
         names: Sequence[str] = task.facts.labels.names
         media = tables(rows, names, key=None if self._shares(trainer) else hash_key())
         if worst.pictures:

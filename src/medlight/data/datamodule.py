@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from medlight.core.errors import ConfigError
@@ -21,6 +20,7 @@ from medlight.core.split import Split, make_split
 from medlight.data.admission import LeftOut, left_out, withdrawal_lists
 from medlight.data.cases import open_cases
 from medlight.data.dataset import CaseDataset, collate
+from medlight.data.patch import auto_patch
 from medlight.data.sampling import EvalCases, TrainBatches
 from medlight.data.version import DataVersion, version_of
 from medlight.io.store.store import Store
@@ -29,10 +29,6 @@ from medlight.transforms.preset import Preset
 
 Augment = Callable[..., dict[str, Any]]
 """(batch, seed, epoch) to a batch: random, on the device of the batch; see `medlight.augment`."""
-
-AUTO_PATCH_VOXELS = 96**3
-"""Largest patch that `patch="auto"` chooses: what trains on a CPU or a small GPU."""
-PATCH_MULTIPLE = 8
 
 
 class Loader(DataLoader[Sample]):
@@ -157,6 +153,8 @@ class DataModule(pl.LightningDataModule, ABC):
             channels=self._train_set.stored.channels,
             labels=self.cases.labels,
             patch=self._patch(),
+            shape=self._patch() or self._shared_shape(),
+            counts=self._counts(),
             tolerance_mm=self.published_tolerance_mm
             if self.tolerance_mm is None
             else self.tolerance_mm,
@@ -187,6 +185,16 @@ class DataModule(pl.LightningDataModule, ABC):
                 )
             return None if self.patch is None else tuple(self.patch)
         return auto_patch(np.median(self._train_set.stored.shapes, axis=0))
+
+    def _shared_shape(self) -> tuple[int, ...] | None:
+        shapes = self._train_set.stored.shapes
+        return tuple(map(int, shapes[0])) if (shapes == shapes[0]).all() else None
+
+    def _counts(self) -> tuple[int, ...] | None:
+        tags = self._train_set.index.tags
+        if tags is None or self.cases.labels.kind != "class":
+            return None
+        return tuple(map(int, (tags == 1).sum(axis=0)))
 
     def prepare(self, *, check: bool = False) -> Stored:
         """All cases of the index, prepared where they are not yet; see `Store.open`."""
@@ -301,15 +309,3 @@ class DataModule(pl.LightningDataModule, ABC):
         if self.augment is None or self.trainer is None or not self.trainer.training:
             return batch
         return self.augment(batch, seed=self.seed, epoch=self.trainer.current_epoch)
-
-
-def auto_patch(shape: NDArray[np.floating]) -> tuple[int, ...]:
-    """Round up to multiples of 8, then shorten the longest axis until the patch fits the cap.
-
-    >>> auto_patch(np.array([36.0, 50.0, 35.0]))
-    (40, 56, 40)
-    """
-    patch = [PATCH_MULTIPLE * int(np.ceil(n / PATCH_MULTIPLE)) for n in shape]
-    while np.prod(patch) > AUTO_PATCH_VOXELS:
-        patch[int(np.argmax(patch))] -= PATCH_MULTIPLE
-    return tuple(patch)

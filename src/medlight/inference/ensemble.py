@@ -6,12 +6,12 @@ that an ensemble needs the memory of one net.
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from medlight.inference.sliding_window import Net
+from medlight.inference.sliding_window import Net, Slabs
 
 
 def combined(nets: Sequence[Net], mirrored: Sequence[int] = (), *, spread: bool = False) -> Net:
@@ -46,6 +46,45 @@ def combined(nets: Sequence[Net], mirrored: Sequence[int] = (), *, spread: bool 
         return torch.cat([mean, entropies / answers], 1) if spread else mean
 
     return answer
+
+
+def together(streams: Sequence[tuple[Slabs, float]], *, spread: bool = False) -> Slabs:
+    """The mean of several passes over one image, such as those of nets with other windows.
+
+    Args:
+        streams: parts along one and the same axis, and the share of each in the mean.
+        spread: as in `combined`; the streams' last channels are averaged as they are.
+    """
+    axis = streams[0][0].axis
+
+    def logs(part: Tensor) -> Tensor:
+        classes = len(part) - int(spread)
+        return torch.cat([part[:classes].log_softmax(0), part[classes:]])
+
+    def parts() -> Iterator[Tensor]:
+        sources = [map(logs, slabs.parts) for slabs, _ in streams]
+        shares = [share for _, share in streams]
+        held = [next(source) for source in sources]
+        while True:
+            count = min(part.shape[axis + 1] for part in held)
+            some = [part.narrow(axis + 1, 0, count) for part in held]
+            held = [part.narrow(axis + 1, count, part.shape[axis + 1] - count) for part in held]
+            yield _mean(some, shares, len(some[0]) - int(spread))
+            for number, part in enumerate(held):
+                if not part.shape[axis + 1]:
+                    following = next(sources[number], None)
+                    if following is None:
+                        return
+                    held[number] = following
+
+    return Slabs(axis, parts())
+
+
+def _mean(parts: Sequence[Tensor], shares: Sequence[float], classes: int) -> Tensor:
+    """Of probabilities, as logarithms; of further channels, as they are."""
+    weighted = [p[:classes] + math.log(s) for p, s in zip(parts, shares, strict=True)]
+    rest = [p[classes:] * s for p, s in zip(parts, shares, strict=True)]
+    return torch.cat([torch.stack(weighted).logsumexp(0), torch.stack(rest).sum(0)])
 
 
 def entropy(logs: Tensor, *, dim: int, keepdim: bool = False) -> Tensor:

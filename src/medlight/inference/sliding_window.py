@@ -102,13 +102,15 @@ class SlidingWindow:
         window: Sequence[int] | None,
         *,
         device: torch.device | None = None,
+        axis: int | None = None,
     ) -> Slabs:
         """The same logits, part by part: memory holds one window's thickness of them.
 
         Args:
             device: that of the net, where the sums are taken; None: that of the image.
+            axis: along which the parts come; None: where they are smallest.
         """
-        return self._slabs(image, net, window, device=device)
+        return self._slabs(image, net, window, device=device, axis=axis)
 
     def _slabs(
         self,
@@ -117,16 +119,18 @@ class SlidingWindow:
         window: Sequence[int] | None,
         *,
         device: torch.device | None = None,
+        axis: int | None = None,
         whole: bool = False,
     ) -> Slabs:
         device = device or image.device
         if window is None:
-            return Slabs(0, (net(image[None].to(device))[0].float() for _ in range(1)))
+            return Slabs(axis or 0, (net(image[None].to(device))[0].float() for _ in range(1)))
         padded, inside = surrounded(image, window)
         starts = [
             window_starts(n, w, self.overlap) for n, w in zip(padded.shape[1:], window, strict=True)
         ]
-        axis = max(range(len(starts)), key=lambda a: padded.shape[a + 1] / window[a])
+        if axis is None:
+            axis = max(range(len(starts)), key=lambda a: padded.shape[a + 1] / window[a])
         blend = _Blend(padded, net, tuple(window), starts, axis, inside, device)
         blend.batch_size = self.batch_size or (ON_CPU if device.type == "cpu" else ON_GPU)
         return Slabs(axis, blend.parts(whole=whole))

@@ -37,6 +37,7 @@ _BROKEN = (
     nib.wrapstruct.WrapStructError,
 )
 _HEADER = 540  # bytes of a NIfTI-2 header, the longer one; no file with voxels is shorter
+_VOXELS = 352  # where voxels begin in a NIfTI-1 file without extensions
 _TILE = 16
 _WHOLE = 1e-3  # how far a label may lie from a whole number: a scaled file rounds
 
@@ -73,22 +74,29 @@ def read_nifti_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
     return np.ascontiguousarray(values[np.newaxis], dtype=np.int64), grid
 
 
-def write_nifti(path: Path, values: NDArray[Any], grid: Grid) -> None:
+def write_nifti(path: Path, values: NDArray[Any], grid: Grid, *, slope: float = 1.0) -> None:
     """Write (*S) or (*S, C) on a grid, with its affine, form codes and units.
 
-    The dtype is kept, nothing is scaled, and the header holds no free text. The file appears
-    whole or not at all. ValueError where the shapes differ.
+    The dtype is kept, and the header holds no free text. The file appears whole or not at all.
+    `slope` is what readers multiply with; nothing is scaled here. ValueError where the shapes
+    differ.
     """
     if values.shape[: grid.ndim] != grid.shape:
         raise ValueError(f"{path}: values of shape {values.shape} do not fit the grid {grid.shape}")
-    image = nib.Nifti1Image(values, grid.affine, dtype=values.dtype)
-    image.header.set_slope_inter(1, 0)
-    image.header["xyzt_units"] = grid.units
-    image.set_sform(grid.affine, code=grid.sform_code)
-    image.set_qform(grid.affine, code=grid.qform_code)
+    header: Any = nib.Nifti1Header()
+    header.set_data_dtype(values.dtype)
+    header.set_data_shape(values.shape)
+    header["xyzt_units"] = grid.units
+    header.set_sform(grid.affine, code=grid.sform_code)
+    header.set_qform(grid.affine, code=grid.qform_code)
+    header["scl_slope"], header["scl_inter"] = slope, 0  # nibabel would scale the values, too
+    header["magic"], header["vox_offset"] = b"n+1", _VOXELS
     opened: Any = packed if path.name.lower().endswith(".gz") else partial(open, mode="wb")
+    planes = values.reshape(*values.shape[:2], -1, order="F") if values.ndim > 3 else values
     with aside(path) as part, opened(part) as file:
-        image.to_stream(file)
+        file.write(header.binaryblock.ljust(_VOXELS, b"\0"))
+        for plane in np.moveaxis(np.atleast_3d(planes), 2, 0):
+            file.write(plane.tobytes(order="F"))
 
 
 def _load(path: Path) -> tuple[Any, NDArray[Any], Grid]:

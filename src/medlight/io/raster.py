@@ -68,7 +68,7 @@ def read_raster_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
     return values.astype(np.int64)[np.newaxis], Grid(values.shape)
 
 
-def write_raster(path: Path, values: NDArray[np.uint8]) -> None:
+def write_raster(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     """Write (H, W) numbers as a grey PNG, or whatever lossless format the suffix says. The file
     appears whole or not at all."""
     with aside(path) as part:

@@ -3,6 +3,7 @@
 Shapes: C channels, *S spatial axes, in the order of the file.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,24 @@ def read_image(path: str | Path) -> tuple[NDArray[np.float32], Grid]:
     """
     path = Path(path)
     return read_nifti(path) if is_nifti(path) else read_raster(path)
+
+
+def read_channels(paths: Sequence[Path]) -> tuple[NDArray[np.float32], Grid]:
+    """(C, *S) of one file, or of several whose channels follow each other, and their grid.
+
+    DataError where they do not lie on the same grid.
+    """
+    image, grid = read_image(paths[0])
+    images = [image]
+    for path in paths[1:]:
+        other, where = read_image(path)
+        if where != grid:
+            raise DataError(
+                f"{path} does not lie on the grid of {paths[0].name}: shape {where.shape} and "
+                f"{grid.shape}, orientation {where.orientation} and {grid.orientation}"
+            )
+        images.append(other)
+    return (np.concatenate(images) if len(images) > 1 else image), grid
 
 
 def read_mask(path: str | Path) -> tuple[NDArray[np.int64], Grid]:

@@ -1,44 +1,106 @@
-"""Scores of a classifier from the rows of its cases."""
+"""Scores of a classifier from the rows of its cases: one class for each image."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torchmetrics.functional.classification import binary_auroc, multiclass_f1_score
+from numpy.typing import NDArray
+
+from medlight.metrics.bootstrap import Interval
+from medlight.metrics.draws import Scores, score_intervals
+from medlight.metrics.names import SPECIFICITY
+from medlight.metrics.weighted import Ranking, calibration_error, f1, mean
+
+Rows = Sequence[Mapping[str, Any]]
+OF_ALL = ("accuracy", "balanced_accuracy", "ece", "brier", "log_loss")
+OF_EACH = ("f1", "auroc", "auprc", "sensitivity_at_specificity")
+SMALLEST = 1e-12
+"""Probabilities are at least this in the log loss: one certain mistake is not infinite."""
 
 
-def summarise_classes(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, float]:
-    """Accuracy, macro F1 and macro one-against-rest AUROC, and the last two for each class.
+def summarise_classes(rows: Rows, names: Sequence[str]) -> dict[str, float]:
+    """All scores; those of a class against the rest also for each class, and as their mean.
 
     Rows hold `truth`, `prediction` and `p_<class>`. A class that no case has, or that every case
     has, has no AUROC; a class neither there nor predicted has no F1. Both are nan, and left out
     of the macro means.
     """
-    truth = torch.tensor([names.index(row["truth"]) for row in rows])
-    predicted = torch.tensor([names.index(row["prediction"]) for row in rows])
-    if not len(truth):
-        return {"accuracy": math.nan, "f1": math.nan, "auroc": math.nan, "cases": 0}
-    every_f1 = multiclass_f1_score(predicted, truth, num_classes=len(names), average=None)
-    scores: dict[str, float] = {}
+    if not rows:
+        return {**dict.fromkeys((*OF_ALL, *OF_EACH), math.nan), "cases": 0}
+    truth, predicted, probability = arrays(rows, names)
+    found = _scores(np.ones((1, len(rows))), truth, predicted, probability, names)
+    scores = {name: float(value[0]) for name, value in found.items()}
+    each = {f"cases/{name}": int((truth == k).sum()) for k, name in enumerate(names)}
+    return {**scores, "cases": len(rows), **each}
+
+
+def class_intervals(rows: Rows, names: Sequence[str]) -> dict[str, Interval]:
+    """95 % bootstrap intervals by patient of these scores; rows need their `patient`."""
+    if not rows:
+        return {}
+    known = arrays(rows, names)
+    patients = [row["patient"] for row in rows]
+    return score_intervals(lambda weights: _scores(weights, *known, names), patients)
+
+
+def arrays(
+    rows: Rows, names: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """(N,) truth, (N,) prediction and (N, K) probabilities."""
+    number = {name: k for k, name in enumerate(names)}
+    truth = np.array([number[row["truth"]] for row in rows])
+    predicted = np.array([number[row["prediction"]] for row in rows])
+    probability = [[float(row[f"p_{name}"]) for name in names] for row in rows]
+    return truth, predicted, np.array(probability, dtype=np.float64)
+
+
+def squared_error(
+    truth: NDArray[np.int64], probability: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(N,) Brier score of each case: squared distance from certainty of the truth, 0 to 2
+    (Brier 1950, over all classes)."""
+    error: NDArray[np.float64] = probability.copy()
+    error[np.arange(len(truth)), truth] -= 1
+    return (error**2).sum(axis=1)
+
+
+def surprise(truth: NDArray[np.int64], probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) negative logarithm of the probability given to the truth."""
+    given = probability[np.arange(len(truth)), truth]
+    return -np.log(np.maximum(given, SMALLEST))
+
+
+def _scores(
+    weights: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    probability: NDArray[np.float64],
+    names: Sequence[str],
+) -> Scores:
+    right = truth == predicted
+    found: Scores = {"accuracy": mean(weights, right)}
+    recalls = [mean(weights * (truth == k), right) for k in range(len(names))]
+    found["balanced_accuracy"] = macro(recalls)
+    confidence = probability.max(axis=1)
+    found["ece"] = calibration_error(weights, confidence, probability.argmax(axis=1) == truth)
+    found["brier"] = mean(weights, squared_error(truth, probability))
+    found["log_loss"] = mean(weights, surprise(truth, probability))
+    each: Scores = {}
     for k, name in enumerate(names):
-        positive = truth == k
-        probability = torch.tensor([row[f"p_{name}"] for row in rows], dtype=torch.float64)
-        seen = bool(positive.any() or (predicted == k).any())
-        both = bool(positive.any() and not positive.all())
-        scores[f"f1/{name}"] = float(every_f1[k]) if seen else math.nan
-        scores[f"auroc/{name}"] = (
-            float(binary_auroc(probability, positive.long())) if both else math.nan
-        )
-        scores[f"cases/{name}"] = int(positive.sum())
-    macro = {
-        metric: _mean([scores[f"{metric}/{name}"] for name in names]) for metric in ("f1", "auroc")
-    }
-    accuracy = float((truth == predicted).double().mean())
-    return {"accuracy": accuracy, **macro, "cases": len(rows), **scores}
+        ranking = Ranking.of(weights, truth == k, probability[:, k])
+        each[f"f1/{name}"] = f1(weights, truth == k, predicted == k)
+        each[f"auroc/{name}"] = ranking.auroc()
+        each[f"auprc/{name}"] = ranking.auprc()
+        each[f"sensitivity_at_specificity/{name}"] = ranking.sensitivity(SPECIFICITY)
+    for metric in OF_EACH:
+        found[metric] = macro([each[f"{metric}/{name}"] for name in names])
+    return found | each
 
 
-def _mean(values: Sequence[float]) -> float:
-    known = np.array([v for v in values if not math.isnan(v)])
-    return float(known.mean()) if len(known) else math.nan
+def macro(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(D,) mean over classes of K times (D,); those without a value are left out."""
+    table = np.stack(parts)
+    known = ~np.isnan(table)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, table, 0).sum(axis=0) / np.where(known.any(0), known.sum(0), np.nan)

@@ -42,7 +42,7 @@ METRICS: dict[str, Metric] = {
     "f1": Metric("higher", "", "F1"),
     "auroc": Metric("higher", "", "AUROC"),
     "auprc": Metric("higher", "", "AUPRC"),
-    "sensitivity_at_specificity": Metric("higher", "", "sensitivity at 95 % specificity"),
+    "sensitivity_at_specificity": Metric("higher", "", "sensitivity at 95 % spec."),
     "ece": Metric("lower", "", "ECE"),
     "brier": Metric("lower", "", "Brier"),
     "log_loss": Metric("lower", "", "log loss"),
@@ -77,3 +77,6 @@ def segmentation_policy(tolerance_mm: float) -> str:
 CLASSIFICATION_POLICY = (
     f"macro means over classes that occur; sensitivity at {SPECIFICITY:.0%} specificity"
 )
+
+Row = dict[str, str | int | float]
+"""One line of cases.csv; a task makes it without patient, fold and stage."""

@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
 from medlight.inference.ensemble import combined
 from medlight.inference.restore import restored
 from medlight.inference.sliding_window import SlidingWindow, labelled
-from medlight.metrics.dice import dice_rows, summarise_dice
-from medlight.metrics.names import segmentation_policy
-from medlight.nets.divisor import divisor
+from medlight.metrics.bootstrap import Interval
+from medlight.metrics.cases import Scoring
+from medlight.metrics.summary import segmentation_intervals, summarise_segmentation
+from medlight.nets.divisor import Sizes, cut, padded
 from medlight.tasks.base import Batch, CaseResult, Row, Task
 
 
@@ -35,7 +35,8 @@ class SegmentationTask(Task):
     def __post_init__(self) -> None:
         super().__post_init__()
         facts = self.facts
-        self.divisor = divisor(self.net, channels=facts.channels, spatial_dims=facts.spatial_dims)
+        self.scoring = Scoring.of(facts.labels, tolerance_mm=facts.tolerance_mm)
+        self.sizes = Sizes.of(self.net, channels=facts.channels, spatial_dims=facts.spatial_dims)
 
     @classmethod
     def check(cls, facts: Facts) -> None:
@@ -47,21 +48,27 @@ class SegmentationTask(Task):
 
     @property
     def policy(self) -> str:
-        return segmentation_policy(self.facts.tolerance_mm)
+        return self.scoring.policy
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, *S) to (B, K, *S) logits. Sizes the net cannot take are padded meanwhile."""
-        shape = image.shape[2:]
-        short = [-n % d for n, d in zip(shape, self.divisor, strict=True)]
-        if any(short):
-            sides = [side for n in reversed(short) for side in (0, n)]
-            image = pad(image, sides, value=float(image.min()))
-        output = self.net(image.contiguous(memory_format=self.memory_format))
-        fitted: Tensor = output[(slice(None), slice(None), *(slice(n) for n in shape))]
-        return fitted
+        return self._outputs(image)[0]
 
     def step(self, batch: Batch) -> Tensor:
-        return self.loss(self(batch["image"]), batch["mask"])
+        outputs = self._outputs(batch["image"])
+        weights = [2.0**-depth for depth in range(len(outputs))]
+        losses = [self.loss(output, batch["mask"]) for output in outputs]
+        weighted = [w * each for w, each in zip(weights, losses, strict=True)]
+        return torch.stack(weighted).sum() / sum(weights)
+
+    def _outputs(self, image: Tensor) -> list[Tensor]:
+        """The net's output, and while training those of its deeper levels, if it gives any
+        (deep supervision: each counts half as much as the one above, Isensee et al. 2021)."""
+        shape = image.shape[2:]
+        image = padded(image, self.sizes.fit(shape)).contiguous(memory_format=self.memory_format)
+        output = self.net(image)
+        deep = output.ndim > image.ndim  # (B, levels, K, *S), as MONAI's DynUNet gives them
+        return [cut(each, shape) for each in (output.unbind(1) if deep else [output])]
 
     def infer(self, batch: Batch) -> list[CaseResult]:
         return [self._case(batch, i) for i in range(len(batch["case"]))]
@@ -72,22 +79,24 @@ class SegmentationTask(Task):
         prediction = np.empty(image.shape[1:], np.uint8)
         slabs = labelled(self.inference.slabs(image, net, self.facts.patch), prediction)
         truth = _labels(batch["mask"][i, 0]) if "mask" in batch else None
-        names = self.facts.labels.names
         shown = {"case": case, "truth": truth, "prediction": prediction}
         shown["image"] = image.float().cpu().numpy()
         if truth is not None and "reference" not in batch:
             for _ in slabs.parts:
                 pass
-            return CaseResult(rows=dice_rows(case, prediction, truth, names), **shown)
+            return CaseResult(rows=self.scoring.dice_rows(case, prediction, truth), **shown)
         source = batch["source"][i]
         home = restored(slabs, batch["grid"][i], source).labels
         rows: tuple[Row, ...] = ()
         if "reference" in batch:
-            rows = dice_rows(case, home, batch["reference"][i].cpu().numpy(), names)
+            rows = self.scoring.rows(case, home, batch["reference"][i].cpu().numpy(), source)
         return CaseResult(rows=rows, restored=home, source=source, **shown)
 
     def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
-        return summarise_dice(rows, self.facts.labels.names)
+        return summarise_segmentation(rows, tuple(self.scoring.regions))
+
+    def intervals(self, rows: Sequence[Row]) -> dict[str, Interval]:
+        return segmentation_intervals(rows, tuple(self.scoring.regions))
 
 
 def _labels(tensor: Tensor) -> np.ndarray:

@@ -134,7 +134,7 @@ class Store:
         For a patient's right to be removed: the store of every codec and recipe is searched.
         """
         gone = 0
-        for path in Path(self.folder).glob(f"[0-9a-f][0-9a-f]/*{SUFFIX}"):
+        for path in Path(self.folder).glob(f"[0-9a-f][0-9a-f]/[!.]*{SUFFIX}"):
             with suppress(FileNotFoundError, DamagedError):
                 about = read_head(path).about
                 if about["set"] == name and about["case"] in cases:

@@ -1,0 +1,119 @@
+"""The table that a test prints: no wider than 100 columns, and it says what its numbers rest on."""
+
+import math
+from collections.abc import Mapping
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from medlight.metrics.bootstrap import Interval
+from medlight.metrics.names import METRICS
+
+SHOWN = (
+    ("dice", "hd95_mm", "nsd", "detected", "volume_ml_error", "assd_mm"),
+    ("f1", "auroc", "auprc", "sensitivity_at_specificity"),
+)
+"""Columns of the two kinds of table, the first ones also where there is little room; metrics.json
+holds the others."""
+DASH = "\N{EN DASH}"
+WIDTH = 100
+COLUMN, LONGEST_NAME = 12, 20
+"""Characters of a column, and those of a class that stand on one line."""
+
+
+def score_table(
+    scores: Mapping[str, float],
+    intervals: Mapping[str, Interval] | None = None,
+    *,
+    policy: str = "",
+    title: str = "Test",
+    width: int = WIDTH,
+) -> Table:
+    """One line a class and one for all, from names `<metric>` and `<metric>/<class>`.
+
+    Below each number stands its 95 % interval. A metric without classes (accuracy) stands above
+    the table, the policy below it.
+    """
+    known = intervals or {}
+    split = {name: name.partition("/")[::2] for name in scores}
+    classes = dict.fromkeys(label for _, label in split.values() if label)
+    with_classes = {metric for metric, label in split.values() if label}
+    columns = [metric for kind in SHOWN for metric in kind if metric in with_classes]
+    width = min(width, WIDTH)
+    first = min(LONGEST_NAME, max(map(len, ("class", *classes)))) + 3
+    columns = columns[: max(1, (width - first - COLUMN) // COLUMN)]
+    alone = [name for name, (metric, label) in split.items() if not label]
+    head = ", ".join(
+        f"{METRICS[name].title} {shown(scores[name])}{_between(known.get(name))}"
+        for name in alone
+        if name not in with_classes and name in METRICS
+    )
+    table = Table(
+        title=f"{title}: {head}" if head else title,
+        title_justify="left",
+        caption=_caption(policy, intervals is not None),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        width=width,
+    )
+    table.add_column("class", ratio=1, overflow="fold")
+    for metric in columns:
+        words = METRICS[metric].title.replace(" error", "\nerror").replace(" at ", "\nat ")
+        unit = METRICS[metric].unit
+        table.add_column(f"{words}\n{unit}" if unit else words, justify="right")
+    table.add_column("cases", justify="right")
+    for label in classes:
+        cells = [_cell(f"{metric}/{label}", scores, known) for metric in columns]
+        table.add_row(label, *cells, _cases(scores, label))
+    table.add_section()
+    whole = str(scores["cases"]) if "cases" in scores else DASH
+    table.add_row("all", *(_cell(metric, scores, known) for metric in columns), whole, style="bold")
+    return table
+
+
+def shown(value: float | None) -> str:
+    """Four digits after the point, fewer for large numbers, none for a count; a dash for nothing.
+
+    >>> shown(0.91234), shown(31.4159), shown(1234), shown(math.nan)
+    ('0.9123', '31.42', '1,234', '–')
+    """
+    if value is None or math.isnan(value):
+        return DASH
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+
+
+def _cell(name: str, scores: Mapping[str, float], known: Mapping[str, Interval]) -> Text:
+    text = Text(shown(scores.get(name)))
+    found = known.get(name)
+    if found is not None and not math.isnan(found.low):
+        text.append(f"\n{_short(found.low)}{DASH}{_short(found.high)}", style="not bold dim")
+    return text
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def _between(found: Interval | None) -> str:
+    if found is None or math.isnan(found.low):
+        return ""
+    return f" ({_short(found.low)}{DASH}{_short(found.high)})"
+
+
+def _cases(scores: Mapping[str, float], label: str) -> Text:
+    """How many cases a line rests on, and below it what became of the others."""
+    text = Text(shown(scores.get(f"cases/{label}")))
+    words = {"left_out": "left out", "missed": "missed", "false_alarms": "false"}
+    for count, word in words.items():
+        if number := scores.get(f"{count}/{label}"):
+            text.append(f"\n{number:,} {word}", style="dim")
+    return text
+
+
+def _caption(policy: str, with_intervals: bool) -> str:
+    below = "below: 95 % bootstrap intervals by patient" if with_intervals else ""
+    return "\n".join(part for part in (policy, below) if part)

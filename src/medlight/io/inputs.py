@@ -1,0 +1,100 @@
+"""The images that somebody wants predicted: a file, a folder, a pattern, or a list of them."""
+
+import glob
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medlight.core.errors import DataError, DataNotFoundError
+from medlight.io.read import NIFTI, RASTER
+
+Where = str | Path | Sequence[str | Path]
+TEST_IMAGES = "imagesTs"
+_NUMBERED = re.compile(r"(.+)_(\d{4})")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One case.
+
+    Attributes:
+        name: its path without suffix, from the folder that was named; of a file, its stem.
+        files: one, or one for each channel in order.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+
+
+def find_inputs(where: Where, *, channels: int) -> list[Input]:
+    """The cases below `where`, in the order of their names.
+
+    Args:
+        where: a file; a folder, which is searched with its subfolders, or whose `imagesTs` is; a
+            glob pattern, `**` for any depth; or a list of these.
+        channels: of the images that are wanted. Files `<case>_0000`, `<case>_0001`, ... are then
+            channels of one case (nnU-Net's names); otherwise a file holds all its channels.
+
+    DataNotFoundError where nothing is found, DataError where two files would give one name.
+    """
+    named = [pair for each in _listed(where) for pair in _images(str(each))]
+    found: dict[str, Path] = {}
+    for name, path in named:
+        if found.setdefault(name, path) != path:
+            raise DataError(
+                f"{found[name]} and {path} would both be predicted as {name}; name one of them"
+            )
+    return _joined(found, channels)
+
+
+def _listed(where: Where) -> Sequence[str | Path]:
+    return [where] if isinstance(where, str | Path) else where
+
+
+def _images(text: str) -> list[tuple[str, Path]]:
+    """Names and paths of one file, folder or pattern."""
+    path = Path(text).expanduser()
+    if path.is_file():
+        return [(_stem(path.name), path)]
+    if path.is_dir():
+        folder = path / TEST_IMAGES if (path / TEST_IMAGES).is_dir() else path
+        files = [file for file in sorted(folder.rglob("*")) if _is_image(file)]
+        found = [(_stem(file.relative_to(folder).as_posix()), file) for file in files]
+    else:
+        files = [Path(each) for each in sorted(glob.glob(str(path), recursive=True))]
+        found = [(_stem(file.name), file) for file in files if _is_image(file)]
+    if not found:
+        what = "holds no images" if path.is_dir() else "there is no such file or folder"
+        raise DataNotFoundError(f"input={text}: {what}; medlight reads {' '.join(NIFTI + RASTER)}")
+    return found
+
+
+def _is_image(path: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.parts[-2:])  # macOS litter, too
+    return not hidden and path.name.lower().endswith(NIFTI + RASTER) and path.is_file()
+
+
+def _stem(name: str) -> str:
+    """A path without the suffix of an image.
+
+    >>> _stem("a/b.v2.nii.gz"), _stem("c.PNG")
+    ('a/b.v2', 'c')
+    """
+    ends = (suffix for suffix in sorted(NIFTI + RASTER, key=len, reverse=True))
+    return next((name[: -len(end)] for end in ends if name.lower().endswith(end)), name)
+
+
+def _joined(found: dict[str, Path], channels: int) -> list[Input]:
+    """Channels in files of their own become one case. With one channel, all names must say 0000:
+    else the numbers are the user's."""
+    split = {name: _NUMBERED.fullmatch(name) for name in sorted(found)}
+    numbered = {name: match for name, match in split.items() if match}
+    if channels == 1 and not (
+        len(numbered) == len(found) and all(m[2] == "0000" for m in numbered.values())
+    ):
+        numbered = {}
+    cases: dict[str, list[Path]] = {}
+    for name, path in found.items():
+        cases.setdefault(numbered[name][1] if name in numbered else name, []).append(path)
+    return [Input(name, tuple(sorted(files))) for name, files in sorted(cases.items())]

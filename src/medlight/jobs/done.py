@@ -1,0 +1,74 @@
+"""Which cases are predicted: a csv that grows with them, and lets an interrupted job go on."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from medlight.io.atomic import aside
+
+KEY = "key"
+Line = dict[str, str | int | float]
+
+
+class Done:
+    """Lines of cases, each with the key of what it was made from and how.
+
+    A line is appended when all files of its case are written. What a crash tore is dropped.
+
+    Args:
+        path: of the csv.
+        columns: of the csv, the first "case"; `KEY` comes last.
+        per_case: lines of a case; one that has fewer is not done.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], *, per_case: int = 1) -> None:
+        self.path, self.columns = path, [*columns, KEY]
+        found: dict[str, list[Line]] = {}
+        for line in self._read():
+            found.setdefault(str(line["case"]), []).append(line)
+        self.lines = {case: lines for case, lines in found.items() if len(lines) == per_case}
+        self._rewrite()
+
+    def holds(self, case: str, key: str, files: Sequence[Path]) -> bool:
+        """Whether a case is done in just this way, and its files are still there."""
+        lines = self.lines.get(case)
+        same = lines is not None and all(line[KEY] == key for line in lines)
+        return same and all(file.is_file() for file in files)
+
+    def drop(self, cases: Sequence[str]) -> None:
+        """Forget cases that are about to be made again."""
+        if any(self.lines.pop(case, None) for case in cases):
+            self._rewrite()
+
+    def add(self, case: str, key: str, lines: Sequence[Line]) -> None:
+        self.lines[case] = [{**line, KEY: key} for line in lines]
+        with self.path.open("a", encoding="utf-8", newline="") as file:
+            file.write(self._text(self.lines[case]))
+
+    def finish(self) -> None:
+        """Put the lines in the order of their cases."""
+        self.lines = dict(sorted(self.lines.items()))
+        self._rewrite()
+
+    def _read(self) -> list[Line]:
+        if not self.path.is_file():
+            return []
+        text = self.path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        rows = list(csv.reader(io.StringIO(whole)))
+        if not rows or rows[0] != self.columns:
+            return []  # of another question: all is predicted again
+        return [dict(zip(self.columns, row, strict=True)) for row in rows[1:]
+                if len(row) == len(self.columns)]  # fmt: skip
+
+    def _rewrite(self) -> None:
+        head = ",".join(self.columns) + "\n"
+        lines = [line for some in self.lines.values() for line in some]
+        with aside(self.path) as part:
+            part.write_text(head + self._text(lines), encoding="utf-8")
+
+    def _text(self, lines: Sequence[Line]) -> str:
+        text = io.StringIO()
+        csv.DictWriter(text, self.columns, lineterminator="\n").writerows(lines)
+        return text.getvalue()

@@ -1,0 +1,195 @@
+"""Predict files with a run, or with several that answer together."""
+
+import hashlib
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from rich import get_console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+import medlight
+from medlight.callbacks.files import write_text
+from medlight.core.errors import ConfigError, DataError, MedlightError
+from medlight.core.sample import Sample
+from medlight.inference.sliding_window import SlidingWindow
+from medlight.io.inputs import Input, Where, find_inputs
+from medlight.io.read import read_channels
+from medlight.jobs.predict_classes import ClassWriter
+from medlight.jobs.predict_masks import MaskWriter
+from medlight.jobs.trained import Load, Trained, check_alike
+
+log = logging.getLogger(__name__)
+
+ABOUT = "predicted_by.json"
+_TOLD = 20
+
+
+def predict(
+    *,
+    runs: Sequence[Path],
+    load: Load,
+    inference: SlidingWindow,
+    input: Where,  # noqa: A002  # what users type
+    output: Path,
+    checkpoint: str = "best",
+    probabilities: bool = False,
+    uncertainty: bool = False,
+    postprocess: bool = True,
+) -> None:
+    """Write a mask for each case on the grid of its file and `volumes.csv`, or, for a run that
+    classifies, `predictions.csv`. The data the runs were trained on are not needed.
+
+    What is written completely, by the same runs, from the same file and with the same settings, is
+    not predicted again. A case that fails is told and the others go on; in the end, DataError
+    names those that failed.
+
+    Args:
+        runs: run directories; several give the mean of their probabilities.
+        load: reads a run.
+        inference: windows, and whether reflections are averaged.
+        input: a file, a folder, a pattern, or a list of them; see `medlight.io.inputs`.
+        output: folder to write to.
+        checkpoint: "best", "last", or a path.
+        probabilities: also write the probability of each class.
+        uncertainty: also write the entropy of the probabilities and, of several answers, their
+            disagreement: both as a share of the largest entropy there can be.
+        postprocess: do what the runs' validation cases chose; see the verb `postprocess`.
+    """
+    models = [load(run, checkpoint) for run in runs]
+    check_alike(models)
+    output = Path(output).expanduser()
+    cases = find_inputs(input, channels=models[0].facts.channels)
+    _check_output(output, cases)
+    settings = {
+        "medlight": medlight.__version__,
+        "runs": [{"name": each.name, "checkpoint": each.digest} for each in models],
+        "overlap": inference.overlap,
+        "mirrored": list(models[0].facts.mirrored) if inference.mirror else [],
+        "probabilities": probabilities,
+        "uncertainty": uncertainty,
+    }
+    make: Any = MaskWriter if models[0].facts.labels.kind == "mask" else ClassWriter
+    writer: MaskWriter | ClassWriter = make(
+        models, inference, output,
+        probabilities=probabilities, uncertainty=uncertainty, postprocess=postprocess,
+    )  # fmt: skip
+    settings["postprocessing"] = writer.mends
+    keys = {case.name: key_of(case, settings) for case in cases}
+    todo = [case for case in cases if not writer.holds(case, keys[case.name])]
+    writer.done.drop([case.name for case in todo])
+    write_text(output / ABOUT, json.dumps(settings, indent=2) + "\n")
+    told = f"{len(cases) - len(todo)} of {len(cases)} are done already" if cases != todo else ""
+    log.info("%d cases to predict by %s%s", len(todo), _names(models), told and f"; {told}")
+    failed = _predict(todo, keys, models[0], writer)
+    writer.done.finish()
+    log.info("%d cases lie in %s", len(cases) - len(failed), output)
+    if failed:
+        lines = [f"{name}: {why}" for name, why in sorted(failed.items())]
+        more = [f"and {len(lines) - _TOLD} more"] if len(lines) > _TOLD else []
+        raise DataError(
+            f"{len(failed)} of {len(cases)} cases could not be predicted:\n  "
+            + "\n  ".join(lines[:_TOLD] + more)
+        )
+
+
+def _predict(
+    todo: Sequence[Input], keys: dict[str, str], model: Trained, writer: MaskWriter | ClassWriter
+) -> dict[str, str]:
+    """Name to reason of the cases that failed."""
+    failed: dict[str, str] = {}
+
+    def fail(case: Input, error: Exception) -> None:
+        failed[case.name] = " ".join(str(error).split()) or type(error).__name__
+        log.error("%s failed: %s", case.name, failed[case.name])
+        if not isinstance(error, MedlightError):
+            log.debug("", exc_info=error)
+
+    columns = [TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn()]
+    shown = sys.stdout.isatty() or get_console().is_jupyter
+    with Progress(*columns, TimeRemainingColumn(), disable=not shown) as bar:
+        line = bar.add_task("predicting", total=len(todo))
+        for batch in batched(read_ahead(todo, model), writer.at_once):
+            good = []
+            for case, sample in batch:
+                if isinstance(sample, Exception):
+                    fail(case, sample)
+                else:
+                    good.append((case, sample))
+            for group in writer.groups(good):
+                try:
+                    for case, lines in writer.write(group):
+                        writer.done.add(case.name, keys[case.name], lines)
+                except Exception as error:  # whatever it is, the other cases go on
+                    for case, _ in group:
+                        fail(case, error)
+            bar.advance(line, len(batch))
+            if not shown and writer.at_once == 1:
+                log.info("  %s", batch[0][0].name)
+    return failed
+
+
+def read_ahead(
+    cases: Sequence[Input], model: Trained
+) -> Iterator[tuple[Input, Sample | Exception]]:
+    """The cases as the net sees them, the next one read while this one is predicted."""
+
+    def read(case: Input) -> Sample:
+        image, grid = read_channels(case.files)
+        try:
+            return model.prepared(image, grid)
+        except DataError as error:
+            raise DataError(f"{case.files[0]}: {error}") from error
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead: Future[Sample] | None = pool.submit(read, cases[0]) if cases else None
+        for number, case in enumerate(cases):
+            assert ahead is not None
+            try:
+                sample: Sample | Exception = ahead.result()
+            except Exception as error:
+                sample = error
+            following = cases[number + 1 : number + 2]
+            ahead = pool.submit(read, following[0]) if following else None
+            yield case, sample
+
+
+def batched(
+    items: Iterator[tuple[Input, Sample | Exception]], count: int
+) -> Iterator[list[tuple[Input, Sample | Exception]]]:
+    some = []
+    for item in items:
+        some.append(item)
+        if len(some) == count:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def key_of(case: Input, settings: dict[str, Any]) -> str:
+    """What a prediction was made from, and how: other files or settings, another key."""
+    files = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in case.files]
+    text = json.dumps([settings, files], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _check_output(output: Path, cases: Sequence[Input]) -> None:
+    """Never write over what is read."""
+    for case in cases:
+        for file in case.files:
+            if file.resolve().is_relative_to(output.resolve()):
+                raise ConfigError(
+                    f"output={output} holds {file}, which would be read again or written over; "
+                    f"name another folder"
+                )
+
+
+def _names(models: Sequence[Trained]) -> str:
+    if len(models) == 1:
+        return models[0].name
+    return f"the mean of {len(models)} runs"

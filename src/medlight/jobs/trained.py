@@ -1,0 +1,95 @@
+"""A finished run, ready to predict: nothing of its data set is needed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medlight.core.errors import ConfigError, DataError
+from medlight.core.facts import Facts
+from medlight.core.grid import Grid
+from medlight.core.intensity import Statistics
+from medlight.core.sample import Sample
+from medlight.inference.choose import Choice
+from medlight.tasks.base import Task
+from medlight.transforms.preset import Preset
+
+Load = Callable[[Path, str], "Trained"]
+"""(run directory, checkpoint) to a run: the porch knows how to read its configuration."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trained:
+    """Attributes:
+    name: of the run: its experiment and its folder.
+    digest: sha256 of the checkpoint.
+    task: with the weights of the checkpoint, in evaluation mode.
+    transforms: what images went through in training, without what was random.
+    recipe: the same as plain data; runs of an ensemble must agree in it.
+    device: where the net is.
+    precision: what the net computes in, where that is not float32.
+    choice: what the run's validation cases say of postprocessing; None: nobody asked them.
+    """
+
+    name: str
+    digest: str
+    task: Task
+    transforms: Preset | None
+    recipe: Mapping[str, Any]
+    device: torch.device
+    precision: torch.dtype | None = None
+    choice: Choice | None = None
+
+    @property
+    def facts(self) -> Facts:
+        return self.task.facts
+
+    def net(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, C, *S) images to float32 logits, on the run's device."""
+        enabled = self.precision is not None
+        with torch.autocast(self.device.type, dtype=self.precision, enabled=enabled):
+            logits: torch.Tensor = self.task(images.to(self.device))
+        return logits.float()
+
+    def prepared(self, image: NDArray[np.float32], grid: Grid) -> Sample:
+        """A (C, *S) image as it lies in its file, as the net sees it. DataError where it is none
+        that the net can see."""
+        facts = self.facts
+        if grid.ndim != facts.spatial_dims:
+            raise DataError(f"it has {grid.ndim} axes, but the net takes {facts.spatial_dims}")
+        if len(image) != facts.channels:
+            named = f" ({', '.join(facts.modality)})" if facts.modality else ""
+            raise DataError(
+                f"it has {len(image)} channels, but the net takes {facts.channels}{named}"
+            )
+        if not np.isfinite(image).all():
+            raise DataError("it holds values that are not finite")
+        sample: Sample = {"image": torch.from_numpy(image), "grid": grid, "source": grid}
+        if self.transforms is None:
+            return sample
+        sample = self.transforms.geometry(sample)
+        values = sample["image"].numpy()
+        self.transforms.intensity(Statistics.of(values), facts.modality).apply(values)
+        return sample
+
+
+def check_alike(models: Sequence[Trained]) -> None:
+    """ConfigError where runs cannot answer together: they must take the same images, prepared in
+    the same way, and know the same classes. Windows may differ."""
+    first = models[0]
+    for other in models[1:]:
+        for what, one, two in (
+            ("classes", first.facts.labels, other.facts.labels),
+            ("channels", first.facts.channels, other.facts.channels),
+            ("modalities", first.facts.modality, other.facts.modality),
+            ("transforms", first.recipe, other.recipe),
+        ):
+            if one != two:
+                raise ConfigError(
+                    f"{first.name} and {other.name} cannot answer together: their {what} differ, "
+                    f"{one} and {two}; name runs that agree"
+                )
