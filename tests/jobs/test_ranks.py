@@ -8,10 +8,13 @@ import csv
 import json
 import multiprocessing
 import os
+import re
 import signal
 import socket
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,8 @@ import pytest
 import pytorch_lightning as pl
 
 from medlight.cli import main
+from medlight.core.errors import ConfigError
+from medlight.ranks import rank, stamp
 
 STEPS = 20
 RUN = [
@@ -30,6 +35,7 @@ RUN = [
     "model.strides=[2]",
     "model.norm=instance",
     "callbacks.ema.decay=0.5",
+    "trainer.check_val_every_n_epoch=10",
     f"trainer.max_epochs={STEPS}",
     f"+callbacks.pause={{_target_: {__name__}.Pause}}",
     "hydra.run.dir=run",
@@ -107,7 +113,9 @@ def curves(folder: Path) -> dict[str, list[float]]:
     with (folder / "run" / "curves.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == [str(n) for n in range(STEPS)]
-    return {name: [float(row[name]) for row in rows] for name in rows[0] if name != "seconds"}
+    return {
+        name: [float(row[name] or "nan") for row in rows] for name in rows[0] if name != "seconds"
+    }
 
 
 def written(folder: Path) -> set[str]:
@@ -136,7 +144,7 @@ def test_two_processes_equal_one(one: Path, two: tuple[Path, Path]) -> None:
     alone, together = curves(one), curves(two[0])
     assert together.keys() == alone.keys()
     for name, values in alone.items():
-        assert together[name] == pytest.approx(values, rel=1e-4), name
+        assert together[name] == pytest.approx(values, rel=1e-4, nan_ok=True), name
 
 
 def test_one_process_writes(two: tuple[Path, Path]) -> None:
@@ -178,4 +186,56 @@ def test_a_run_resumes_on_another_number_of_ranks(
     run([tmp_path] * after, shared_cache, ["resume=run", *more, f"trainer.max_epochs={STEPS}"])
     alone, resumed = curves(one), curves(tmp_path)
     for name, values in alone.items():
-        assert resumed[name] == pytest.approx(values, rel=1e-4), name
+        assert resumed[name] == pytest.approx(values, rel=1e-4, nan_ok=True), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dies", [0, 1])
+def test_a_rank_that_dies_ends_the_others(dies: int, tmp_path: Path, shared_cache: Path) -> None:
+    """As started by Lightning: `trainer=ddp`, each process with its own interpreter."""
+    words = [word for word in RUN if "callbacks.pause" not in word]
+    words = [*words, *DDP, "data.batch_size=2", "trainer.max_epochs=100000"]
+    env = {**os.environ, "MEDLIGHT_CACHE": str(shared_cache)}
+    first = subprocess.Popen([sys.executable, "-m", "medlight", *words], cwd=tmp_path, env=env)
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    wait(last.exists, 120)
+    (second,) = children(first.pid)
+    os.kill((first.pid, second)[dies], signal.SIGKILL)
+    wait(lambda: first.poll() is not None and not Path(f"/proc/{second}").exists(), 30)
+    assert first.returncode != 0
+
+
+def wait(until: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.2)
+
+
+def children(pid: int) -> list[int]:
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    named = {int(each): Path(f"/proc/{each}/cmdline").read_text() for each in found}
+    return [each for each, line in named.items() if "medlight" in line]
+
+
+def test_processes_on_several_machines_agree_on_the_run_directory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As Slurm and torchrun name the job; alone, a run has its own time and token."""
+    for key in [key for key in os.environ if key.startswith(("SLURM", "TORCHELASTIC"))]:
+        monkeypatch.delenv(key)
+    name = stamp.__wrapped__
+    assert re.fullmatch(r"\d{4}(-\d\d){2}_\d\d(-\d\d){2}_ab12", name("ab12"))
+    slurm = {"SLURM_NTASKS": "8", "SLURM_PROCID": "5", "SLURM_JOB_ID": "17", "SLURM_STEP_ID": "0"}
+    for key, value in slurm.items():
+        monkeypatch.setenv(key, value)
+    assert (name("ab12"), rank()) == ("slurm-17-0", 5)
+    for key in slurm:
+        monkeypatch.delenv(key)
+    torchrun = {"WORLD_SIZE": "8", "RANK": "3", "TORCHELASTIC_RUN_ID": "hippo"}
+    for key, value in {**torchrun, "GROUP_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(key, value)
+    assert (name("ab12"), rank()) == ("torchrun-hippo", 3)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")  # torchrun's default
+    with pytest.raises(ConfigError, match="--rdzv-id"):
+        name("ab12")

@@ -48,7 +48,7 @@ class RunLogger(WandbLogger):
 
         self.share = share
         self._id_file = Path(run_dir) / "wandb" / "id"
-        first: bool = rank_zero_only.rank == 0  # the others never begin a run
+        first = getattr(rank_zero_only, "rank", 0) == 0  # the others never begin a run
         if first:
             self._id_file.parent.mkdir(parents=True, exist_ok=True)
         if offline == "auto":
