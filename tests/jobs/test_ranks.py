@@ -24,7 +24,8 @@ import pytorch_lightning as pl
 
 from medlight.cli import main
 from medlight.core.errors import ConfigError
-from medlight.ranks import rank, stamp
+from medlight.ranks import rank as my_rank
+from medlight.ranks import stamp
 
 STEPS = 20
 RUN = [
@@ -229,13 +230,13 @@ def test_processes_on_several_machines_agree_on_the_run_directory(
     slurm = {"SLURM_NTASKS": "8", "SLURM_PROCID": "5", "SLURM_JOB_ID": "17", "SLURM_STEP_ID": "0"}
     for key, value in slurm.items():
         monkeypatch.setenv(key, value)
-    assert (name("ab12"), rank()) == ("slurm-17-0", 5)
+    assert (name("ab12"), my_rank()) == ("slurm-17-0", 5)
     for key in slurm:
         monkeypatch.delenv(key)
     torchrun = {"WORLD_SIZE": "8", "RANK": "3", "TORCHELASTIC_RUN_ID": "hippo"}
     for key, value in {**torchrun, "GROUP_WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(key, value)
-    assert (name("ab12"), rank()) == ("torchrun-hippo", 3)
+    assert (name("ab12"), my_rank()) == ("torchrun-hippo", 3)
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")  # torchrun's default
     with pytest.raises(ConfigError, match="--rdzv-id"):
         name("ab12")
