@@ -20,6 +20,7 @@ from medlight.core.split import Split, make_split
 from medlight.data.admission import LeftOut, left_out, withdrawal_lists
 from medlight.data.cases import open_cases
 from medlight.data.dataset import CaseDataset, collate
+from medlight.data.loader import Loader
 from medlight.data.patch import auto_patch
 from medlight.data.sampling import EvalCases, TrainBatches
 from medlight.data.version import DataVersion, version_of
@@ -29,17 +30,6 @@ from medlight.transforms.preset import Preset
 
 Augment = Callable[..., dict[str, Any]]
 """(batch, seed, epoch) to a batch: random, on the device of the batch; see `medlight.augment`."""
-
-
-class Loader(DataLoader[Sample]):
-    """Lightning warns of loaders that cannot resume. What comes next is not a state here, but
-    follows from where the run is."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to load."""
 
 
 @dataclass(kw_only=True, eq=False)
