@@ -22,7 +22,7 @@ from medlight.data.cases import open_cases
 from medlight.data.dataset import CaseDataset, collate
 from medlight.data.loader import Loader
 from medlight.data.patch import auto_patch
-from medlight.data.sampling import EvalCases, TrainBatches
+from medlight.data.sampling import EvalCases, TrainBatches, share
 from medlight.data.version import DataVersion, version_of
 from medlight.io.store.store import Store
 from medlight.io.store.table import Stored
@@ -244,15 +244,7 @@ class DataModule(pl.LightningDataModule, ABC):
             self._global_batch = state_dict["global_batch"]
 
     def _batch_size(self, ranks: int) -> int:
-        """On each rank. A run that resumes keeps its global batch, on however many ranks."""
-        if not self._global_batch:
-            return self.batch_size
-        if self._global_batch % ranks:
-            raise ConfigError(
-                f"a step of this run sees {self._global_batch} samples, which {ranks} processes "
-                "cannot share evenly: give another trainer.devices"
-            )
-        return self._global_batch // ranks
+        return share(self._global_batch, ranks) if self._global_batch else self.batch_size
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         return self._eval_loader(self._val_set) if self.split.val else []

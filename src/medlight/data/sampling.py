@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import Sampler
 
+from medlight.core.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class Draw:
@@ -76,6 +78,17 @@ class TrainBatches(Sampler[list[Draw]]):
                     held = turn
                 draws.append(Draw(int(permutation[place]), self.epoch, draw))
             yield draws
+
+
+def share(samples: int, ranks: int) -> int:
+    """How many samples of a global batch each rank gets. A run that resumes keeps that batch, on
+    however many ranks."""
+    if samples % ranks:
+        raise ConfigError(
+            f"a step of this run sees {samples} samples, which {ranks} processes cannot share "
+            "evenly: give another trainer.devices"
+        )
+    return samples // ranks
 
 
 class Again(int):
