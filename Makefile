@@ -43,7 +43,8 @@ test-all: lint
 
 bench: install
 	@for script in benchmarks/[a-z]*.py; do \
-	    test -e "$$script" || continue; echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	    echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	$(BIN)/python benchmarks/render.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

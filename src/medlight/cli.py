@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from medlight import __version__, versions
+from medlight import __version__, comparing, versions
 from medlight.core.errors import ConfigError
 from medlight.options import GROUP_OF_VERBS, colour, conf_dir, conf_dirs, groups, own_keys
 
@@ -21,8 +21,9 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
-    if words[:1] == [versions.VERB]:
-        return versions.main(words[1:])
+    for room in (versions, comparing):  # on finished files, with ordinary options
+        if words[:1] == [room.VERB]:
+            return room.main(words[1:])
     if not words or {"-h", "--help"} & set(words):
         from medlight.welcome import help_screen
 

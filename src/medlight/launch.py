@@ -13,16 +13,18 @@ from typing import Any, cast
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from medlight import ranks
 from medlight.cli import with_verb
-from medlight.config import SAVED, register, save_config
-from medlight.core.errors import ConfigError
+from medlight.config import SAVED, load_config, register, save_config
+from medlight.core.errors import ConfigError, MedlightError
 from medlight.core.memory import keep_freed_memory
 from medlight.data.datamodule import DataModule
 from medlight.finished import load_trained
@@ -111,6 +113,19 @@ def build_data(words: Sequence[str]) -> DataModule:
             raise ConfigError(line) if line else error from error
     check_targets(cfg.data)
     return cast(DataModule, instantiate(cfg.data, _convert_="all"))
+
+
+def data_of_run(run_dir: Path) -> DataModule | None:
+    """The data a finished run was tested on; None where they, or its settings, are not here."""
+    register()
+    try:
+        cfg = load_config(run_dir)
+        check_targets(cfg.data)
+        data = cast(DataModule, instantiate(cfg.data, _convert_="all"))
+        return data if len(data.cases) else None
+    except (MedlightError, OmegaConfBaseException, InstantiationException) as error:
+        log.info("%s: no images in the page (%s)", run_dir, str(error).splitlines()[0])
+        return None
 
 
 def describe(data: DataModule, task: Task) -> str:

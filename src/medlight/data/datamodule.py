@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
@@ -18,8 +18,8 @@ from medlight.core.index import Index
 from medlight.core.sample import ON_HOST, Sample
 from medlight.core.split import Split, make_split
 from medlight.data.admission import LeftOut, left_out, withdrawal_lists
-from medlight.data.cases import open_cases
-from medlight.data.dataset import CaseDataset, collate
+from medlight.data.cases import open_cases, set_name
+from medlight.data.dataset import CaseDataset
 from medlight.data.loader import Loader
 from medlight.data.patch import auto_patch
 from medlight.data.sampling import EvalCases, TrainBatches, share
@@ -140,7 +140,7 @@ class DataModule(pl.LightningDataModule, ABC):
         mirrored = getattr(self.augment, "mirrored", None)  # one of a user's own may lack it
         return Facts(
             spatial_dims=self.spatial_dims,
-            channels=self._train_set.stored.channels,
+            channels=self.training_cases.channels,
             labels=self.cases.labels,
             patch=self._patch(),
             shape=self._patch() or self._shared_shape(),
@@ -174,7 +174,11 @@ class DataModule(pl.LightningDataModule, ABC):
                     f"got {list(self.patch)}"
                 )
             return None if self.patch is None else tuple(self.patch)
-        return auto_patch(np.median(self._train_set.stored.shapes, axis=0))
+        return auto_patch(np.median(self.training_cases.shapes, axis=0))
+
+    def forget_withdrawn(self) -> int:
+        """Remove from the store what was made of patients who withdrew; how many files."""
+        return self._store.forget(set_name(self.listed), self.left_out.withdrawn)
 
     def _shared_shape(self) -> tuple[int, ...] | None:
         shapes = self._train_set.stored.shapes
@@ -200,6 +204,11 @@ class DataModule(pl.LightningDataModule, ABC):
             **options,
         )
 
+    @property
+    def training_cases(self) -> Stored:
+        """The training cases, prepared on first use."""
+        return self._train_set.stored
+
     @cached_property
     def _train_set(self) -> CaseDataset:
         return self._dataset(self.split.train)
@@ -218,7 +227,7 @@ class DataModule(pl.LightningDataModule, ABC):
             epoch=epoch,
             skip=skip,
         )
-        return self._loader(self._patches, batch_sampler=batches)
+        return Loader(self._patches, batches, workers=self.num_workers)
 
     @cached_property
     def _patches(self) -> CaseDataset:
@@ -261,20 +270,11 @@ class DataModule(pl.LightningDataModule, ABC):
     def _eval_loader(self, dataset: CaseDataset) -> DataLoader[Sample]:
         rank, ranks = self._ranks()
         cases = EvalCases(len(dataset), rank=rank, ranks=ranks)
-        return self._loader(dataset, sampler=cases, batch_size=self.eval_batch_size)
+        batches = BatchSampler(cases, self.eval_batch_size, drop_last=False)
+        return Loader(dataset, batches, workers=self.num_workers)
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-
-    def _loader(self, dataset: CaseDataset, **options: Any) -> DataLoader[Sample]:
-        _ = dataset.held  # before worker processes start, which then share it
-        return Loader(
-            dataset,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            collate_fn=collate,
-            **options,
-        )
 
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int

@@ -241,6 +241,13 @@ def test_a_patient_may_be_forgotten(numbers: Numbers, store: New) -> None:
     text = (Path(store().folder) / "sets" / "numbers.json").read_text()
     assert "case_2" not in text
     assert "case_1" in text
+    one[2].write_bytes(one[1].read_bytes())  # not looked at again: they are known to be gone
+    assert store().forget("numbers", {"case_2", "case_5", "case_x"}) == 0
+    one[2].unlink()
+    numbers.open(store())  # they came back, and go again
+    assert store().forget("numbers", {"case_2"}) == 1
+    (Path(store().folder) / "sets" / "numbers.json").unlink()
+    assert store().forget("numbers", {"case_1"}) == 2, "without the ledger, too"
 
 
 def test_memory_is_shared_out(numbers: Numbers, store: New) -> None:
