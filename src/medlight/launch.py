@@ -53,8 +53,6 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
-    if not cfg.run and ranks.rank() == 0:
-        save_config(cfg, run_dir / SAVED)
     fit_to_hardware(cfg.trainer)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     if missing := sorted(key.rpartition(".")[2] for key in OmegaConf.missing_keys(cfg.job)):
@@ -62,6 +60,8 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     job = instantiate(cfg.job, _partial_=True)
     takes = inspect.signature(job).parameters
     runs = run_dirs(cfg.run) if cfg.run else []
+    if ranks.rank() == 0 and (not runs or "original" in takes):
+        save_config(as_fit(cfg) if runs else cfg, run_dir / SAVED)
     if "load" in takes:  # a verb on finished runs alone
         if not runs:
             raise ConfigError("type run=<a run directory>, or a list or a folder of them")
@@ -72,6 +72,8 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
         job = partial(job, runs=runs)
     elif len(runs) > 1:
         raise ConfigError(f"run= takes one run directory here, got {len(runs)}: {cfg.run}")
+    elif "original" in takes:
+        job = partial(job, original=runs[0])
     if "task" not in takes:  # a verb on data alone
         job(data=data, run_dir=run_dir)
         return None
@@ -95,6 +97,13 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     if trainer.is_global_zero:
         log.info("Everything lies in %s", os.path.relpath(run_dir))
     return score
+
+
+def as_fit(cfg: DictConfig) -> DictConfig:
+    """The configuration of a run that does again what another did, as if it were the first."""
+    cfg = cfg.copy()
+    cfg.run, cfg.job = None, {"_target_": "medlight.jobs.fit.fit", "resume": "${resume}"}
+    return cfg
 
 
 def built(group: DictConfig | None) -> list[Any]:
