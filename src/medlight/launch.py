@@ -46,8 +46,12 @@ NOISE = (
 )
 
 
-def run(cfg: DictConfig, run_dir: Path) -> float | None:
-    """Build everything the configuration names, do its job, and say where the results lie."""
+def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()) -> float | None:
+    """Build everything the configuration names, do its job, and say where the results lie.
+
+    Args:
+        callbacks: besides those of the configuration.
+    """
     ranks.enter()
     keep_freed_memory()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -82,8 +86,8 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     if not data.split.val and "checkpoint" in (cfg.callbacks or {}):
         cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
     loggers = [each for each in built(cfg.logger) if isinstance(each, Logger)]
-    callbacks = built(cfg.callbacks)
-    trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=loggers)
+    watching = [*built(cfg.callbacks), *callbacks]
+    trainer = instantiate(cfg.trainer, _convert_="all", callbacks=watching, logger=loggers)
     if trainer.is_global_zero:
         log.info(describe(data, task))
     if trainer.is_global_zero:
