@@ -66,10 +66,15 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     runs = run_dirs(cfg.run) if cfg.run else []
     if ranks.rank() == 0 and (not runs or "original" in takes):
         save_config(as_fit(cfg) if runs else cfg, run_dir / SAVED)
-    if "load" in takes:  # a verb on finished runs alone
+    if "load" in takes:
+        job = partial(job, load=partial(load_trained, trainer=cfg.trainer))
+    if "load" in takes and "data" not in takes:  # a verb on finished runs alone
         if not runs:
             raise ConfigError("type run=<a run directory>, or a list or a folder of them")
-        job(runs=runs, load=partial(load_trained, trainer=cfg.trainer))
+        job(runs=runs)
+        return None
+    if "data" not in takes:  # a verb on files
+        job(run_dir=run_dir)
         return None
     data: DataModule = instantiate(cfg.data, _convert_="all")
     if "runs" in takes:
@@ -90,8 +95,8 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=watching, logger=loggers)
     if trainer.is_global_zero:
         log.info(describe(data, task))
-    if trainer.is_global_zero:
-        saved: Any = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # no local paths
+        file = (runs or [run_dir])[0] / SAVED
+        saved: Any = OmegaConf.to_container(OmegaConf.load(file))  # no local paths
         for logger in loggers:
             logger.log_hyperparams(saved)
     try:
