@@ -57,8 +57,6 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
-    fit_to_hardware(cfg.trainer)
-    pl.seed_everything(cfg.seed, workers=True, verbose=False)
     if missing := sorted(key.rpartition(".")[2] for key in OmegaConf.missing_keys(cfg.job)):
         raise ConfigError(f"this verb needs {' and '.join(f'{key}=...' for key in missing)}")
     job = instantiate(cfg.job, _partial_=True)
@@ -66,6 +64,8 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     runs = run_dirs(cfg.run) if cfg.run else []
     if ranks.rank() == 0 and (not runs or "original" in takes):
         save_config(as_fit(cfg) if runs else cfg, run_dir / SAVED)
+    fit_to_hardware(cfg.trainer)
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
     if "load" in takes:
         job = partial(job, load=partial(load_trained, trainer=cfg.trainer))
     if "load" in takes and "data" not in takes:  # a verb on finished runs alone
@@ -82,6 +82,8 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     elif len(runs) > 1:
         raise ConfigError(f"run= takes one run directory here, got {len(runs)}: {cfg.run}")
     elif "original" in takes:
+        if not runs:
+            raise ConfigError("type run=<a run directory>")
         job = partial(job, original=runs[0])
     if "task" not in takes:  # a verb on data alone
         job(data=data, run_dir=run_dir)
