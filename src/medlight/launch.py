@@ -23,7 +23,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from medlight import ranks
 from medlight.cli import with_verb
-from medlight.config import SAVED, load_config, register, save_config
+from medlight.config import SAVED, load_config, register, resolved, save_config
 from medlight.core.errors import ConfigError, MedlightError
 from medlight.core.memory import keep_freed_memory
 from medlight.data.datamodule import DataModule
@@ -97,10 +97,8 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=watching, logger=loggers)
     if trainer.is_global_zero:
         log.info(describe(data, task))
-        file = (runs or [run_dir])[0] / SAVED
-        saved: Any = OmegaConf.to_container(OmegaConf.load(file))  # no local paths
         for logger in loggers:
-            logger.log_hyperparams(saved)
+            logger.log_hyperparams(resolved((runs or [run_dir])[0]))
     try:
         score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
     except SIGTERMException as stopped:
