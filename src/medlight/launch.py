@@ -90,8 +90,8 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
         return None
     rank_zero_only(before)(data)
     task: Task = instantiate(cfg.task, _convert_="all")(facts=data.facts)
-    if not data.split.val and "checkpoint" in (cfg.callbacks or {}):
-        cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
+    if not data.split.val:
+        _without_validation(cfg.callbacks or {})
     loggers = [each for each in built(cfg.logger) if isinstance(each, Logger)]
     watching = [*built(cfg.callbacks), *callbacks]
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=watching, logger=loggers)
@@ -113,6 +113,17 @@ def as_fit(cfg: DictConfig) -> DictConfig:
     cfg = cfg.copy()
     cfg.run, cfg.job = None, {"_target_": "medlight.jobs.fit.fit", "resume": "${resume}"}
     return cfg
+
+
+def _without_validation(callbacks: Any) -> None:
+    """Nothing can be better than before: the last weights are kept. Settled in place."""
+    if "early_stopping" in callbacks:
+        raise ConfigError(
+            "callbacks=early_stopping watches validation cases, and this split has none: leave it "
+            "out, or choose a fold (data.fold=0)"
+        )
+    if "checkpoint" in callbacks:
+        callbacks.checkpoint.update(monitor=None, save_top_k=0)
 
 
 def built(group: DictConfig | None) -> list[Any]:
