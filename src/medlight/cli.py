@@ -53,7 +53,7 @@ def _enter(words: list[str]) -> int:
         door.knock(flags, overrides)
     except Exception as error:
         door.report(error)
-    return 1 if door.told else 0
+    return 1 if door.told or door.failures else 0
 
 
 class Door:
@@ -64,6 +64,8 @@ class Door:
         self.dirs = conf_dirs()
         self.config_name = "config"
         self.told: list[BaseException] = []
+        self.sweeps = False
+        self.failures = 0
 
     def sort(self, words: list[str]) -> tuple[list[str], list[str]]:
         """Options and overrides in any order, the verb as an override."""
@@ -79,7 +81,11 @@ class Door:
             _complete_verbs(self.dirs)
             return flags, args.overrides
         self.texts = with_verb(args.overrides, groups(self.dirs))
-        self._start_from_run(multirun=args.multirun)
+        from medlight.sweep.words import is_sweep
+
+        asked = is_sweep(self.texts, multirun=args.multirun)
+        self._start_from_run(multirun=asked or args.multirun)
+        self.sweeps = asked and not (args.cfg or args.info or args.help or args.hydra_help)
         return flags, self.texts
 
     def _start_from_run(self, *, multirun: bool) -> None:
@@ -94,6 +100,11 @@ class Door:
             ConfigStore.instance().store(self.config_name, primary_config(rerun, overrides))
 
     def knock(self, flags: list[str], overrides: list[str]) -> None:
+        if self.sweeps:
+            from medlight.sweep.command import sweep
+
+            self.failures = sweep(overrides, self.dirs)
+            return
         import hydra
 
         # With `python -m` the script is called __main__.py, and completion would bind to python.
@@ -115,6 +126,10 @@ class Door:
             from medlight.targets import check_targets
 
             check_targets(cfg)
+            if HydraConfig.get().mode is RunMode.MULTIRUN:  # a sweeper that is not ours
+                from medlight.sweep.task import task
+
+                return task(cfg)
             from medlight.launch import run
 
             return run(cfg, Path(HydraConfig.get().runtime.output_dir))
@@ -152,7 +167,19 @@ def with_verb(words: Sequence[str], tree: dict[str, dict[str, Path]]) -> list[st
             from medlight.suggest import bare_word
 
             raise bare_word(text, tree)
+    if texts and texts[0].startswith(f"{GROUP_OF_VERBS}="):
+        texts[0] = f"{GROUP_OF_VERBS}={_variant(texts[0].partition('=')[2], texts[1:], tree)}"
     return [_of_the_verb(_readable(text, tree), texts, tree) for text in texts]
+
+
+def _variant(verb: str, texts: Sequence[str], tree: dict[str, dict[str, Path]]) -> str:
+    """The form of a verb that has these keys: `evaluate predictions=...` is `evaluate_files`."""
+    given = {text.partition("=")[0] for text in texts}
+    verbs = tree.get(GROUP_OF_VERBS, {})
+    for name, file in verbs.items():
+        if name.startswith(f"{verb}_") and given & (own_keys(file) - own_keys(verbs[verb])):
+            return name
+    return verb
 
 
 def _of_the_verb(text: str, texts: Sequence[str], tree: dict[str, dict[str, Path]]) -> str:

@@ -53,6 +53,8 @@ class RunConfig:
     trainer: Any = None
     callbacks: Any = None
     logger: Any = None
+    sweep: Any = None
+    launcher: Any = None
 
 
 class UserConf(SearchPathPlugin):

@@ -44,8 +44,12 @@ NOISE = (
 )
 
 
-def run(cfg: DictConfig, run_dir: Path) -> float | None:
-    """Build everything the configuration names, do its job, and say where the results lie."""
+def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()) -> float | None:
+    """Build everything the configuration names, do its job, and say where the results lie.
+
+    Args:
+        callbacks: besides those of the configuration.
+    """
     keep_freed_memory()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in NOISE:
@@ -59,10 +63,15 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     job = instantiate(cfg.job, _partial_=True)
     takes = inspect.signature(job).parameters
     runs = run_dirs(cfg.run) if cfg.run else []
-    if "load" in takes:  # a verb on finished runs alone
+    if "load" in takes:
+        job = partial(job, load=partial(load_trained, trainer=cfg.trainer))
+    if "load" in takes and "data" not in takes:  # a verb on finished runs alone
         if not runs:
             raise ConfigError("type run=<a run directory>, or a list or a folder of them")
-        job(runs=runs, load=partial(load_trained, trainer=cfg.trainer))
+        job(runs=runs)
+        return None
+    if "data" not in takes:  # a verb on files
+        job(run_dir=run_dir)
         return None
     data: DataModule = instantiate(cfg.data, _convert_="all")
     if "runs" in takes:
@@ -77,11 +86,12 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     if not data.split.val and "checkpoint" in (cfg.callbacks or {}):
         cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
     loggers = [each for each in built(cfg.logger) if isinstance(each, Logger)]
-    callbacks = built(cfg.callbacks)
-    trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=loggers)
+    watching = [*built(cfg.callbacks), *callbacks]
+    trainer = instantiate(cfg.trainer, _convert_="all", callbacks=watching, logger=loggers)
     if trainer.is_global_zero:
         log.info(describe(data, task))
-    saved: Any = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # no local paths
+    file = (runs or [run_dir])[0] / SAVED
+    saved: Any = OmegaConf.to_container(OmegaConf.load(file))  # no local paths
     for logger in loggers:
         logger.log_hyperparams(saved)
     try:
