@@ -17,8 +17,9 @@ Array = NDArray[np.float64]
 
 def inside(points: Array, shape: Sequence[int]) -> NDArray[np.bool_]:
     """(P,) whether they lie in an image of this shape; nan does not."""
-    within: NDArray[np.bool_] = (points >= -0.5) & (points <= np.array(shape) - 0.5)
-    return np.logical_and.reduce(within, axis=1).astype(np.bool_)
+    within = (points >= -0.5) & (points <= np.array(shape) - 0.5)
+    found: NDArray[np.bool_] = np.asarray(within.all(axis=1), np.bool_)
+    return found
 
 
 def seen_points(points: Array, shape: Sequence[int]) -> Array:
