@@ -22,7 +22,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from medlight.cli import with_verb
-from medlight.config import SAVED, load_config, register, save_config
+from medlight.config import SAVED, load_config, register, resolved, save_config
 from medlight.core.errors import ConfigError, MedlightError
 from medlight.core.memory import keep_freed_memory
 from medlight.data.datamodule import DataModule
@@ -83,17 +83,15 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
         return None
     rank_zero_only(before)(data)
     task: Task = instantiate(cfg.task, _convert_="all")(facts=data.facts)
-    if not data.split.val and "checkpoint" in (cfg.callbacks or {}):
-        cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
+    if not data.split.val:
+        _without_validation(cfg.callbacks or {})
     loggers = [each for each in built(cfg.logger) if isinstance(each, Logger)]
     watching = [*built(cfg.callbacks), *callbacks]
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=watching, logger=loggers)
     if trainer.is_global_zero:
         log.info(describe(data, task))
-    file = (runs or [run_dir])[0] / SAVED
-    saved: Any = OmegaConf.to_container(OmegaConf.load(file))  # no local paths
     for logger in loggers:
-        logger.log_hyperparams(saved)
+        logger.log_hyperparams(resolved((runs or [run_dir])[0]))
     try:
         score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
     except SIGTERMException as stopped:
@@ -101,6 +99,17 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     if trainer.is_global_zero:
         log.info("Everything lies in %s", os.path.relpath(run_dir))
     return score
+
+
+def _without_validation(callbacks: Any) -> None:
+    """Nothing can be better than before: the last weights are kept. Settled in place."""
+    if "early_stopping" in callbacks:
+        raise ConfigError(
+            "callbacks=early_stopping watches validation cases, and this split has none: leave it "
+            "out, or choose a fold (data.fold=0)"
+        )
+    if "checkpoint" in callbacks:
+        callbacks.checkpoint.update(monitor=None, save_top_k=0)
 
 
 def built(group: DictConfig | None) -> list[Any]:
