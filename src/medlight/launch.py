@@ -23,13 +23,15 @@ from medlight.cli import with_verb
 from medlight.config import SAVED, register, save_config
 from medlight.core.errors import ConfigError
 from medlight.data.datamodule import DataModule
-from medlight.finished import load_trained
+from medlight.finished import chosen_by, load_trained
+from medlight.inference.choose import pooled
 from medlight.jobs.check import before
 from medlight.options import conf_dir, conf_dirs, groups
 from medlight.rerun import run_dirs
 from medlight.suggest import explain
 from medlight.targets import check_targets
 from medlight.tasks.base import Task
+from medlight.tasks.segmentation import SegmentationTask
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,8 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
         return None
     rank_zero_only(before)(data)
     task: Task = instantiate(cfg.task, _convert_="all")(facts=data.facts)
+    if len(runs) == 1 and (choice := chosen_by(runs[0])) and isinstance(task, SegmentationTask):
+        task.postprocessing = pooled([choice])
     if not data.split.val and "checkpoint" in (cfg.callbacks or {}):
         cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
     loggers = [each for each in built(cfg.logger) if isinstance(each, Logger)]

@@ -10,6 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+MANY = 0.1
+"""Of the voxels of a plane: where more need it, all of it is interpolated."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Along:
@@ -87,22 +90,22 @@ def labels_between(
             continue
         least = torch.minimum(least.index_select(dim, below), least.index_select(dim, above))
         most = torch.maximum(most.index_select(dim, below), most.index_select(dim, above))
-    rows, columns = (least != most).nonzero(as_tuple=True)
-    if not len(rows):
+    mixed = least != most
+    share = mixed.count_nonzero().item() / mixed.numel()
+    if not share:
         return least
-    mixed = least.new_zeros(0, dtype=torch.float32)
-    for logits, share in ((low[0], 1 - weight), (high[0], weight)):
-        if not share:
-            continue
-        edges = [
-            torch.lerp(
-                logits[:classes, at[rows], b2[columns]],
-                logits[:classes, at[rows], a2[columns]],
-                w2[columns],
-            )
-            for at in (b1, a1)
-        ]
-        inner = torch.lerp(edges[0], edges[1], w1[rows]) * share
-        mixed = mixed + inner if mixed.numel() else inner
-    least[rows, columns] = mixed.max(0).indices.to(torch.uint8)
+    if share > MANY:
+        values = torch.lerp(low[0], high[0], weight) if weight else low[0]
+        return lerp(lerp(values[:classes], first, 1), second, 2).max(0).indices.to(torch.uint8)
+    rows, columns = mixed.nonzero(as_tuple=True)
+    corners = [(at[rows] * low[1].shape[1], by[columns]) for at in (b1, a1) for by in (b2, a2)]
+    planes = [(low[0], 1 - weight), (high[0], weight)] if weight else [(low[0], 1.0)]
+    blends = []
+    for logits, part in planes:
+        flat = logits[:classes].reshape(classes, -1)
+        at = [flat.index_select(1, row + column) for row, column in corners]
+        near, far = at[0].lerp_(at[1], w2[columns]), at[2].lerp_(at[3], w2[columns])
+        blends.append(near.lerp_(far, w1[rows]).mul_(part))
+    values = blends[0] if len(blends) == 1 else blends[0].add_(blends[1])
+    least[rows, columns] = values.max(0).indices.to(torch.uint8)
     return least

@@ -123,7 +123,7 @@ class _Home:
 
         def plane(i: int) -> tuple[Tensor, Tensor]:
             if i not in ready:
-                values = planes[:, i - begin]
+                values = planes[:, i - begin].contiguous()
                 ready[i] = values, values[:classes].max(0).indices.to(torch.uint8)
             return ready[i]
 
@@ -136,7 +136,8 @@ class _Home:
                     del ready[old]
             self.next = next(self.todo, None)
         values, labels = plane(self.have - 1)
-        self.last = values.clone(), labels  # the part itself is overwritten
+        # The part itself is overwritten, and a plane may be a view of it.
+        self.last = values.clone(), labels
 
     def _plane(
         self,

@@ -1,5 +1,7 @@
 """By what must an image's size be divisible? Ask the net."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -33,3 +35,12 @@ def _accepts(net: nn.Module, image: torch.Tensor) -> bool:
             return net(image).shape[2:] == image.shape[2:]
     except (RuntimeError, ValueError):
         return False
+
+
+def rounded_up(shape: Sequence[int], divisor: Sequence[int]) -> tuple[int, ...]:
+    """The smallest shape that holds `shape` and is divisible.
+
+    >>> rounded_up((9, 8), (4, 4))
+    (12, 8)
+    """
+    return tuple(-(-n // d) * d for n, d in zip(shape, divisor, strict=True))

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
+from medlight.core.grid import Grid
 from medlight.inference.ensemble import combined
+from medlight.inference.postprocess import Postprocessing
 from medlight.inference.restore import restored
 from medlight.inference.sliding_window import SlidingWindow, labelled
 from medlight.metrics.bootstrap import Interval
@@ -28,10 +31,12 @@ class SegmentationTask(Task):
 
     Attributes:
         inference: how an image becomes windows and windows an image.
+        postprocessing: what is done to masks on their source's grid, where validation chose it.
         The others are those of `Task`.
     """
 
     inference: SlidingWindow = field(default_factory=SlidingWindow)
+    postprocessing: Postprocessing | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -81,11 +86,16 @@ class SegmentationTask(Task):
                 pass
             return CaseResult(rows=self.scoring.dice_rows(case, prediction, truth), **shown)
         source = batch["source"][i]
-        home = restored(slabs, batch["grid"][i], source).labels
+        home = self._mended(restored(slabs, batch["grid"][i], source).labels, source)
         rows: tuple[Row, ...] = ()
         if "reference" in batch:
             rows = self.scoring.rows(case, home, batch["reference"][i].cpu().numpy(), source)
         return CaseResult(rows=rows, restored=home, source=source, **shown)
+
+    def _mended(self, labels: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
+        if self.postprocessing is None:
+            return labels
+        return self.postprocessing(labels, self.facts.labels.names, grid.spacing_mm)
 
     def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
         return summarise_segmentation(rows, tuple(self.scoring.regions))
