@@ -2,7 +2,9 @@
 
 A drawn volume of 256x256x128 voxels, 14 classes, windows of 96^3 that overlap by half, MONAI's
 UNet after a short training. Memory is the most that a process ever held (ru_maxrss), less what it
-held when the net and the image were loaded and one window had gone through the net.
+held (VmRSS) when the net and the image were loaded and nothing had gone through the net. MONAI
+takes four windows at once, as its tutorials do; medlight takes one on a CPU. MONAI with one window
+is told, too.
 """
 
 import json
@@ -23,7 +25,8 @@ from medlight.inference.sliding_window import SlidingWindow, labelled
 
 SHAPE, WINDOW, CLASSES = (256, 256, 128), (96, 96, 96), 14
 STEPS = 60
-SIDES = ("MONAI", "MONAI, 4 windows at once", "medlight", "medlight, half", "medlight, labels only")
+MONAI = "MONAI, 4 windows at once"
+SIDES = (MONAI, "MONAI, 1 window at once", "medlight", "medlight, half", "medlight, labels only")
 
 
 def draw(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -61,9 +64,15 @@ def train(folder: Path) -> None:
         value = loss(net(crop), target)
         value.backward()
         optimizer.step()
-    print(f"trained {STEPS} steps, loss {float(value):.3f}")
+    print(f"trained {STEPS} steps, loss {value.item():.3f}")
     torch.save(net.state_dict(), folder / "net.pt")
     np.save(folder / "image.npy", draw(2)[0])
+
+
+def held_mb() -> float:
+    """What this process holds now."""
+    [line] = [x for x in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in x]
+    return int(line.split()[1]) / 2**10
 
 
 @torch.inference_mode()
@@ -73,10 +82,9 @@ def infer(side: str, folder: Path) -> dict[str, float]:
     net.load_state_dict(torch.load(folder / "net.pt", weights_only=True))
     net.eval()
     image = torch.from_numpy(np.load(folder / "image.npy"))[None]
-    net(image[None, :, :96, :96, :96])
-    baseline, start = resident_mb(), time.process_time()
+    baseline, start = held_mb(), time.process_time()
     if side.startswith("MONAI"):
-        count = 4 if "4 windows" in side else 1
+        count = 4 if side == MONAI else 1
         result = sliding_window_inference(
             image[None], WINDOW, count, net, overlap=0.5, mode="gaussian"
         )[0]
@@ -111,10 +119,10 @@ def main() -> None:
         bounds = {"medlight": 0.65, "medlight, half": 0.5, "medlight, labels only": 0.5}
         for side, bound in bounds.items():
             for what, key in (("memory", "above_mb"), ("the whole process", "peak_mb")):
-                share = found[side][key] / found["MONAI"][key]
+                share = found[side][key] / found[MONAI][key]
                 wanted = f"<= {bound}" if what == "memory" else ""
-                report.add(f"{side}: share of MONAI's, {what}", share, "x", wanted=wanted)
-        theirs = np.load(folder / "MONAI.npy", mmap_mode="r")
+                report.add(f"{side}: share of MONAI's {what}", share, "x", wanted=wanted)
+        theirs = np.load(folder / f"{MONAI}.npy", mmap_mode="r")
         ours = np.load(folder / "medlight.npy", mmap_mode="r")
         largest = max(float(np.abs(a - b).max()) for a, b in zip(theirs, ours, strict=True))
         report.add("medlight: largest difference of a logit", largest, "", wanted="< 0.001")

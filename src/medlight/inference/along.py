@@ -4,6 +4,7 @@ Shapes: K classes; (P, Q) a plane of the net's grid, (T, U) the same plane of th
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -46,66 +47,92 @@ class Along:
     def __len__(self) -> int:
         return len(self.below)
 
-    def on(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        below, above, weight = map(torch.from_numpy, (self.below, self.above, self.weight))
-        return below.to(device), above.to(device), weight.to(device)
+
+def take(values: Tensor, places: NDArray[np.int64], dim: int) -> Tensor:
+    """Entries along one dimension. On a CPU NumPy is several times faster at it than torch."""
+    if values.device.type == "cpu":
+        return torch.from_numpy(values.numpy().take(places, dim))
+    return values.index_select(dim, torch.from_numpy(places).to(values.device))
 
 
 def lerp(values: Tensor, step: Along, dim: int) -> Tensor:
     """Interpolate along one dimension."""
-    below, above, weight = step.on(values.device)
-    low = values.index_select(dim, below)
+    low = take(values, step.below, dim)
     if not step.weight.any():
         return low
     shape = [-1 if d == dim else 1 for d in range(values.ndim)]
-    return low.lerp_(values.index_select(dim, above), weight.reshape(shape))
+    weight = torch.from_numpy(step.weight).to(values.device).reshape(shape)
+    return low.lerp_(take(values, step.above, dim), weight)
 
 
-def labels_between(
-    low: tuple[Tensor, Tensor],
-    high: tuple[Tensor, Tensor],
-    weight: float,
-    first: Along,
-    second: Along,
-    classes: int,
-) -> Tensor:
-    """(T, U) uint8 labels of linearly interpolated logits, on a source plane between two planes.
+class Plane:
+    """A plane of the net's grid, and what the source's planes beside it need of it.
+
+    Args:
+        values: (K, P, Q) logits, followed by channels that are no class.
+        classes: K.
+        first, second: where the source's voxels lie on the axes of the plane.
+    """
+
+    def __init__(self, values: Tensor, classes: int, first: Along, second: Along) -> None:
+        self.values, self.first, self.second = values, first, second
+        self.logits = values[:classes]
+        self.labels = self.logits.max(0).indices.to(torch.uint8)
+
+    @cached_property
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """(T, U) uint8 smallest and largest label among the neighbours of each source voxel."""
+        least = most = self.labels
+        for dim, step in ((1, self.second), (0, self.first)):
+            low, high = take(least, step.below, dim), take(most, step.below, dim)
+            if step.weight.any():
+                low = torch.minimum(low, take(least, step.above, dim))
+                high = torch.maximum(high, take(most, step.above, dim))
+            least, most = low, high
+        return least, most
+
+    @cached_property
+    def spread(self) -> Tensor:
+        """All channels, interpolated within the plane: (K.., T, U)."""
+        return lerp(lerp(self.values, self.second, 2), self.first, 1)
+
+    def at(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Tensor:
+        """(K, M) logits of single source voxels."""
+        if "spread" in self.__dict__:
+            flat = self.spread[: len(self.logits)].reshape(len(self.logits), -1)
+            return take(flat, rows * len(self.second) + columns, 1)
+        flat, width = self.logits.reshape(len(self.logits), -1), self.labels.shape[1]
+        corners = [
+            take(flat, at[rows] * width + by[columns], 1)
+            for at in (self.first.below, self.first.above)
+            for by in (self.second.below, self.second.above)
+        ]
+        across = torch.from_numpy(self.second.weight[columns]).to(flat.device)
+        down = torch.from_numpy(self.first.weight[rows]).to(flat.device)
+        near = corners[0].lerp_(corners[1], across)
+        return near.lerp_(corners[2].lerp_(corners[3], across), down)
+
+
+def labels_between(low: Plane, high: Plane, weight: float) -> Tensor:
+    """(T, U) uint8 labels of linearly interpolated logits, `weight` of the way between planes.
 
     Where the voxel's neighbours agree on a label, so does every mean of them; only where they do
     not, logits are interpolated: a few voxels in a hundred.
-
-    Args:
-        low, high: logits (K, P, Q) and labels (P, Q) uint8 of the planes below and above.
-        weight: how much of `high`.
-        first, second: the axes of the planes.
     """
-    device = low[1].device
-    (b1, a1, w1), (b2, a2, w2) = first.on(device), second.on(device)
-    least, most = low[1], low[1]
+    least, most = low.bounds
     if weight:
-        least, most = torch.minimum(least, high[1]), torch.maximum(most, high[1])
-    for dim, below, above, step in ((0, b1, a1, first), (1, b2, a2, second)):
-        if not step.weight.any():
-            least, most = (each.index_select(dim, below) for each in (least, most))
-            continue
-        least = torch.minimum(least.index_select(dim, below), least.index_select(dim, above))
-        most = torch.maximum(most.index_select(dim, below), most.index_select(dim, above))
+        least = torch.minimum(least, high.bounds[0])
+        most = torch.maximum(most, high.bounds[1])
     mixed = least != most
-    share = mixed.count_nonzero().item() / mixed.numel()
-    if not share:
+    count = int(mixed.count_nonzero())
+    if not count:
         return least
-    if share > MANY:
-        values = torch.lerp(low[0], high[0], weight) if weight else low[0]
-        return lerp(lerp(values[:classes], first, 1), second, 2).max(0).indices.to(torch.uint8)
-    rows, columns = mixed.nonzero(as_tuple=True)
-    corners = [(at[rows] * low[1].shape[1], by[columns]) for at in (b1, a1) for by in (b2, a2)]
-    planes = [(low[0], 1 - weight), (high[0], weight)] if weight else [(low[0], 1.0)]
-    blends = []
-    for logits, part in planes:
-        flat = logits[:classes].reshape(classes, -1)
-        at = [flat.index_select(1, row + column) for row, column in corners]
-        near, far = at[0].lerp_(at[1], w2[columns]), at[2].lerp_(at[3], w2[columns])
-        blends.append(near.lerp_(far, w1[rows]).mul_(part))
-    values = blends[0] if len(blends) == 1 else blends[0].add_(blends[1])
-    least[rows, columns] = values.max(0).indices.to(torch.uint8)
-    return least
+    if count > MANY * mixed.numel():
+        _ = low.spread, high.spread
+    rows, columns = mixed.cpu().numpy().nonzero()
+    values = low.at(rows, columns)
+    if weight:
+        values = values.lerp_(high.at(rows, columns), weight)
+    labels = least.clone()
+    labels[mixed] = values.max(0).indices.to(torch.uint8)
+    return labels

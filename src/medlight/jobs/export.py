@@ -61,7 +61,8 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
-    net = _Net(model.task.net).cpu().eval().to(memory_format=torch.contiguous_format)
+    net = _Net(model.task.net).cpu().eval()
+    net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     path = folder / FILES[format]
     images = example(model)
     with torch.no_grad():
