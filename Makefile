@@ -9,12 +9,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install lint test test-all bench clean
+.PHONY: help demo install lint test test-all chaos bench clean
 
 help:
 	@echo 'make demo      install into .venv, then train and test a small 3-D UNet on generated data'
 	@echo 'make test      lint, types, imports, and the tests that take seconds'
 	@echo 'make test-all  the long ones too'
+	@echo 'make chaos     a sweep of 24 jobs, killed five times, against one that is not'
 	@echo 'make install | lint | bench | clean'
 
 demo: install
@@ -41,9 +42,13 @@ test: lint
 test-all: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
+chaos: install
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/sweep/test_chaos.py
+
 bench: install
 	@for script in benchmarks/[a-z]*.py; do \
-	    test -e "$$script" || continue; echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	    echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	$(BIN)/python benchmarks/render.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,26 +1,16 @@
-"""Batched augmentation against MONAI's per-sample transforms, and torch's own resampling.
+"""Batched augmentation against MONAI's per-sample transforms, and torch's own resampling."""
 
-    python benchmarks/augment.py
-
-Interleaved (A B A B), one thread, CPU time, medians. Writes benchmarks/results/augment.json.
-The MedNIST part needs the data: MEDLIGHT_DATA, or ./data.
-"""
-
-import json
 import os
-import platform
-import statistics
-import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
+from functools import partial
+from itertools import count as counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-import monai
 import numpy as np
 import torch
+from harness import Report, interleaved
 from monai import transforms as mt
 from torch.nn.functional import affine_grid, grid_sample
 
@@ -29,15 +19,14 @@ from medlight.augment.intensity import Brightness, Contrast, Gamma, Noise
 from medlight.augment.random import Draws
 from medlight.augment.spatial import Affine, Flip
 from medlight.augment.warp import warp
-from medlight.core.errors import DataNotFoundError
-from medlight.data.dataset import CaseDataset, collate
-from medlight.data.sampling import Draw
 from medlight.datasets.mednist import MedNISTDataModule
 from medlight.transforms.radiograph import Radiograph
 
-RESULT = Path(__file__).parent / "results" / "augment.json"
-ROUNDS, REPEATS = 9, 8
+ROUNDS, IN_A_ROW = 9, 8
 DEGREES, SCALE, SHIFT = 15, [0.87, 1.15], 0.05
+SHAPES = {(64, 64): (64, 256), (40, 56, 40): (4,)}
+"""Of images, and how many in a batch."""
+WANTED = {2: ">= 40", 3: ">= 1.8"}
 EVERYTHING = Augment(
     spatial={
         "flip": Flip(probability=1, axes="left-right"),
@@ -57,30 +46,6 @@ TUTORIAL = Augment(  # of MONAI's mednist_tutorial
         "zoom": Affine(probability=0.5, scale=[0.9, 1.1]),
     }
 )
-
-
-def cpu_ms(sides: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, Any]:
-    """CPU milliseconds of each side: median, least and most; the first round is not counted.
-
-    All but MONAI run REPEATS times in a row, so that either side is in its stride.
-    """
-    taken: dict[str, list[float]] = {name: [] for name in sides}
-    for counted in range(-1, rounds):
-        for name, side in sides.items():
-            repeats = 1 if name.startswith("monai") else REPEATS
-            start = time.process_time()
-            for _ in range(repeats):
-                side()
-            if counted >= 0:
-                taken[name].append(1e3 * (time.process_time() - start) / repeats)
-    return {
-        name: {
-            "median": round(statistics.median(values), 3),
-            "min": round(min(values), 3),
-            "max": round(max(values), 3),
-        }
-        for name, values in taken.items()
-    }
 
 
 def monai_chain(shape: tuple[int, ...]) -> mt.Compose:
@@ -106,26 +71,31 @@ def monai_chain(shape: tuple[int, ...]) -> mt.Compose:
     )
 
 
-def batched(shape: tuple[int, ...], count: int) -> dict[str, Any]:
-    """Affine + flip + intensity of image and mask, probability 1."""
+def batched(report: Report, shape: tuple[int, ...], count: int) -> None:
+    """Affine, flip and intensities of image and mask, each with probability 1."""
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(count, 1, *shape, generator=generator)
     mask = torch.randint(0, 3, (count, 1, *shape), generator=generator)
     batch = {"image": image, "mask": mask, "draw": torch.arange(count)}
     chain = monai_chain(shape)
     samples = [{"image": i, "mask": m} for i, m in zip(image, mask, strict=True)]
-    epoch = iter(range(10**6))
-    taken = cpu_ms(
+    epoch = counter()
+    what = f"{count} x {'x'.join(map(str, shape))}"
+    ours, theirs = f"{what}, medlight", f"{what}, MONAI"
+    timings = interleaved(
         {
-            "medlight": lambda: EVERYTHING(batch, seed=0, epoch=next(epoch)),
-            "monai": lambda: [chain(sample) for sample in samples],
-        }
+            ours: lambda: EVERYTHING(batch, seed=0, epoch=next(epoch)),
+            theirs: lambda: [chain(sample) for sample in samples],
+        },
+        rounds=ROUNDS,
+        calls={ours: IN_A_ROW, theirs: 1},
     )
-    ratio = taken["monai"]["median"] / taken["medlight"]["median"]
-    return {"shape": shape, "batch": count, "cpu_ms": taken, "times_faster": round(ratio, 1)}
+    report.add_timings(timings)
+    wanted = WANTED[len(shape)]
+    report.add_ratio(f"{what}: faster than MONAI", timings, theirs, ours, wanted=wanted)
 
 
-def resampling(shape: tuple[int, ...], count: int) -> dict[str, Any]:
+def resampling(report: Report, shape: tuple[int, ...], count: int) -> None:
     """Our resampling of image and mask against torch's affine_grid and grid_sample."""
     image = torch.randn(count, 1, *shape)
     mask = torch.randint(0, 3, image.shape)
@@ -148,32 +118,28 @@ def resampling(shape: tuple[int, ...], count: int) -> dict[str, Any]:
         return values, labels.long()
 
     ours, theirs = warp(image, mask, linear, offset), torchs()
-    taken = cpu_ms({"medlight": lambda: warp(image, mask, linear, offset), "torch": torchs})
-    ratio = taken["torch"]["median"] / taken["medlight"]["median"]
-    return {
-        "shape": shape,
-        "batch": count,
-        "cpu_ms": taken,
-        "times_faster": round(ratio, 2),
-        "largest_difference": float((ours[0] - theirs[0]).abs().max()),
-        "labels_that_differ": float((ours[1] != theirs[1]).float().mean()),
+    what = f"{count} x {'x'.join(map(str, shape))} resampled"
+    one, other = f"{what}, medlight", f"{what}, torch"
+    sides: dict[str, Callable[[], object]] = {
+        one: lambda: warp(image, mask, linear, offset),
+        other: torchs,
     }
+    timings = interleaved(sides, rounds=ROUNDS, calls=IN_A_ROW)
+    report.add_timings(timings)
+    report.add_ratio(f"{what}: faster than torch", timings, other, one, wanted="")
+    report.add(f"{what}: largest difference", float((ours[0] - theirs[0]).abs().max()), "")
+    differ = 100 * float((ours[1] != theirs[1]).float().mean())
+    report.add(f"{what}: labels that differ", differ, "%")
 
 
-def mednist(root: Path) -> dict[str, Any] | None:
-    """Samples a second, from file or memory to an augmented batch."""
-    data = MedNISTDataModule(root=root)
-    try:
-        index = data.index()
-    except DataNotFoundError:
-        return None
-    count, theirs = 128, 64
-    rows = np.random.default_rng(0).permutation(len(index))[:2048]
-    cases = index.subset([index[int(row)].id for row in rows])
-    dataset = CaseDataset(cases, transforms=Radiograph(), memory_gb=1.0)
-    held = torch.stack([dataset[row]["image"] for row in range(len(dataset))])
-    held = (held * 255).round().to(torch.uint8)
-    files = [str(cases[row].files["image"]) for row in range(theirs)]
+def mednist(report: Report, root: Path, scratch: Path) -> None:
+    """From the file, or from the loader of a training run, to an augmented batch."""
+    data = MedNISTDataModule(
+        root=root, cache=scratch, transforms=Radiograph(), batch_size=128, epoch_samples=1280
+    )
+    data.exclude = data.index().ids[4096:]  # what a run holds in memory, less of it
+    theirs = 64
+    files = [str(data.cases[row].files["image"]) for row in range(theirs)]
     chain = mt.Compose(
         [
             mt.LoadImage(image_only=True),
@@ -184,70 +150,42 @@ def mednist(root: Path) -> dict[str, Any] | None:
             mt.RandZoom(min_zoom=0.9, max_zoom=1.1, prob=0.5),
         ]
     )
-    turn = iter(range(10**6))
+    epoch = counter()
 
-    def stacked(augment: Augment) -> None:
-        epoch = next(turn)
-        draw = torch.arange(count)
-        picked = torch.from_numpy(np.random.default_rng(epoch).integers(0, len(held), count))
-        image = held[picked].float() / 255
-        augment({"image": image, "draw": draw}, seed=0, epoch=epoch)
+    def loaded(augment: Augment) -> None:
+        turn = next(epoch)
+        loader: Any = data.train_dataloader()
+        loader.batch_sampler.set_epoch(turn)
+        for batch in loader:
+            augment(batch, seed=0, epoch=turn)
 
-    def through_dataset(augment: Augment) -> None:
-        epoch = next(turn)
-        picked = np.random.default_rng(epoch).integers(0, len(held), count)
-        samples = [dataset[Draw(int(row), epoch, draw)] for draw, row in enumerate(picked)]
-        augment(collate(samples), seed=0, epoch=epoch)
-
-    taken = cpu_ms(
-        {
-            "stacked, tutorial's augmentation": lambda: stacked(TUTORIAL),
-            "monai tutorial": lambda: torch.stack([chain(file) for file in files]),
-            "stacked, everything": lambda: stacked(EVERYTHING),
-            "CaseDataset, tutorial's augmentation": lambda: through_dataset(TUTORIAL),
-        }
-    )
-    sizes = {name: theirs if name.startswith("monai") else count for name in taken}
-    speed = {name: sizes[name] * 1e3 / taken[name]["median"] for name in taken}
-    return {
-        "batch": count,
-        "cpu_ms": taken,
-        "samples_per_s": {name: round(value) for name, value in speed.items()},
-        "times_monai": {
-            name: round(value / speed["monai tutorial"], 1) for name, value in speed.items()
-        },
+    slow = "MedNIST, MONAI's tutorial chain"
+    sides: dict[str, Callable[[], object]] = {
+        slow: lambda: torch.stack([chain(file) for file in files]),
+        "MedNIST, the same augmentation, medlight": partial(loaded, TUTORIAL),
+        "MedNIST, affine, flip, intensities, medlight": partial(loaded, EVERYTHING),
     }
-
-
-def hardware() -> str:
-    """The processor's name, as the system tells it."""
-    info = Path("/proc/cpuinfo")
-    names = info.read_text().split("model name") if info.exists() else []
-    return names[1].split("\n")[0].strip(" \t:") if len(names) > 1 else platform.processor()
+    timings = interleaved(sides, rounds=ROUNDS)
+    samples = {side: theirs if side == slow else 1280 for side in sides}
+    speed = {side: samples[side] / timings[side].median for side in sides}
+    for side, value in speed.items():
+        report.add(side, value, "samples/s")
+        if side != slow:
+            bound = ">= 60" if "same" in side else ""
+            report.add(f"{side}: faster than MONAI", value / speed[slow], "x", wanted=bound)
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    result = {
-        "command": "python benchmarks/augment.py",
-        "date": datetime.now(UTC).date().isoformat(),
-        "hardware": f"{hardware()}, one thread",
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "monai": monai.__version__,
-        },
-        "affine, flip, intensity": [
-            batched((64, 64), 64),
-            batched((64, 64), 256),
-            batched((40, 56, 40), 4),
-        ],
-        "resampling": [resampling((64, 64), 64), resampling((40, 56, 40), 4)],
-        "mednist": mednist(Path(os.environ.get("MEDLIGHT_DATA", "data"))),
-    }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
+    report = Report("augment")
+    for shape, counts in SHAPES.items():
+        for count in counts:
+            batched(report, shape, count)
+        resampling(report, shape, counts[0])
+    if root := os.environ.get("MEDLIGHT_DATA"):
+        with TemporaryDirectory() as scratch:
+            mednist(report, Path(root), Path(scratch))
+    report.finish()
 
 
 if __name__ == "__main__":

@@ -18,11 +18,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from medlight.core.memory import keep_freed_memory
+
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("medlight", "torch", "monai", "numpy", "nibabel", "isal")
 
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+keep_freed_memory()  # as every run does, for both sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +76,24 @@ class Report:
 
 
 def interleaved(
-    sides: Mapping[str, Callable[[], object]], *, rounds: int = 7, calls: int = 1
+    sides: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int = 7,
+    calls: int | Mapping[str, int] = 1,
 ) -> dict[str, Timing]:
-    """A B A B ...: CPU seconds of each side, per call, after one round that is not counted."""
+    """A B A B ...: CPU seconds of each side, per call, after one round that is not counted.
+
+    `calls` in a row, of each side or of all: what takes milliseconds is then in its stride.
+    """
     taken: dict[str, list[float]] = {side: [] for side in sides}
     for turn in range(rounds + 1):
         for side, work in sides.items():
+            times = calls if isinstance(calls, int) else calls[side]
             start = time.process_time()
-            for _ in range(calls):
+            for _ in range(times):
                 work()
             if turn:
-                taken[side].append((time.process_time() - start) / calls)
+                taken[side].append((time.process_time() - start) / times)
     return {side: Timing(tuple(times)) for side, times in taken.items()}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from medlight import __version__, versions
+from medlight import __version__, comparing, versions
 from medlight.core.errors import ConfigError
 from medlight.options import GROUP_OF_VERBS, colour, conf_dir, conf_dirs, groups, own_keys
 
@@ -21,8 +21,9 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
-    if words[:1] == [versions.VERB]:
-        return versions.main(words[1:])
+    for room in (versions, comparing):  # on finished files, with ordinary options
+        if words[:1] == [room.VERB]:
+            return room.main(words[1:])
     if not words or {"-h", "--help"} & set(words):
         from medlight.welcome import help_screen
 
@@ -52,7 +53,7 @@ def _enter(words: list[str]) -> int:
         door.knock(flags, overrides)
     except Exception as error:
         door.report(error)
-    return 1 if door.told else 0
+    return 1 if door.told or door.failures else 0
 
 
 class Door:
@@ -63,6 +64,8 @@ class Door:
         self.dirs = conf_dirs()
         self.config_name = "config"
         self.told: list[BaseException] = []
+        self.sweeps = False
+        self.failures = 0
 
     def sort(self, words: list[str]) -> tuple[list[str], list[str]]:
         """Options and overrides in any order, the verb as an override."""
@@ -78,7 +81,11 @@ class Door:
             _complete_verbs(self.dirs)
             return flags, args.overrides
         self.texts = with_verb(args.overrides, groups(self.dirs))
-        self._start_from_run(multirun=args.multirun)
+        from medlight.sweep.words import is_sweep
+
+        asked = is_sweep(self.texts, multirun=args.multirun)
+        self._start_from_run(multirun=asked or args.multirun)
+        self.sweeps = asked and not (args.cfg or args.info or args.help or args.hydra_help)
         return flags, self.texts
 
     def _start_from_run(self, *, multirun: bool) -> None:
@@ -93,6 +100,11 @@ class Door:
             ConfigStore.instance().store(self.config_name, primary_config(rerun, overrides))
 
     def knock(self, flags: list[str], overrides: list[str]) -> None:
+        if self.sweeps:
+            from medlight.sweep.command import sweep
+
+            self.failures = sweep(overrides, self.dirs)
+            return
         import hydra
 
         # With `python -m` the script is called __main__.py, and completion would bind to python.
@@ -114,6 +126,10 @@ class Door:
             from medlight.targets import check_targets
 
             check_targets(cfg)
+            if HydraConfig.get().mode is RunMode.MULTIRUN:  # a sweeper that is not ours
+                from medlight.sweep.task import task
+
+                return task(cfg)
             from medlight.launch import run
 
             return run(cfg, Path(HydraConfig.get().runtime.output_dir))

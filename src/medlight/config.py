@@ -35,6 +35,8 @@ class RunConfig:
     group: str | None = None
     tags: list[str] = field(default_factory=list)
     deterministic: bool = False
+    compile: bool = False
+    gradient_checkpointing: bool = False
 
     job: Any = None
     paths: Any = None
@@ -51,6 +53,8 @@ class RunConfig:
     trainer: Any = None
     callbacks: Any = None
     logger: Any = None
+    sweep: Any = None
+    launcher: Any = None
 
 
 class UserConf(SearchPathPlugin):

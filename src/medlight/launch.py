@@ -13,15 +13,18 @@ from typing import Any, cast
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from medlight.cli import with_verb
-from medlight.config import SAVED, register, save_config
-from medlight.core.errors import ConfigError
+from medlight.config import SAVED, load_config, register, save_config
+from medlight.core.errors import ConfigError, MedlightError
+from medlight.core.memory import keep_freed_memory
 from medlight.data.datamodule import DataModule
 from medlight.finished import chosen_by, load_trained
 from medlight.inference.choose import pooled
@@ -43,8 +46,13 @@ NOISE = (
 )
 
 
-def run(cfg: DictConfig, run_dir: Path) -> float | None:
-    """Build everything the configuration names, do its job, and say where the results lie."""
+def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()) -> float | None:
+    """Build everything the configuration names, do its job, and say where the results lie.
+
+    Args:
+        callbacks: besides those of the configuration.
+    """
+    keep_freed_memory()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
@@ -77,8 +85,8 @@ def run(cfg: DictConfig, run_dir: Path) -> float | None:
     if not data.split.val and "checkpoint" in (cfg.callbacks or {}):
         cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
     loggers = [each for each in built(cfg.logger) if isinstance(each, Logger)]
-    callbacks = built(cfg.callbacks)
-    trainer = instantiate(cfg.trainer, _convert_="all", callbacks=callbacks, logger=loggers)
+    watching = [*built(cfg.callbacks), *callbacks]
+    trainer = instantiate(cfg.trainer, _convert_="all", callbacks=watching, logger=loggers)
     if trainer.is_global_zero:
         log.info(describe(data, task))
     saved: Any = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # no local paths
@@ -109,6 +117,19 @@ def build_data(words: Sequence[str]) -> DataModule:
             raise ConfigError(line) if line else error from error
     check_targets(cfg.data)
     return cast(DataModule, instantiate(cfg.data, _convert_="all"))
+
+
+def data_of_run(run_dir: Path) -> DataModule | None:
+    """The data a finished run was tested on; None where they, or its settings, are not here."""
+    register()
+    try:
+        cfg = load_config(run_dir)
+        check_targets(cfg.data)
+        data = cast(DataModule, instantiate(cfg.data, _convert_="all"))
+        return data if len(data.cases) else None
+    except (MedlightError, OmegaConfBaseException, InstantiationException) as error:
+        log.info("%s: no images in the page (%s)", run_dir, str(error).splitlines()[0])
+        return None
 
 
 def describe(data: DataModule, task: Task) -> str:

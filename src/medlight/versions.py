@@ -34,7 +34,13 @@ def _parser() -> argparse.ArgumentParser:
     take.add_argument("--out", type=Path, help="the file to write; default: beside the data")
     check = verbs.add_parser("verify", help="compare files with their manifest")
     check.add_argument("manifest", type=Path)
-    check.add_argument("--root", type=Path, help="folder of the data; default: the manifest's")
+    check.add_argument(
+        "--root",
+        type=Path,
+        action="append",
+        default=[],
+        help="folder of the data, one for each source; default: the manifest's",
+    )
     check.add_argument("--full", action="store_true", help="read every file, whatever its time")
     diff = verbs.add_parser("diff", help="cases added, removed, relabelled")
     diff.add_argument("old", type=Path)
@@ -70,8 +76,8 @@ def _run(args: argparse.Namespace) -> int:
         print(f"{manifest.id}: {len(manifest.entries)} files in {path}")
         return 0
     if args.verb == "verify":
-        found = dataset.check_against(args.manifest, root=args.root, full=args.full)
-        *lines, summary = dataset.told(found, dataset.Manifest.load(args.manifest))
+        found, manifest = dataset.check_against(args.manifest, roots=args.root, full=args.full)
+        *lines, summary = dataset.told(found, manifest)
         print("\n".join(lines), end="\n" if lines else "")
         if not found.whole:
             return _failed(f"{args.manifest}: {summary}")

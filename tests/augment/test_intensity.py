@@ -10,9 +10,10 @@ from scipy import ndimage
 from torch.nn.functional import interpolate
 
 from medlight.augment.augment import Augment
-from medlight.augment.intensity import Brightness, Contrast, Gamma, Intensity, Noise
+from medlight.augment.intensity import Brightness, Contrast, Gamma, Intensity, Noise, change
 from medlight.augment.random import Draws
 from medlight.augment.resolution import Blur, LowResolution
+from medlight.augment.rows import Rows
 from medlight.core.errors import ConfigError
 
 SHAPES = [(15, 12), (9, 12, 10)]
@@ -22,10 +23,18 @@ def rows(shape: tuple[int, ...]) -> torch.Tensor:
     return torch.randn(4, *shape, generator=torch.Generator().manual_seed(1)) * 3 + 7
 
 
+def applied(step: Intensity, values: torch.Tensor, *numbers: torch.Tensor) -> torch.Tensor:
+    changed, before = Rows(values), values.clone()
+    step.apply(changed, *numbers)
+    moved = changed.values()
+    assert torch.equal(values, before)
+    return moved
+
+
 def test_brightness_by_hand() -> None:
     image = torch.tensor([[1.0, 3.0]])  # standard deviation 1
     step = Brightness(shift=1.0, factor=[0.5, 2.0])
-    moved = step.apply(image, torch.tensor([0.5]), torch.tensor([2.0]))
+    moved = applied(step, image, torch.tensor([0.5]), torch.tensor([2.0]))
     assert moved.tolist() == [[2.5, 6.5]]
 
 
@@ -33,7 +42,7 @@ def test_brightness_by_hand() -> None:
 @pytest.mark.parametrize("keep", [False, True])
 def test_contrast_is_monais(shape: tuple[int, ...], keep: bool) -> None:
     image, factors = rows(shape), torch.tensor([0.5, 0.9, 1.2, 2.0])
-    moved = Contrast(keep_range=keep).apply(image, factors)
+    moved = applied(Contrast(keep_range=keep), image, factors)
     for row, factor, found in zip(image, factors, moved, strict=True):
         theirs = ScaleIntensityFixedMean(
             factor=float(factor) - 1, fixed_mean=not keep, preserve_range=keep
@@ -49,7 +58,7 @@ def test_contrast_is_monais(shape: tuple[int, ...], keep: bool) -> None:
 @pytest.mark.parametrize("keep", [False, True])
 def test_gamma_is_monais(shape: tuple[int, ...], invert: bool, keep: bool) -> None:
     image, powers = rows(shape), torch.tensor([0.7, 0.9, 1.1, 1.5])
-    moved = Gamma(invert=invert, keep_statistics=keep).apply(image, powers)
+    moved = applied(Gamma(invert=invert, keep_statistics=keep), image, powers)
     for row, power, found in zip(image, powers, moved, strict=True):
         theirs = AdjustContrast(float(power), invert_image=invert, retain_stats=keep)
         expected = torch.as_tensor(theirs(row[None].clone())[0])
@@ -60,7 +69,7 @@ def test_gamma_is_monais(shape: tuple[int, ...], invert: bool, keep: bool) -> No
 def test_blur_is_scipys(shape: tuple[int, ...]) -> None:
     image = rows(shape)
     sigma = torch.tensor([[0.5, 0.6, 0.9], [1.0, 0.5, 0.7], [0.8, 0.8, 0.8], [1.0, 1.0, 1.0]])
-    moved = Blur(sigma=[0.5, 1.0]).apply(image, sigma)
+    moved = applied(Blur(sigma=[0.5, 1.0]), image, sigma)
     for row, widths, found in zip(image, sigma, moved, strict=True):
         expected = ndimage.gaussian_filter(
             row.double().numpy(), widths[: len(shape)].tolist(), mode="nearest", truncate=9
@@ -71,7 +80,7 @@ def test_blur_is_scipys(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("shape", [*SHAPES, (8, 32, 30)])
 def test_low_resolution_is_torchs_interpolate(shape: tuple[int, ...]) -> None:
     image, shares = rows(shape), torch.tensor([0.5, 0.61, 0.83, 1.0])
-    moved = LowResolution(in_plane=True).apply(image, shares)
+    moved = applied(LowResolution(in_plane=True), image, shares)
     for row, share, found in zip(image, shares, moved, strict=True):
         size = [round(n * float(share)) for n in shape]
         if shape[0] == 8:  # a stack of slices
@@ -80,6 +89,28 @@ def test_low_resolution_is_torchs_interpolate(shape: tuple[int, ...]) -> None:
         back = interpolate(coarse, shape, mode="bilinear" if len(shape) == 2 else "trilinear")
         torch.testing.assert_close(found, back[0, 0], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(moved[3], image[3])
+
+
+def test_steps_at_once_are_steps_one_after_another(batch_of: Any) -> None:
+    """Linear maps are put off and joined; channels that a step did not choose are left alone."""
+    steps: dict[str, Intensity] = {
+        "gamma_inverted": Gamma(probability=0.6, power=[0.7, 1.5], invert=True),
+        "brightness": Brightness(probability=0.5, shift=1.0, factor=[0.5, 2.0]),
+        "contrast": Contrast(channel_probability=0.5, factor=[0.5, 2.0]),
+        "kept": Gamma(power=[0.7, 1.5], keep_statistics=True),
+        "clipped": Contrast(probability=0.5, factor=[0.5, 2.0], keep_range=True),
+        "blur": Blur(probability=0.5),
+        "again": Gamma(probability=0.5, power=[0.7, 1.5]),
+        "noise": Noise(probability=0.5, strength=[0.1, 0.5]),
+        "last": Brightness(shift=1.0),
+    }
+    image = batch_of((12, 10), 24, 2)["image"]
+    draws = Draws(seed=0, epoch=0, draw=torch.arange(24)).streams(steps)
+    again = Draws(seed=0, epoch=0, draw=torch.arange(24)).streams(steps)
+    expected = image
+    for name, step in steps.items():
+        expected = step(expected, again[name])
+    torch.testing.assert_close(change(image, steps, draws), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_noise_has_the_strength_it_says() -> None:

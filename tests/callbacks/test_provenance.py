@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 import torch
 
 import medlight
-from medlight.callbacks.environment import command, portable
+from medlight.callbacks.environment import command, forward_flops, portable
 from medlight.callbacks.provenance import Provenance
 
 ROOT = Path(medlight.__file__).parents[2]
@@ -59,7 +59,8 @@ def test_a_whole_run(new_run: Callable[..., Any], tmp_path: Path) -> None:
         "fold": "0", "hash": run.data.split.hash, "train": 6, "val": 3, "test": 5,
     }  # fmt: skip
     weights = 3 * 27 + 3
-    assert found["net"] == {"class": "TinyNet", "parameters": weights}
+    operations = 2 * 27 * 3 * 16 * 20 * 12  # of a training case
+    assert found["net"] == {"class": "TinyNet", "parameters": weights, "flops": operations}
     assert found["policy"].endswith("NSD at 1 mm")
     assert found["hardware"]["accelerator"] == "cpu"
     assert found["hardware"]["precision"] == "32-true"
@@ -176,3 +177,17 @@ def test_a_later_test_keeps_what_the_fit_said(new_run: Callable[..., Any], tmp_p
     assert after["training"] == before["training"]
     assert after["times"]["fit_seconds"] == before["times"]["fit_seconds"]
     assert "test_seconds" in after["times"]
+
+
+def test_operations_are_counted_and_nothing_changes() -> None:
+    """A convolution is 2 x in x out x kernel for each of its outputs."""
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.BatchNorm2d(8), torch.nn.Dropout(0.5)
+    )
+    module = pl.LightningModule()
+    module.net = net
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    drawn = torch.get_rng_state()
+    assert forward_flops(module, (3, 10, 12)) == 2 * 3 * 8 * 9 * 120
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())

@@ -1,5 +1,6 @@
 """The table of a data set: columns in, the same columns out, whatever is missing where."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from medlight.core.errors import DataError
 from medlight.core.index import Index, Source
+from medlight.core.index_file import load_index, save_index
 from medlight.core.labels import Labels
 
 FINDINGS = Labels(("effusion", "mass"), "findings")
@@ -30,10 +32,10 @@ def made(root: Path) -> Index:
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
     index = made(tmp_path)
-    index.save(tmp_path / "index.jsonl")
+    save_index(index, tmp_path / "index.jsonl")
     lines = (tmp_path / "index.jsonl").read_text().splitlines()
-    assert [json.loads(line)["id"] for line in lines[1:]] == list(index.ids)
-    loaded = Index.load(tmp_path / "index.jsonl")
+    assert [json.loads(line)[0] for line in lines[1:]] == list(index.ids)
+    loaded = load_index(tmp_path / "index.jsonl")
     assert list(loaded) == list(index) or np.isnan(loaded[0].tags["mass"])
     assert loaded.fingerprint() == index.fingerprint()
     assert loaded.column("view") == (None, "AP", None)
@@ -42,16 +44,48 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
 
 
 def test_more_lines_than_are_read_at_once(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("medlight.core.index.LINES_AT_ONCE", 2)
+    monkeypatch.setattr("medlight.core.index_file.LINES_AT_ONCE", 2)
     index = made(tmp_path)
-    index.save(tmp_path / "index.jsonl")
-    assert Index.load(tmp_path / "index.jsonl").fingerprint() == index.fingerprint()
+    save_index(index, tmp_path / "index.jsonl")
+    assert load_index(tmp_path / "index.jsonl").fingerprint() == index.fingerprint()
+
+
+def test_a_line_that_was_cut_is_refused(tmp_path: Path) -> None:
+    save_index(made(tmp_path), tmp_path / "index.jsonl")
+    text = (tmp_path / "index.jsonl").read_text()
+    for broken in (text[:-9], text.replace('"b/3",', "", 1), text.replace(",[0,-1]", "")):
+        (tmp_path / "broken.jsonl").write_text(broken)
+        with pytest.raises(DataError, match=r"broken\.jsonl: .*save it again"):
+            load_index(tmp_path / "broken.jsonl")
+
+
+def test_the_fingerprint_is_of_the_sorted_records(tmp_path: Path) -> None:
+    """Worked out from the cases, as `json` writes them."""
+    index = made(tmp_path)
+    lines = []
+    for case, source in zip(index, (0, 0, 1), strict=True):
+        root = tmp_path / "12"[source]
+        record: dict[str, object] = {
+            "id": case.id,
+            "patient": case.patient,
+            "files": {role: str(path.relative_to(root)) for role, path in case.files.items()},
+            "tags": [None if np.isnan(tag) else tag for tag in case.tags.values()],
+        }
+        record |= {"meta": dict(case.meta)} if case.meta else {}
+        record |= {"source": source} if source else {}
+        lines.append(json.dumps(record, sort_keys=True))
+    head = json.dumps(
+        [{"names": FINDINGS.names, "kind": FINDINGS.kind}, [["one", ""], ["two", ""]]]
+    )
+    text = "\n".join([head, *sorted(lines)])
+    assert index.fingerprint() == hashlib.sha256(text.encode()).hexdigest()
+    assert index.subset(["b/3", "a/1", "a/2"]).fingerprint() == index.fingerprint()
 
 
 def test_an_index_without_cases(tmp_path: Path) -> None:
     index = Index.from_records(labels=FINDINGS, sources=[Source("none", tmp_path)], records=[])
-    index.save(tmp_path / "index.jsonl")
-    assert len(Index.load(tmp_path / "index.jsonl")) == 0
+    save_index(index, tmp_path / "index.jsonl")
+    assert len(load_index(tmp_path / "index.jsonl")) == 0
 
 
 def test_paths(tmp_path: Path) -> None:
@@ -68,11 +102,11 @@ def test_without(tmp_path: Path) -> None:
     assert index.without({"a/2"}).ids == ("a/1", "b/3")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}\n', '{"format": 7}\n', "\x00"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}\n', '{"format": 1}\n', "\x00"])
 def test_what_is_no_index_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.jsonl").write_text(text)
     with pytest.raises(DataError, match=r"x\.jsonl: .*save it again"):
-        Index.load(tmp_path / "x.jsonl")
+        load_index(tmp_path / "x.jsonl")
 
 
 def test_rows_that_lack_tags_are_refused() -> None:

@@ -11,7 +11,7 @@ import torch
 from medlight.core.errors import DataError
 from medlight.core.sample import Sample
 from medlight.data.dataset import CaseDataset, collate
-from medlight.data.patch import choose_patch
+from medlight.data.patch import corners, overlap
 from medlight.data.sampling import Draw
 from medlight.datasets.phantom import Phantom2DDataModule, PhantomDataModule, PhantomMasksDataModule
 from medlight.io.read import read_image, read_mask
@@ -64,7 +64,10 @@ def test_a_patch_is_a_part_of_the_whole(
         whole, sample = cases[draw.row], cases[draw]
         random = np.random.default_rng([0, draw.epoch, draw.draw])
         shape = tuple(whole["image"].shape[1:])
-        window, inside = choose_patch(shape, patch, random)
+        first = corners(np.array([shape]), patch, lambda _, random=random: random)[0]
+        window, inside = overlap(first, patch, shape)
+        for start, inner, n, p in zip(first, inside, shape, patch, strict=True):
+            assert 0 <= start <= n - p or (start <= 0 and inner.stop - inner.start == n)
         expected = torch.full((1, *patch), float(whole["image"].min()))
         expected[(slice(None), *inside)] = whole["image"][(slice(None), *window)]
         torch.testing.assert_close(sample["image"], expected, rtol=0, atol=1e-6)

@@ -13,7 +13,7 @@ import torch
 import medlight.datasets
 from medlight.core.errors import DataNotFoundError
 from medlight.core.grid import Grid
-from medlight.core.index import Index
+from medlight.core.index_file import load_index, save_index
 from medlight.core.split import SIDES, make_split
 from medlight.data.datamodule import DataModule
 from medlight.datasets.phantom import Phantom
@@ -150,8 +150,8 @@ def test_every_label_occurs(dataset: type[DataModule], tmp_path: Path) -> None:
 @every_dataset
 def test_saved_and_loaded(dataset: type[DataModule], tmp_path: Path) -> None:
     index = made(dataset, tmp_path).cases
-    index.save(tmp_path / "index.jsonl")
-    loaded = Index.load(tmp_path / "index.jsonl")
+    save_index(index, tmp_path / "index.jsonl")
+    loaded = load_index(tmp_path / "index.jsonl")
     assert loaded.fingerprint() == index.fingerprint()
     assert list(loaded) == list(index)
     assert loaded.labels == index.labels

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medlight.config import RunConfig, register
 from medlight.options import conf_dir, groups, stated, summary
+from medlight.sweep.command import EXTRAS
 from medlight.targets import check_targets
 
 CONF = conf_dir()
@@ -27,7 +28,22 @@ def composed(*overrides: str) -> DictConfig:
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
 def test_every_option_composes_and_names_real_constructors(group: str, name: str) -> None:
-    check_targets(composed(f"{group}={name}"))
+    if group == "launcher":  # Hydra's plugins, which have schemas of their own
+        pytest.importorskip(EXTRAS[name])
+        assert composed(f"launcher={name}").launcher._target_.startswith(EXTRAS[name])
+    else:
+        check_targets(composed(f"{group}={name}"))
+
+
+@pytest.mark.parametrize("name", TREE["sweep"])
+def test_a_sweep_varies_keys_that_there_are(name: str) -> None:
+    params = composed(f"sweep={name}").sweep.params
+    for task in ("segmentation", "classification"):
+        cfg = composed(f"task={task}")
+        for key in params:
+            assert key in TREE or OmegaConf.select(cfg, key, default=cfg) is not cfg, key
+    for group in set(params) & set(TREE):
+        assert {*re.split(r"[,\s]+", params[group])} <= {*TREE[group]}
 
 
 def test_every_file_is_an_option() -> None:

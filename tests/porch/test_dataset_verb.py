@@ -1,11 +1,14 @@
 """`medlight dataset snapshot|verify|diff`: ordinary options, one line for what is wrong."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from medlight.core.index import Index
 from medlight.datasets.mednist import MedNISTDataModule
+from medlight.io.manifest import snapshot as take
 
 
 @pytest.fixture
@@ -49,6 +52,55 @@ def test_snapshot_verify_diff(door, folder: Path) -> None:
     answer = door("dataset", "diff", str(manifest), str(newer), "--json")
     assert json.loads(answer.out)["removed"] == ["CXR/000000"]
     assert door("dataset", "diff", str(newer), str(newer)).out == "no difference\n"
+
+
+def test_who_withdrew_is_not_missed(door, folder: Path) -> None:
+    assert door("dataset", "snapshot", "--version", "1.0", "data=mednist").code == 0
+    (folder / "withdrawn.txt").write_text("Hand/000000\n")
+    (folder / "Hand" / "000000.jpeg").unlink()
+    code, out, err = door("dataset", "verify", str(folder / "manifest_1.0.jsonl"))
+    assert (code, err) == (0, "")
+    assert "of patients who withdrew were passed over" in out
+    assert door("dataset", "snapshot", "--version", "2.0", "data=mednist").code == 0
+    assert "Hand/000000" not in (folder / "manifest_2.0.jsonl").read_text()
+
+
+def test_files_of_several_folders(door, tmp_path: Path) -> None:
+    """A manifest of merged sources is verified below a root for each."""
+    indices = []
+    for name in ("one", "two"):
+        MedNISTDataModule.fake(tmp_path / name, cases=12)
+        index = MedNISTDataModule(root=tmp_path / name, cache=tmp_path / "cache").index()
+        source = replace(index.sources[0], name=name)
+        records = [
+            {
+                "id": f"{name}/{case}",
+                "patient": f"{name}/{case}",
+                "files": {"image": path},
+                "tags": tags,
+            }
+            for case, path, tags in zip(
+                index.ids, index.files["image"], index.tags.tolist(), strict=True
+            )
+        ]
+        indices.append(Index.from_records(labels=index.labels, sources=[source], records=records))
+    merged = indices[0].merge(indices[1])
+    manifest = take(merged, version="1")
+    manifest.save(tmp_path / "manifest_1.jsonl")
+    words = ["dataset", "verify", str(tmp_path / "manifest_1.jsonl")]
+    code, _, err = door(*words)
+    assert code == 1
+    assert "2 folders; type --root <folder of one> --root <folder of two>" in err
+    roots = [word for source in merged.sources for word in ("--root", str(source.root))]
+    code, out, err = door(*words, *roots, "--full")
+    assert (code, err) == (0, "")
+    assert "24 files, 24 of them read" in out
+    victim = next(iter(merged.sources[1].root.rglob("*.jpeg")))
+    victim.write_bytes(b"x" * victim.stat().st_size)
+    code, out, _ = door(*words, *roots)
+    assert code == 1
+    assert "changed: 1" in out
+    assert "(two/" in out
 
 
 @pytest.mark.parametrize(

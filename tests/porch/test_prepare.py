@@ -39,6 +39,19 @@ def test_another_spacing_is_named_and_kept_beside(door) -> None:
     assert kinds <= {"<i2", "<f2", "|u1"}
 
 
+def test_who_withdrew_leaves_the_store(door) -> None:
+    door("prepare", *PHANTOM)
+    case = read_head(entries()[0]).about["case"]
+    Path("gone.txt").write_text(f"{case}\n")
+    answer = door("prepare", *PHANTOM, "data.withdrawn=gone.txt")
+    assert answer.code == 0, answer.err
+    assert "Withdrawn: 1 prepared copies were removed from the store" in answer.out
+    assert case not in {read_head(path).about["case"] for path in entries()}
+    assert len(entries()) == 5
+    assert case not in "".join(path.read_text() for path in Path("cache").rglob("sets/*.json"))
+    assert "Withdrawn: 1 prepared" not in door("prepare", *PHANTOM, "data.withdrawn=gone.txt").out
+
+
 def test_a_damaged_case_is_mended(door) -> None:
     door("prepare", *PHANTOM)
     path = entries()[0]

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from medlight.options import conf_dir
+from medlight.sweep.command import EXTRAS, installed
+from medlight.sweep.words import is_sweep
 from medlight.versions import VERB, _parser
 
 ROOT = conf_dir().parent
@@ -55,8 +57,12 @@ def test_shown_commands_compose(door, page: Path) -> None:
         if plain[:1] == [VERB]:
             _parser().parse_known_args(plain[1:])
             continue
-        if "-m" in words:  # one value of each is as good as all of them
+        if is_sweep(plain, multirun="-m" in words):  # one value of each is as good as all of them
             plain = [re.sub(r"=([^\[(',]+),.*", r"=\1", word) for word in plain]
+            plain = [word for word in plain if not re.search(r"=(tag|interval|range)\(", word)]
+        extra = EXTRAS.get(next((w[9:] for w in plain if w.startswith("launcher=")), ""))
+        if extra and not installed(extra):
+            continue
         shown = [word for word in plain if word not in ("--cfg", "job")]
         code, _, err = door("--cfg", "job", *shown)
         assert code == 0, f"{page.name}: medlight {' '.join(words)}\n{err}"

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 from monai.losses import DiceCELoss
-from monai.networks.nets import AttentionUnet, SegResNet, UNet
+from monai.networks.nets import UNet
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
 from medlight.core.grid import Grid
 from medlight.core.labels import Labels
-from medlight.nets.divisor import divisor
 from medlight.tasks.classification import ClassificationTask
 from medlight.tasks.segmentation import SegmentationTask
 
@@ -24,21 +23,6 @@ def task_for(ndim: int, patch: tuple[int, ...] | None = None) -> SegmentationTas
     loss = DiceCELoss(to_onehot_y=True, softmax=True)
     facts = Facts(ndim, channels=2, labels=ORGANS, patch=patch)
     return SegmentationTask(net=SMALL_UNET, facts=facts, loss=loss).eval()
-
-
-@pytest.mark.parametrize(
-    ("net", "expected"),
-    [
-        (partial(UNet, channels=(4, 8, 16), strides=(2, 2)), (4, 4, 4)),
-        (partial(UNet, channels=(4, 8, 16), strides=((2, 2, 1), 2)), (4, 4, 2)),
-        (partial(SegResNet, init_filters=8), (8, 8, 8)),
-        (partial(AttentionUnet, channels=(4, 8, 16, 16), strides=(2, 2, 2)), (8, 8, 8)),
-    ],
-)
-def test_the_divisor_is_what_the_net_needs(net: partial, expected: tuple[int, ...]) -> None:
-    built = net(spatial_dims=3, in_channels=1, out_channels=2)
-    assert divisor(built, channels=1, spatial_dims=3) == expected
-    assert built.training
 
 
 @pytest.mark.parametrize("shape", [(13, 18), (9, 16, 7)])

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from medlight.augment.annotations import carry
-from medlight.augment.intensity import Intensity
+from medlight.augment.intensity import Intensity, change
 from medlight.augment.motion import Motion
 from medlight.augment.move import move
 from medlight.augment.random import Draws
@@ -45,8 +45,9 @@ class Augment:
         else:
             spacing = np.ones((len(draws), len(shape)))
         motion = Motion.none(shape, spacing)
+        streams = draws.streams(self.spatial)
         for name, step in self.spatial.items():
-            motion = step.draw(draws.stream(name), motion)
+            motion = step.draw(streams[name], motion)
         return motion
 
     @torch.no_grad()
@@ -57,6 +58,6 @@ class Augment:
             motion = self.motion(batch, draws)
             batch = {**batch, **move(batch, motion), **carry(batch, motion)}
         image = batch["image"]
-        for name, change in self.intensity.items():
-            image = change(image, draws.stream(name))
+        if self.intensity:
+            image = change(image, self.intensity, draws.streams(self.intensity))
         return {**batch, "image": image}

@@ -5,7 +5,7 @@ standard deviation, so that they mean the same for CT scaled to [0, 1] and for s
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medlight.augment.random import Draws, normal
+from medlight.augment.rows import Rows
 from medlight.augment.spatial import check_range
 from medlight.augment.warp import PIECE
 
@@ -39,34 +40,12 @@ class Intensity(ABC):
         """What `apply` needs, each (B, C, ...)."""
 
     @abstractmethod
-    def apply(self, rows: Tensor, *numbers: Tensor) -> Tensor:
-        """Change rows (R, *S) float32 by numbers, each (R, ...). A pure function."""
+    def apply(self, rows: Rows, *numbers: Tensor) -> None:
+        """Change rows by numbers, each (R, ...)."""
 
     def __call__(self, image: Tensor, draws: Draws) -> Tensor:
         """(B, C, *S), changed; of the same dtype."""
-        chosen = self.chosen(draws, image.shape[1])
-        if not chosen.any():
-            return image
-        picked = np.flatnonzero(chosen)
-        numbers = [
-            torch.from_numpy(values.reshape(chosen.size, *values.shape[2:])[picked])
-            for values in self.draw(draws, image.shape[1])
-        ]
-        numbers = [n.float() if n.is_floating_point() else n for n in numbers]
-        numbers = [n.to(image.device, non_blocking=True) for n in numbers]
-        rows = image.flatten(0, 1)
-        at = torch.from_numpy(picked).to(image.device)
-        some = rows if len(picked) == len(rows) else rows.index_select(0, at)
-        # On a CPU, few enough at a time for its cache.
-        most = max(1, PIECE // rows[0].numel()) if rows.device.type == "cpu" else len(rows)
-        parts = [
-            self.apply(part.float(), *those).to(image.dtype)
-            for part, *those in zip(*(t.split(most) for t in (some, *numbers)), strict=True)
-        ]
-        values = torch.cat(parts) if len(parts) > 1 else parts[0]
-        if len(picked) < len(rows):
-            values = rows.index_copy(0, at, values)
-        return values.view_as(image)
+        return change(image, {"": self}, {"": draws})
 
     def chosen(self, draws: Draws, channels: int) -> NDArray[np.bool_]:
         """(B, C)."""
@@ -74,33 +53,53 @@ class Intensity(ABC):
         return sample & draws.chance(self.channel_probability, channels)
 
 
-def column(values: Tensor, rows: Tensor) -> Tensor:
-    """(R,) in the shape that broadcasts over rows (R, *S)."""
-    return values.view(-1, *(1,) * (rows.ndim - 1))
+def change(image: Tensor, steps: Mapping[str, Intensity], draws: Mapping[str, Draws]) -> Tensor:
+    """(B, C, *S), changed by one step after another; of the same dtype. What no step chose is
+    not copied."""
+    plans = [_Plan(step, image, draws[name]) for name, step in steps.items()]
+    plans = [plan for plan in plans if plan.chosen.any()]
+    if not plans:
+        return image
+    flat = image.flatten(0, 1)
+    # On a CPU, few enough at a time for its cache, through all of the steps.
+    most = max(1, PIECE // flat[0].numel()) if flat.device.type == "cpu" else len(flat)
+    parts = []
+    for start in range(0, len(flat), most):
+        rows = Rows(flat[start : start + most].float())
+        for plan in plans:
+            plan.carry_out(rows, start)
+        parts.append(rows.values().to(image.dtype))
+    return (torch.cat(parts) if len(parts) > 1 else parts[0]).view_as(image)
 
 
-def mean_of(rows: Tensor) -> Tensor:
-    """(R, 1, ...)."""
-    return column(rows.flatten(1).mean(1), rows)
+class _Plan:
+    """What one step does to the rows of a batch."""
 
+    def __init__(self, step: Intensity, image: Tensor, draws: Draws) -> None:
+        self._step = step
+        self.chosen = step.chosen(draws, image.shape[1]).reshape(-1)
+        drawn = step.draw(draws, image.shape[1]) if self.chosen.any() else ()
+        self._numbers = [self._on(image.device, values) for values in drawn]
 
-def spread(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation, (R, 1, ...). Two passes: torch's std takes one, eighty times
-    as long."""
-    mean = mean_of(rows)
-    variance = (rows - mean).square_().flatten(1).mean(1)
-    return mean, column(variance.sqrt(), rows)
+    def _on(self, device: torch.device, values: NDArray[Any]) -> Tensor:
+        """(B * C, ...); 32 bits each."""
+        kind = np.float32 if values.dtype.kind == "f" else values.dtype
+        flat = values.reshape(len(self.chosen), *values.shape[2:])
+        return torch.from_numpy(flat.astype(kind, copy=False)).to(device, non_blocking=True)
 
-
-def ends(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Least and greatest value, (R, 1, ...)."""
-    flat = rows.flatten(1)
-    return column(flat.amin(1), rows), column(flat.amax(1), rows)
-
-
-def linear(rows: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
-    """Both (R, 1, ...). In two steps: with one number a row in each, torch has vector code."""
-    return (rows * factor).add_(shift)
+    def carry_out(self, rows: Rows, start: int) -> None:
+        """Rows `start` and following of the batch."""
+        numbers, chosen = self._numbers, self.chosen
+        if len(rows) < len(chosen):
+            chosen = chosen[start : start + len(rows)]
+            numbers = [each[start : start + len(rows)] for each in numbers]
+        if chosen.all():
+            self._step.apply(rows, *numbers)
+        elif chosen.any():
+            at = torch.from_numpy(np.flatnonzero(chosen)).to(rows.device)
+            some = rows.some(at)
+            self._step.apply(some, *(each.index_select(0, at) for each in numbers))
+            rows.put(at, some)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,11 +116,9 @@ class Brightness(Intensity):
         shift = draws.between(-self.shift, self.shift, channels)
         return shift, draws.factor(self.factor, channels)
 
-    def apply(self, rows: Tensor, *numbers: Tensor) -> Tensor:
-        shift, factor = (column(n, rows) for n in numbers)
-        if self.shift:
-            shift = shift * spread(rows)[1]
-        return linear(rows, factor, shift)
+    def apply(self, rows: Rows, *numbers: Tensor) -> None:
+        shift, factor = map(rows.column, numbers)
+        rows.linear(factor, shift * rows.deviation() if self.shift else shift)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,10 +138,11 @@ class Contrast(Intensity):
     def draw(self, draws: Draws, channels: int) -> Numbers:
         return (draws.factor(self.factor, channels),)
 
-    def apply(self, rows: Tensor, *numbers: Tensor) -> Tensor:
-        factor = column(numbers[0], rows)
-        stretched = linear(rows, factor, mean_of(rows) * (1 - factor))
-        return stretched.clamp_(*ends(rows)) if self.keep_range else stretched
+    def apply(self, rows: Rows, *numbers: Tensor) -> None:
+        factor, ends = rows.column(numbers[0]), rows.ends() if self.keep_range else None
+        rows.linear(factor, rows.mean() * (1 - factor))
+        if ends is not None:
+            rows.replace(rows.values().clamp(*ends))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,19 +164,15 @@ class Gamma(Intensity):
     def draw(self, draws: Draws, channels: int) -> Numbers:
         return (draws.factor(self.power, channels),)
 
-    def apply(self, rows: Tensor, *numbers: Tensor) -> Tensor:
-        low, high = ends(rows)
-        start, span = (high, low - high) if self.invert else (low, high - low)
-        # A constant row has no span: all of it stays at its start.
-        scaled = (rows - start).div_(torch.where(span == 0, torch.ones_like(span), span))
+    def apply(self, rows: Rows, *numbers: Tensor) -> None:
+        before = (rows.mean(), rows.deviation()) if self.keep_statistics else None
+        scaled = rows.between_ends(invert=self.invert)
         # exp(power * log) rather than pow, which is slower; log 0 gives 0 again.
-        bent = scaled.log_().mul_(column(numbers[0], rows)).exp_()
-        bent = bent.mul_(span).add_(start)
-        if not self.keep_statistics:
-            return bent
-        (mean, deviation), (now_mean, now_deviation) = spread(rows), spread(bent)
-        factor = deviation / now_deviation.clamp(min=SMALLEST)
-        return linear(bent, factor, mean - now_mean * factor)
+        scaled.log_().mul_(rows.column(numbers[0])).exp_()
+        if before is not None:
+            mean, deviation = before
+            factor = deviation / rows.deviation().clamp(min=SMALLEST)
+            rows.linear(factor, mean - rows.mean() * factor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +186,8 @@ class Noise(Intensity):
         low, high = self.strength
         return draws.between(low, high, channels), draws.keys(channels)
 
-    def apply(self, rows: Tensor, *numbers: Tensor) -> Tensor:
+    def apply(self, rows: Rows, *numbers: Tensor) -> None:
         strength, keys = numbers
-        sigma = column(strength, rows) * spread(rows)[1]
-        return normal(keys, rows[0].numel()).view_as(rows).mul_(sigma).add_(rows)
+        noise = normal(keys, rows.shape.numel()).view(-1, *rows.shape)
+        noise.mul_(rows.column(strength) * rows.deviation())
+        rows.replace(noise.add_(rows.values()))

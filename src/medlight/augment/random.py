@@ -6,7 +6,7 @@ samples to process without waiting for a device. Noise is made where the image i
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -17,6 +17,8 @@ from torch import Tensor
 LEVELS = 1 << 15
 """Different values that noise takes."""
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+AHEAD = 16
+"""Numbers of a stream that are made before anybody asks."""
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -36,25 +38,38 @@ class Draws:
 
     def __init__(self, *, seed: int, epoch: int, draw: Tensor) -> None:
         # Each part is mixed before the next is added: seed 1 in epoch 2 is not seed 2 in epoch 1.
-        state = np.zeros(len(draw), np.uint64)
-        for part in (seed % (1 << 64), epoch, draw.cpu().numpy()):
+        state = np.zeros((len(draw), 1), np.uint64)
+        for part in (seed % (1 << 64), epoch, draw.cpu().numpy()[:, None]):
             state = _mix(state + (np.array(part, np.uint64, ndmin=1) + np.uint64(1)) * GOLDEN)
-        self._state, self._used = state, 0
+        self._begin(state, state[:, :0])
+
+    def _begin(self, state: NDArray[np.uint64], ahead: NDArray[np.uint64]) -> None:
+        self._state, self._ahead, self._used = state, ahead, 0
+
+    def streams(self, names: Iterable[str]) -> "dict[str, Draws]":
+        """Numbers of their own for each step: what one takes changes nothing for the others.
+
+        The first of all of them are made at once: what takes time is the call, not the numbers.
+        """
+        branches = {name: object.__new__(Draws) for name in names}
+        marks = np.array([zlib.crc32(name.encode()) for name in branches], np.uint64)
+        states = _mix(self._state[:, 0] ^ _mix(marks)[:, None])[..., None]
+        ahead = _mix(states + np.arange(1, AHEAD + 1, dtype=np.uint64) * GOLDEN)
+        for branch, state, first in zip(branches.values(), states, ahead, strict=True):
+            branch._begin(state, first)
+        return branches
 
     def stream(self, name: str) -> "Draws":
-        """Numbers of their own for one step: what other steps take from theirs changes nothing."""
-        branch = object.__new__(Draws)
-        branch._state = _mix(self._state ^ _mix(np.full(1, zlib.crc32(name.encode()), np.uint64)))
-        branch._used = 0
-        return branch
+        return self.streams([name])[name]
 
     def __len__(self) -> int:
         return len(self._state)
 
     def _bits(self, count: int) -> NDArray[np.uint64]:
-        steps = np.arange(self._used + 1, self._used + count + 1, dtype=np.uint64)
-        self._used += count
-        return _mix(self._state[:, None] + steps * GOLDEN)
+        start, self._used = self._used, self._used + count
+        if self._used <= self._ahead.shape[1]:
+            return self._ahead[:, start : self._used]
+        return _mix(self._state + np.arange(start + 1, self._used + 1, dtype=np.uint64) * GOLDEN)
 
     def uniform(self, *shape: int) -> NDArray[np.float64]:
         """(B, *shape) in [0, 1)."""
@@ -78,6 +93,9 @@ class Draws:
 
     def chance(self, probability: float, *shape: int) -> NDArray[np.bool_]:
         """(B, *shape), each true with this probability."""
+        if probability >= 1:  # as many numbers are used up
+            self._used += math.prod(shape)
+            return np.ones((len(self), *shape), np.bool_)
         return self.uniform(*shape) < probability
 
     def keys(self, *shape: int) -> NDArray[np.int32]:

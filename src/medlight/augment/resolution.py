@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medlight.augment.intensity import Intensity, Numbers, column
+from medlight.augment.intensity import Intensity, Numbers
 from medlight.augment.random import Draws
+from medlight.augment.rows import Rows, column
 from medlight.augment.spatial import check_range, thin_axis
 from medlight.augment.warp import along_axes
 
@@ -30,15 +31,16 @@ class Blur(Intensity):
         low, high = self.sigma
         return (draws.between(low, high, channels, MOST_AXES),)
 
-    def apply(self, rows: Tensor, *numbers: Tensor) -> Tensor:
+    def apply(self, rows: Rows, *numbers: Tensor) -> None:
+        values = rows.values()
         radius = math.ceil(TRUNCATE * self.sigma[1])
-        steps = torch.arange(radius + 1, device=rows.device)
-        for axis in range(1, rows.ndim):
+        steps = torch.arange(radius + 1, device=values.device)
+        for axis in range(1, values.ndim):
             sigma = numbers[0][:, axis - 1, None]
             weights = torch.exp(-0.5 * (steps / sigma) ** 2)
             weights /= 2 * weights.sum(1, keepdim=True) - weights[:, :1]
-            rows = _convolve(rows, weights, axis)
-        return rows
+            values = _convolve(values, weights, axis)
+        rows.replace(values)
 
 
 def _convolve(rows: Tensor, weights: Tensor, axis: int) -> Tensor:
@@ -75,14 +77,13 @@ class LowResolution(Intensity):
         low, high = self.share
         return (draws.between(low, high, channels),)
 
-    def apply(self, rows: Tensor, *numbers: Tensor) -> Tensor:
-        shape = rows.shape[1:]
+    def apply(self, rows: Rows, *numbers: Tensor) -> None:
+        shape = rows.shape
         thin = thin_axis(shape) if self.in_plane else None
         whole = torch.ones_like(numbers[0])
         shares = [whole if axis == thin else numbers[0] for axis in range(len(shape))]
-        return along_axes(
-            rows, [_coarsen(size, share) for size, share in zip(shape, shares, strict=True)]
-        )
+        matrices = [_coarsen(size, share) for size, share in zip(shape, shares, strict=True)]
+        rows.replace(along_axes(rows.values(), matrices))
 
 
 def _coarsen(size: int, share: Tensor) -> Tensor:

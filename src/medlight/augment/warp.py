@@ -39,19 +39,24 @@ def warp(
         offset: (R, n) float32.
         field: (R, n, *S) float32 displacements.
     """
-    sources = [image] if mask is None else [image, mask]
-    moved = [torch.empty_like(source) for source in sources]
+    sources, shape = [image] if mask is None else [image, mask], image.shape[2:]
     vectorised = image.ndim == 4 or image.device.type != "cpu"
     interpolate = _by_torch if vectorised else _by_gathering
-    for rows, slab in _pieces(len(image), image.shape[2:], image.device):
-        interpolate(
-            [source[rows] for source in sources],
-            [out[rows, :, slab] for out in moved],
-            linear[rows],
-            offset[rows],
-            None if field is None else field[rows, :, slab],
-            slab,
-        )
+    if vectorised:
+        # torch counts from -1 to 1 between the outer edges, and axes from the last.
+        size = torch.tensor(shape, dtype=linear.dtype, device=linear.device)
+        linear, offset = linear * (2 / size[:, None]), (2 * offset + 1) / size - 1
+        linear, offset = linear.flip(1), offset.flip(1)
+    moved: list[Tensor] = []
+    for rows, slab in _pieces(len(image), shape, image.device):
+        bent = None if field is None else field[rows, :, slab]
+        places = _places(linear[rows], offset[rows], shape, slab, bent)
+        parts = interpolate([source[rows] for source in sources], places)
+        if len(places) == len(image) and places.shape[2:] == shape:
+            return [part.to(source.dtype) for part, source in zip(parts, sources, strict=True)]
+        moved = moved or [torch.empty_like(source) for source in sources]
+        for whole, part in zip(moved, parts, strict=True):
+            whole[rows, :, slab] = part
     return moved
 
 
@@ -93,42 +98,21 @@ def _places(
     return places
 
 
-def _by_torch(
-    sources: Sequence[Tensor],
-    out: Sequence[Tensor],
-    linear: Tensor,
-    offset: Tensor,
-    field: Tensor | None,
-    slab: slice,
-) -> None:
-    """Fills `out`, a slab of the image and of the mask."""
-    shape = sources[0].shape[2:]
-    size = torch.tensor(list(shape), dtype=linear.dtype, device=linear.device)
-    # torch counts from -1 to 1 between the outer edges, and axes from the last. Each axis lies in
-    # one piece here, which it reads as fast as its own order and which is faster to write.
-    scaled, start = linear * 2 / size[:, None], (2 * offset + 1) / size - 1
-    grid = _places(scaled.flip(1), start.flip(1), shape, slab, field).movedim(1, -1)
-    for source, filled, (mode, beyond) in zip(sources, out, MODES, strict=False):
-        values = grid_sample(
-            source.float(), grid, mode=mode, padding_mode=beyond, align_corners=False
-        )
-        filled.copy_(values)
+def _by_torch(sources: Sequence[Tensor], places: Tensor) -> list[Tensor]:
+    """The image and the mask at places in torch's numbers; (R, C, slab, ...) each."""
+    # Each axis lies in one piece, which torch reads as fast as its own order.
+    grid = places.movedim(1, -1)
+    return [
+        grid_sample(source.float(), grid, mode=mode, padding_mode=beyond, align_corners=False)
+        for source, (mode, beyond) in zip(sources, MODES, strict=False)
+    ]
 
 
-def _by_gathering(
-    sources: Sequence[Tensor],
-    out: Sequence[Tensor],
-    linear: Tensor,
-    offset: Tensor,
-    field: Tensor | None,
-    slab: slice,
-) -> None:
-    """As `_by_torch`."""
-    shape = sources[0].shape[2:]
-    places = _places(linear, offset, shape, slab, field).unbind(1)
-    if len(sources) > 1:
-        _nearest(sources[1].flatten(2), shape, places, out[1])
-    _linear(sources[0].flatten(2), shape, places, out[0])
+def _by_gathering(sources: Sequence[Tensor], places: Tensor) -> list[Tensor]:
+    """As `_by_torch`; places are voxel indices, and overwritten."""
+    shape, axes = sources[0].shape[2:], places.unbind(1)
+    nearest = [_nearest(mask.flatten(2), shape, axes) for mask in sources[1:]]
+    return [_linear(sources[0].flatten(2), shape, axes), *nearest]
 
 
 def _flat(corner: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
@@ -145,8 +129,8 @@ def _flat(corner: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
     return index.long().flatten()
 
 
-def _linear(voxels: Tensor, shape: Sequence[int], at: Sequence[Tensor], out: Tensor) -> None:
-    """Fills `out` (R, C, slab, ...) and overwrites the places."""
+def _linear(voxels: Tensor, shape: Sequence[int], at: Sequence[Tensor]) -> Tensor:
+    """(R, C, slab, ...); overwrites the places."""
     # Clamped to just before the last voxel, so that every place has a next one.
     last = [float(np.nextafter(np.float32(n - 1), np.float32(0))) for n in shape]
     at = [p.clamp_(0, end) for p, end in zip(at, last, strict=True)]
@@ -155,9 +139,8 @@ def _linear(voxels: Tensor, shape: Sequence[int], at: Sequence[Tensor], out: Ten
     # The lower corner of the cell names all others: they lie at fixed distances behind it.
     steps = [math.prod(shape[a + 1 :]) if n > 1 else 0 for a, n in enumerate(shape)]
     base = _flat(low, shape)
-    for c, channel in enumerate(voxels.unbind(1)):
-        values = _cell(channel.float().flatten(), base, steps, weight)
-        out[:, c] = values.view_as(low[0])
+    channels = [_cell(c.float().flatten(), base, steps, weight) for c in voxels.unbind(1)]
+    return torch.stack([values.view_as(low[0]) for values in channels], dim=1)
 
 
 def _cell(voxels: Tensor, base: Tensor, steps: Sequence[int], weight: Sequence[Tensor]) -> Tensor:
@@ -169,17 +152,16 @@ def _cell(voxels: Tensor, base: Tensor, steps: Sequence[int], weight: Sequence[T
     return low.lerp_(high, weight[0])
 
 
-def _nearest(voxels: Tensor, shape: Sequence[int], at: Sequence[Tensor], out: Tensor) -> None:
-    """Fills `out` (R, M, slab, ...)."""
+def _nearest(voxels: Tensor, shape: Sequence[int], at: Sequence[Tensor]) -> Tensor:
+    """(R, M, slab, ...)."""
     near = [p.round() for p in at]
     inside = [p.clamp(0, size - 1) for p, size in zip(near, shape, strict=True)]
     base = _flat(inside, shape)
     beyond = torch.zeros_like(at[0], dtype=torch.bool)
     for p, q in zip(near, inside, strict=True):
         beyond |= p != q
-    for c, channel in enumerate(voxels.unbind(1)):
-        values = channel.flatten().index_select(0, base).view_as(at[0])
-        out[:, c] = values.masked_fill_(beyond, 0)
+    channels = [c.flatten().index_select(0, base).view_as(at[0]) for c in voxels.unbind(1)]
+    return torch.stack([values.masked_fill_(beyond, 0) for values in channels], dim=1)
 
 
 def along_axes(rows: Tensor, matrices: Sequence[Tensor]) -> Tensor:

@@ -4,12 +4,15 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
 
 import medlight
 
@@ -70,6 +73,23 @@ def net(pl_module: pl.LightningModule) -> dict[str, Any]:
         "class": type(module).__name__,
         "parameters": sum(p.numel() for p in module.parameters()),
     }
+
+
+def forward_flops(pl_module: pl.LightningModule, shape: Sequence[int]) -> int | None:
+    """Floating-point operations of one forward pass of a sample (C, *S), as torch counts them:
+    a multiplication with its addition is two. Nothing is computed and no state of the net changes:
+    weights and input have a shape only. None for a net that cannot be run so.
+    """
+    net: Any = pl_module.net
+    net = getattr(net, "_orig_mod", net)  # the net that torch.compile wraps
+    state = {name: torch.empty_like(t, device="meta") for name, t in net.state_dict().items()}
+    counter = FlopCounterMode(display=False)
+    try:
+        with counter, torch.no_grad():
+            functional_call(net, state, torch.empty((2, *shape), device="meta"))
+    except (RuntimeError, NotImplementedError, TypeError):
+        return None
+    return counter.get_total_flops() // 2
 
 
 def command() -> list[str]:

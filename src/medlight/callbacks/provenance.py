@@ -9,9 +9,18 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import SIGTERMException
+from torch import Tensor
 
 import medlight
-from medlight.callbacks.environment import code, command, hardware, net, peak_memory_mb, portable
+from medlight.callbacks.environment import (
+    code,
+    command,
+    forward_flops,
+    hardware,
+    net,
+    peak_memory_mb,
+    portable,
+)
 from medlight.callbacks.files import write_text
 from medlight.callbacks.speed import Speed
 
@@ -76,6 +85,9 @@ class Provenance(pl.Callback):
         batch_idx: int,
     ) -> None:
         self._speed.batch(trainer, batch)
+        if "flops" not in self._record["net"] and trainer.is_global_zero:
+            image: Tensor = batch["image"]
+            self._record["net"]["flops"] = forward_flops(pl_module, image.shape[1:])
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = time.monotonic()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from medlight.core.labels import Labels
 
@@ -20,6 +20,9 @@ class Facts:
             None where images keep a shape of their own and are taken whole.
         tolerance_mm: how far apart two borders may lie and still count as the same, in the
             normalised surface distance.
+        shape: spatial shape S that all training images have, which is `patch` where there is one;
+            None where they differ.
+        counts: training cases of each class; None where the targets are no classes.
         mirrored: spatial axes along which training images were mirrored.
         modality: name of the modality of each channel; empty where nobody said.
     """
@@ -29,6 +32,8 @@ class Facts:
     labels: Labels
     patch: tuple[int, ...] | None = None
     tolerance_mm: float = 1.0
+    shape: tuple[int, ...] | None = None
+    counts: tuple[int, ...] | None = None
     mirrored: tuple[int, ...] = ()
     modality: tuple[str, ...] = ()
 
@@ -51,3 +56,11 @@ class Facts:
         }
         labels = held["labels"]
         return cls(**{**plain, "labels": Labels(tuple(labels["names"]), labels["kind"])})
+
+
+@runtime_checkable
+class NeedsFacts(Protocol):
+    """A loss that depends on the data as a whole, and is told of it before training."""
+
+    def meet(self, facts: Facts) -> None:
+        """Raises ConfigError where loss and data do not fit."""

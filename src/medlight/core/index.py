@@ -4,8 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import chain, islice
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlight.core.case import Case
-from medlight.core.columns import Columns, without_collecting
+from medlight.core.columns import Columns
 from medlight.core.errors import DataError
+from medlight.core.fingerprint import case_lines
 from medlight.core.labels import Labels
-
-FORMAT = 1
-LINES_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +121,11 @@ class Index:
         return self._files
 
     @property
+    def meta(self) -> Mapping[str, tuple[str | None, ...]]:
+        """Key to the value of each case; None for none."""
+        return self._meta
+
+    @property
     def source_of(self) -> NDArray[np.int16]:
         """(N,) number of the source of each case."""
         return self._source_of
@@ -199,59 +201,16 @@ class Index:
 
     def fingerprint(self) -> str:
         """sha256 of what the table says, whatever the order of its cases and wherever it lies."""
-        lines = sorted(json.dumps(self._record(row), sort_keys=True) for row in range(len(self)))
+        lines = case_lines(
+            ids=self.ids,
+            patients=self.patients,
+            files=self._files,
+            meta=self._meta,
+            tags=self._tags,
+            source_of=self._source_of,
+        )
         head = json.dumps([asdict(self.labels), [(s.name, s.version) for s in self.sources]])
-        return hashlib.sha256("\n".join([head, *lines]).encode()).hexdigest()
-
-    def _record(self, row: int) -> dict[str, object]:
-        case: dict[str, object] = {"id": self.ids[row], "patient": self.patients[row]}
-        case["files"] = {k: c[row] for k, c in self._files.items() if c[row] is not None}
-        if self._tags is not None:
-            case["tags"] = [None if t != t else t for t in self._tags[row].tolist()]  # nan != nan
-        meta = {k: c[row] for k, c in self._meta.items() if c[row] is not None}
-        if meta:
-            case["meta"] = meta
-        if self._source_of[row]:
-            case["source"] = int(self._source_of[row])
-        return case
-
-    def save(self, path: Path) -> None:
-        """Write jsonl, a line a case after one line of labels and sources: easy to diff."""
-        head: dict[str, object] = {
-            "format": FORMAT,
-            "labels": asdict(self.labels),
-            "sources": [asdict(s) | {"root": str(s.root)} for s in self.sources],
-        }
-        with path.open("w", encoding="utf-8") as file:
-            for record in chain([head], map(self._record, range(len(self)))):
-                if "tags" in record:  # whole numbers without their .0 are fewer bytes
-                    tags: Any = record["tags"]
-                    record["tags"] = [t if t is None or t % 1 else int(t) for t in tags]
-                file.write(json.dumps(record, separators=(",", ":")) + "\n")
-
-    @classmethod
-    def load(cls, path: Path, root: Path | None = None) -> "Index":
-        """Read what `save` wrote. `root` moves an index of one source to another folder.
-
-        DataError names the file where it holds something else.
-        """
-        columns = Columns()
-        try:
-            with path.open(encoding="utf-8") as file, without_collecting():
-                head = json.loads(next(file))
-                if head.get("format") != FORMAT:
-                    raise DataError(
-                        f"{path}: index format {head.get('format')} is not {FORMAT}; save it again"
-                    )
-                while lines := list(islice(file, LINES_AT_ONCE)):
-                    columns.extend(json.loads(f"[{','.join(lines)}]"))
-            labels = Labels(tuple(head["labels"]["names"]), head["labels"]["kind"])
-            sources = [Source(**s | {"root": Path(s["root"])}) for s in head["sources"]]
-        except (StopIteration, AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise DataError(f"{path}: not a saved index ({error!r}); save it again") from error
-        if root is not None:
-            sources = [replace(source, root=root) for source in sources]
-        return cls(labels=labels, sources=sources, **columns.finish())
+        return hashlib.sha256("\n".join([head, *sorted(lines)]).encode()).hexdigest()
 
     @classmethod
     def from_records(

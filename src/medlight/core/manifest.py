@@ -42,12 +42,14 @@ class Entry:
 @dataclass(frozen=True)
 class Manifest:
     """All files of a data set at one time. `id` is `name@version+hash`, where the hash covers
-    labels, paths, contents, patients and tags, so that equal ids mean equal data."""
+    labels, paths, contents, patients and tags, so that equal ids mean equal data. `sources` are
+    the names of the folders that entries count."""
 
     name: str
     version: str
     labels: tuple[str, ...]
     entries: tuple[Entry, ...]
+    sources: tuple[str, ...] = ()
 
     @cached_property
     def hash(self) -> str:
@@ -87,7 +89,7 @@ class Manifest:
             )
         head = {"format": FORMAT, "id": self.id, "name": self.name, "version": self.version}
         with path.open("x", encoding="utf-8") as file:
-            file.write(json.dumps(head | {"labels": self.labels}) + "\n")
+            file.write(json.dumps(head | {"labels": self.labels, "sources": self.sources}) + "\n")
             for entry in self.entries:
                 file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
 
@@ -100,7 +102,9 @@ class Manifest:
                 entries = tuple(Entry(**json.loads(line)) for line in file)
             if head["format"] != FORMAT:
                 raise DataError(f"{path}: manifest format {head['format']} is not {FORMAT}")
-            manifest = cls(head["name"], head["version"], tuple(head["labels"]), entries)
+            sources = tuple(head.get("sources", ()))
+            labels = tuple(head["labels"])
+            manifest = cls(head["name"], head["version"], labels, entries, sources)
             noted = head["id"]
         except FileNotFoundError as error:
             raise DataError(f"{path}: there is no such manifest") from error

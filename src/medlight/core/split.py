@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heapreplace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medlight.core.errors import SplitError
 from medlight.core.index import Index
@@ -44,17 +45,19 @@ class Split:
 
     def check(self, index: Index) -> None:
         """Refuse a patient, or a case, on two sides, and an empty training side."""
-        side_of: dict[str, str] = {}
-        patients = dict(zip(index.ids, index.patients, strict=True))
+        patient_of = dict(zip(index.ids, index.patients, strict=True))
+        seen: dict[str, set[str]] = {}
         for side in SIDES:
-            for case in getattr(self, side):
-                patient = patients[case]
-                if side_of.setdefault(patient, side) != side:
+            patients = {patient_of[case] for case in getattr(self, side)}
+            for other, theirs in seen.items():
+                for patient in sorted(patients & theirs)[:1]:
+                    case = next(c for c in getattr(self, side) if patient_of[c] == patient)
                     raise SplitError(
                         f"{index.name}: the patient of case {case!r} is on two sides of the split, "
-                        f"{side_of[patient]} and {side}. Scores would be flattered; mend the split "
+                        f"{other} and {side}. Scores would be flattered; mend the split "
                         f"that came with the data, or remove one side's cases"
                     )
+            seen[side] = patients
         if not self.train:
             raise SplitError(f"{index.name}: fold {self.fold} leaves no case to train on")
 
@@ -74,7 +77,7 @@ def make_split(index: Index, *, fold: int | str | None, folds: int, val_fraction
         )
     if not comes_split and str(fold or 0) != "all":
         number = _fold_number(fold or 0, folds)
-        test = set(kfold(index, folds)[number])
+        test = set(_cases_of(index, _folds(index, folds)[number]))
         rest = [case for case in index.ids if case not in test]
         val = set(_validation(index, rest, val_fraction))
         name = str(number)
@@ -110,35 +113,41 @@ def kfold(index: Index, folds: int) -> list[list[str]]:
     random_state=12345) over the sorted patients. With tags, patients are dealt to the folds so
     that each holds its share of every label.
     """
+    return [_cases_of(index, part) for part in _folds(index, folds)]
+
+
+def _folds(index: Index, folds: int) -> list[list[str]]:
+    """The patients of each fold."""
     patients = sorted(set(index.patients))
     if folds < 2 or len(patients) < folds:
         raise SplitError(
             f"{index.name}: cannot make {folds} folds of {len(patients)} patients; "
             f"set data.folds between 2 and {len(patients)}, or data.fold=all"
         )
-    if index.tags is None:
-        order = np.arange(len(patients))
-        np.random.RandomState(SEED).shuffle(order)
-        parts = [[patients[i] for i in part] for part in np.array_split(order, folds)]
-    else:
-        parts = _deal(_strata(index, patients), np.full(folds, 1 / folds))
-    return [_cases_of(index, part) for part in parts]
+    if index.tags is not None:
+        return _deal(patients, index.patients, index.tags, [1 / folds] * folds)
+    order = np.arange(len(patients))
+    np.random.RandomState(SEED).shuffle(order)
+    return [[patients[i] for i in part] for part in np.array_split(order, folds)]
 
 
 def _validation(index: Index, cases: Sequence[str], fraction: float) -> list[str]:
     """About `fraction` of these cases, whole patients, each label in its share; at least one."""
-    rest = index.subset(cases)
-    patients = sorted(set(rest.patients))
+    among = set(cases)
+    rows = np.array([row for row, case in enumerate(index.ids) if case in among], np.int64)
+    patient_of = [index.patients[row] for row in rows.tolist()]
+    patients = sorted(set(patient_of))
     if len(patients) < 2 or fraction <= 0:
         return []
-    if rest.tags is None:
+    if index.tags is None:
         order = np.random.RandomState(SEED).permutation(len(patients))
         chosen = [patients[i] for i in order[: max(1, round(fraction * len(patients)))]]
     else:
-        chosen = _deal(_strata(rest, patients), np.array([1 - fraction, fraction]))[1]
+        parts = _deal(patients, patient_of, index.tags[rows], [1 - fraction, fraction])
         # Where every label is rarer than 1 / fraction, none of them has a patient to spare.
-        chosen = chosen or [patients[np.random.RandomState(SEED).randint(len(patients))]]
-    return _cases_of(rest, chosen)
+        chosen = parts[1] or [patients[np.random.RandomState(SEED).randint(len(patients))]]
+    wanted = set(chosen)
+    return [case for case in _cases_of(index, wanted) if case in among]
 
 
 def _cases_of(index: Index, patients: Iterable[str]) -> list[str]:
@@ -146,44 +155,53 @@ def _cases_of(index: Index, patients: Iterable[str]) -> list[str]:
     return [case for case, p in zip(index.ids, index.patients, strict=True) if p in wanted]
 
 
-def _strata(index: Index, patients: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """For each patient its stratum and number of cases. The stratum is the patient's label that
-    is rarest in the data set: the one that most needs to be dealt out evenly."""
-    tags = index.tags
-    if tags is None:
-        raise ValueError("strata need tags")
-    positive = tags == 1
-    rarity = np.argsort(np.argsort(positive.sum(axis=0), kind="stable"), kind="stable")
-    rank = np.where(positive, rarity, len(rarity)).min(axis=1)
-    size = Counter(index.patients)
-    stratum = dict.fromkeys(patients, len(rarity))
-    for patient, r in zip(index.patients, rank, strict=True):
-        stratum[patient] = min(stratum[patient], int(r))
-    return {patient: (stratum[patient], size[patient]) for patient in patients}
-
-
-def _deal(patients: Mapping[str, tuple[int, int]], shares: np.ndarray) -> list[list[str]]:
+def _deal(
+    patients: Sequence[str],
+    patient_of: Sequence[str],
+    tags: NDArray[np.float32],
+    shares: Sequence[float],
+) -> list[list[str]]:
     """Deal patients into parts of the given shares, stratum by stratum: larger patients first,
     each to the part that lacks most of its share of the stratum, and of all cases among equals.
-    Linear in the number of patients."""
-    by_stratum: dict[int, list[str]] = defaultdict(list)
-    names = list(patients)
-    for i in np.random.RandomState(SEED).permutation(len(names)):
-        by_stratum[patients[names[i]][0]].append(names[i])
-    share = [float(each) for each in shares]
-    parts: list[list[str]] = [[] for _ in share]
-    total = [0.0] * len(share)
-    for stratum in sorted(by_stratum):
-        members = sorted(by_stratum[stratum], key=lambda patient: -patients[patient][1])
-        held = [0.0] * len(share)
-        for patient in members:
-            size = patients[patient][1]
-            # Plain numbers: for a handful of parts, arrays would take five times as long.
+    Linear in the number of patients.
+
+    The stratum of a patient is its label that is rarest in the data set: the one that most needs
+    to be dealt out evenly.
+
+    Args:
+        patients: all of them, each once.
+        patient_of: (N,) of each case.
+        tags: (N, K).
+        shares: of each part; they add up to 1.
+    """
+    number = {patient: k for k, patient in enumerate(patients)}
+    owner = np.fromiter(map(number.__getitem__, patient_of), np.int64, len(patient_of))
+    size = np.bincount(owner, minlength=len(patients))
+    positive = tags == 1
+    rarity = np.argsort(np.argsort(positive.sum(axis=0), kind="stable"), kind="stable")
+    stratum = np.full(len(patients), len(rarity))
+    np.minimum.at(stratum, owner, np.where(positive, rarity, len(rarity)).min(axis=1))
+    order = np.random.RandomState(SEED).permutation(len(patients))
+    order = order[np.lexsort((-size[order], stratum[order]))]
+    parts: list[list[str]] = [[] for _ in shares]
+    total, held = [0.0] * len(shares), [0.0] * len(shares)
+    needs: list[tuple[float, float, int]] = []
+    now = (-1, -1)
+    dealt = zip(order.tolist(), stratum[order].tolist(), size[order].tolist(), strict=True)
+    for patient, label, cases in dealt:
+        if label != now[0]:
+            held = [0.0] * len(shares)
+        if (label, cases) != now:  # a heap: among patients alike, one part's need changes a turn
+            now = label, cases
             needs = [
-                ((h + 0.5 * size) / s, t / s) for h, t, s in zip(held, total, share, strict=True)
+                ((h + 0.5 * cases) / s, t / s, part)
+                for part, (h, t, s) in enumerate(zip(held, total, shares, strict=True))
             ]
-            part = needs.index(min(needs))
-            held[part] += size
-            total[part] += size
-            parts[part].append(patient)
+            heapify(needs)
+        part = needs[0][2]
+        held[part] += cases
+        total[part] += cases
+        share = shares[part]
+        heapreplace(needs, ((held[part] + 0.5 * cases) / share, total[part] / share, part))
+        parts[part].append(patients[patient])
     return parts

@@ -49,26 +49,36 @@ def withdrawn_cases(index: Index, lists: Iterable[Path]) -> tuple[str, ...]:
     index does not know are passed over: their files are gone already, or they are of another data
     set.
     """
+    pairs = list(zip(index.ids, index.patients, strict=True))
+    patients = withdrawn_patients(pairs, lists)
+    return tuple(case for case, patient in pairs if patient in patients) if patients else ()
+
+
+def withdrawn_patients(pairs: Iterable[tuple[str, str]], lists: Iterable[Path]) -> frozenset[str]:
+    """Those of (case, patient) `pairs` whom the lists name, by themselves or by a case."""
     names = {name for path in lists for name in _lines(path)}
     if not names:
-        return ()
-    pairs = list(zip(index.ids, index.patients, strict=True))
-    patients = {patient for case, patient in pairs if case in names or patient in names}
-    return tuple(case for case, patient in pairs if patient in patients)
+        return frozenset()
+    return frozenset(patient for case, patient in pairs if case in names or patient in names)
 
 
 def withdrawal_lists(index: Index, root: Path, given: str | Path | None) -> list[Path]:
     """Lists that hold: the one given, and `withdrawn.txt` in `root` (or beside it, where it is an
     archive) and in the folders the data lie in. ConfigError where the given one is not there."""
     places = [root if root.is_dir() else root.parent, *(source.root for source in index.sources)]
-    found = [place / WITHDRAWN for place in dict.fromkeys(places)]
-    lists = [path for path in found if path.is_file()]
+    lists = lists_in(places)
     if given is not None:
         path = Path(given).expanduser()
         if not path.is_file():
             raise ConfigError(f"data.withdrawn={given}: there is no such file")
         lists.append(path)
     return lists
+
+
+def lists_in(places: Iterable[Path]) -> list[Path]:
+    """The withdrawal lists that lie in these folders."""
+    found = [place / WITHDRAWN for place in dict.fromkeys(places)]
+    return [path for path in found if path.is_file()]
 
 
 def _excluded(index: Index, exclude: str | Path | Sequence[str]) -> list[str]:

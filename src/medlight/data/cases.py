@@ -33,13 +33,18 @@ def open_cases(
     """
     stored = store.open(
         list(index),
-        name=re.sub(r"[^\w.+-]+", "_", index.name),
+        name=set_name(index),
         recipe={f"transforms.{key}": value for key, value in recipe_of(transforms).items()},
         build=partial(prepare_case, transforms=transforms),
         check=check,
     )
     _check_labels(stored, len(index.labels))
     return stored
+
+
+def set_name(index: Index) -> str:
+    """A data set's name in the store."""
+    return re.sub(r"[^\w.+-]+", "_", index.name)
 
 
 def recipe_of(transforms: Preset | None) -> dict[str, Any]:

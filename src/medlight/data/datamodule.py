@@ -10,8 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
@@ -19,8 +18,10 @@ from medlight.core.index import Index
 from medlight.core.sample import ON_HOST, Sample
 from medlight.core.split import Split, make_split
 from medlight.data.admission import LeftOut, left_out, withdrawal_lists
-from medlight.data.cases import open_cases
-from medlight.data.dataset import CaseDataset, collate
+from medlight.data.cases import open_cases, set_name
+from medlight.data.dataset import CaseDataset
+from medlight.data.loader import Loader
+from medlight.data.patch import auto_patch
 from medlight.data.sampling import EvalCases, TrainBatches
 from medlight.data.version import DataVersion, version_of
 from medlight.io.store.store import Store
@@ -29,21 +30,6 @@ from medlight.transforms.preset import Preset
 
 Augment = Callable[..., dict[str, Any]]
 """(batch, seed, epoch) to a batch: random, on the device of the batch; see `medlight.augment`."""
-
-AUTO_PATCH_VOXELS = 96**3
-"""Largest patch that `patch="auto"` chooses: what trains on a CPU or a small GPU."""
-PATCH_MULTIPLE = 8
-
-
-class Loader(DataLoader[Sample]):
-    """Lightning warns of loaders that cannot resume. What comes next is not a state here, but
-    follows from where the run is."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to load."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -154,9 +140,11 @@ class DataModule(pl.LightningDataModule, ABC):
         mirrored = getattr(self.augment, "mirrored", None)  # one of a user's own may lack it
         return Facts(
             spatial_dims=self.spatial_dims,
-            channels=self._train_set.stored.channels,
+            channels=self.training_cases.channels,
             labels=self.cases.labels,
             patch=self._patch(),
+            shape=self._patch() or self._shared_shape(),
+            counts=self._counts(),
             tolerance_mm=self.published_tolerance_mm
             if self.tolerance_mm is None
             else self.tolerance_mm,
@@ -186,7 +174,21 @@ class DataModule(pl.LightningDataModule, ABC):
                     f"got {list(self.patch)}"
                 )
             return None if self.patch is None else tuple(self.patch)
-        return auto_patch(np.median(self._train_set.stored.shapes, axis=0))
+        return auto_patch(np.median(self.training_cases.shapes, axis=0))
+
+    def forget_withdrawn(self) -> int:
+        """Remove from the store what was made of patients who withdrew; how many files."""
+        return self._store.forget(set_name(self.listed), self.left_out.withdrawn)
+
+    def _shared_shape(self) -> tuple[int, ...] | None:
+        shapes = self._train_set.stored.shapes
+        return tuple(map(int, shapes[0])) if (shapes == shapes[0]).all() else None
+
+    def _counts(self) -> tuple[int, ...] | None:
+        tags = self._train_set.index.tags
+        if tags is None or self.cases.labels.kind != "class":
+            return None
+        return tuple(map(int, (tags == 1).sum(axis=0)))
 
     def prepare(self, *, check: bool = False) -> Stored:
         """All cases of the index, prepared where they are not yet; see `Store.open`."""
@@ -201,6 +203,11 @@ class DataModule(pl.LightningDataModule, ABC):
             modality=self.modalities,
             **options,
         )
+
+    @property
+    def training_cases(self) -> Stored:
+        """The training cases, prepared on first use."""
+        return self._train_set.stored
 
     @cached_property
     def _train_set(self) -> CaseDataset:
@@ -220,7 +227,7 @@ class DataModule(pl.LightningDataModule, ABC):
             epoch=epoch,
             skip=skip,
         )
-        return self._loader(self._patches, batch_sampler=batches)
+        return Loader(self._patches, batches, workers=self.num_workers)
 
     @cached_property
     def _patches(self) -> CaseDataset:
@@ -254,20 +261,11 @@ class DataModule(pl.LightningDataModule, ABC):
     def _eval_loader(self, dataset: CaseDataset) -> DataLoader[Sample]:
         rank, ranks = self._ranks()
         cases = EvalCases(len(dataset), rank=rank, ranks=ranks)
-        return self._loader(dataset, sampler=cases, batch_size=self.eval_batch_size)
+        batches = BatchSampler(cases, self.eval_batch_size, drop_last=False)
+        return Loader(dataset, batches, workers=self.num_workers)
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-
-    def _loader(self, dataset: CaseDataset, **options: Any) -> DataLoader[Sample]:
-        _ = dataset.held  # before worker processes start, which then share it
-        return Loader(
-            dataset,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            collate_fn=collate,
-            **options,
-        )
 
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
@@ -284,15 +282,3 @@ class DataModule(pl.LightningDataModule, ABC):
         if self.augment is None or self.trainer is None or not self.trainer.training:
             return batch
         return self.augment(batch, seed=self.seed, epoch=self.trainer.current_epoch)
-
-
-def auto_patch(shape: NDArray[np.floating]) -> tuple[int, ...]:
-    """Round up to multiples of 8, then shorten the longest axis until the patch fits the cap.
-
-    >>> auto_patch(np.array([36.0, 50.0, 35.0]))
-    (40, 56, 40)
-    """
-    patch = [PATCH_MULTIPLE * int(np.ceil(n / PATCH_MULTIPLE)) for n in shape]
-    while np.prod(patch) > AUTO_PATCH_VOXELS:
-        patch[int(np.argmax(patch))] -= PATCH_MULTIPLE
-    return tuple(patch)

@@ -16,13 +16,13 @@ from torch.utils.data import Dataset, default_collate
 from medlight.core.index import Index
 from medlight.core.sample import LISTED, Sample
 from medlight.data.cases import MASK_ROLE, open_cases
-from medlight.data.patch import choose_patch, shape_of
+from medlight.data.patch import corners, overlap
 from medlight.data.sampling import Draw, generator
 from medlight.data.seen import Seen
 from medlight.io.read import read_mask
 from medlight.io.store.held import Held
 from medlight.io.store.store import Store
-from medlight.io.store.table import Stored, Window
+from medlight.io.store.table import Stored
 from medlight.transforms.preset import Preset
 
 
@@ -47,7 +47,6 @@ class CaseDataset(Dataset[Sample]):
         self.index, self.store, self.transforms, self.seed = index, store, transforms, seed
         self.modality, self.references = modality, references
         self.patch: tuple[int, ...] | None = None
-        self._spacings: dict[int, tuple[float, ...]] = {}
 
     def with_patch(self, patch: Sequence[int] | None) -> "CaseDataset":
         """The same cases, cut to `patch`."""
@@ -106,10 +105,7 @@ class CaseDataset(Dataset[Sample]):
         source, grid = self._here(row, self.stored.grids, row)
         shape = tuple(int(n) for n in self.stored.shapes[row])
         image, mask = self._empty(1, shape, masks=bool(self.stored.masked[row]))
-        self._cut(
-            row, tuple(slice(0, n) for n in shape), image[0], None if mask is None else mask[0]
-        )
-        self._seen(image, np.array([row]))
+        self._cut(row, (0,) * len(shape), image[0], None if mask is None else mask[0])
         sample: Sample = {"image": torch.from_numpy(image[0]), "source": source, "grid": grid}
         sample |= {"modality": self.modality, "case": case.id}
         if mask is not None:
@@ -122,21 +118,15 @@ class CaseDataset(Dataset[Sample]):
 
     def _batch(self, draws: Sequence[Draw]) -> dict[str, torch.Tensor]:
         rows = np.array([draw.row for draw in draws])
-        image, mask = self._stacked(rows) or self._patches(draws)
-        self._seen(image, rows)
+        image, mask = self._stacked(rows) or self._patches(rows, draws)
         batch = {"image": torch.from_numpy(image)}
         if mask is not None:
             batch["mask"] = torch.from_numpy(mask)
         elif self.targets is not None:
             batch["label"] = self.targets[torch.from_numpy(rows)]
         batch["draw"] = torch.tensor([draw.draw for draw in draws])
-        batch["spacing_mm"] = torch.tensor([self._spacing_mm(int(row)) for row in rows])
+        batch["spacing_mm"] = torch.from_numpy(self.stored.spacing_mm[rows].astype(np.float32))
         return batch
-
-    def _spacing_mm(self, row: int) -> tuple[float, ...]:
-        if row not in self._spacings:
-            self._spacings[row] = self._here(row, self.stored.grids, row)[1].spacing_mm
-        return self._spacings[row]
 
     def _stacked(
         self, rows: NDArray[np.int64]
@@ -146,24 +136,22 @@ class CaseDataset(Dataset[Sample]):
         if stack is None or (self.patch is not None and self.patch != stack[0].shape[2:]):
             return None
         images, masks = stack
-        return images[rows].astype(np.float32), None if masks is None else masks[rows].astype(int)
+        image = images[rows].astype(np.float32)
+        self._seen(image, rows)
+        return image, None if masks is None else masks[rows].astype(np.int64)
 
     def _patches(
-        self, draws: Sequence[Draw]
+        self, rows: NDArray[np.int64], draws: Sequence[Draw]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
-        rows = [draw.row for draw in draws]
-        patch = self.patch or tuple(int(n) for n in self.stored.shapes[rows[0]])
+        def random(place: int) -> np.random.Generator:
+            return generator(self.seed, draws[place].epoch, draws[place].draw)
+
+        shapes = self.stored.shapes[rows]
+        patch = self.patch or tuple(shapes[0].tolist())
+        first = corners(shapes, patch, random)
         image, mask = self._empty(len(rows), patch, masks=bool(self.stored.masked[rows].all()))
-        for place, draw in enumerate(draws):
-            shape = tuple(int(n) for n in self.stored.shapes[draw.row])
-            some = any(n > p for n, p in zip(shape, patch, strict=True))
-            random = generator(self.seed, draw.epoch, draw.draw) if some else None
-            window, inside = choose_patch(shape, patch, random)
-            if shape_of(window) != patch and self.held is None:
-                image[place] = self._seen.darkest[draw.row]
-                if mask is not None:
-                    mask[place] = 0
-            self._cut(draw.row, window, image[place], None if mask is None else mask[place], inside)
+        for place, (row, corner) in enumerate(zip(rows.tolist(), first.tolist(), strict=True)):
+            self._cut(row, corner, image[place], None if mask is None else mask[place])
         return image, mask
 
     def _empty(
@@ -173,26 +161,22 @@ class CaseDataset(Dataset[Sample]):
         return image, np.empty((count, 1, *shape), np.int64) if masks else None
 
     def _cut(
-        self,
-        row: int,
-        window: Window,
-        image: NDArray[Any],
-        mask: NDArray[Any] | None,
-        inside: Window | None = None,
+        self, row: int, first: Sequence[int], image: NDArray[Any], mask: NDArray[Any] | None
     ) -> None:
-        """Copy a window of a case to where it lies `inside` a patch, as it is stored."""
-        if (
-            self.held is not None
-        ):  # what surrounds the case is held, too: all of the patch is copied
-            starts = zip(window, self.held.margins[row], inside or window, strict=True)
-            firsts = [w.start + int(m) - (i.start if inside else 0) for w, m, i in starts]
-            whole = zip(firsts, image.shape[1:], strict=True)
-            self.held.read(row, tuple(slice(f, f + n) for f, n in whole), image, mask)
-            return
-        if inside is not None:
-            image = image[(slice(None), *inside)]
-            mask = None if mask is None else mask[(slice(None), *inside)]
-        self._here(row, self.stored.read, row, window, image, mask)
+        """Fill a patch that starts at this voxel of a case, as a net sees it."""
+        if self.held is not None:
+            self.held.read(row, first, image, mask)
+        else:
+            patch = image.shape[1:]
+            window, inside = overlap(first, patch, self.stored.shapes[row].tolist())
+            every = (slice(None), *inside)
+            if image[every].shape != image.shape:
+                image[...] = self._seen.darkest[row]
+                if mask is not None:
+                    mask[...] = 0
+            part = None if mask is None else mask[every]
+            self._here(row, self.stored.read, row, window, image[every], part)
+        self._seen(image, row)  # now, while it is in the cache
 
     def _here(self, row: int, read: Callable[..., Any], *what: Any) -> Any:
         """Read from a stored case, which is made again where another run has let it go."""

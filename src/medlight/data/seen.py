@@ -38,8 +38,8 @@ class Seen:
         self._shifts = bool((self._shift != 0).any())
         self._cuts = bool(np.isfinite(self._low).any() or np.isfinite(self._high).any())
 
-    def __call__(self, image: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
-        """Map (B, C, *S) images of these rows in place."""
+    def __call__(self, image: NDArray[np.float32], rows: NDArray[np.int64] | int) -> None:
+        """Map (B, C, *S) images of these rows, or the (C, *S) image of one, in place."""
         if self._scales:
             image *= self._scale[rows]
         if self._shifts:

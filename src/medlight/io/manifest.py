@@ -46,7 +46,8 @@ def snapshot(index: Index, *, version: str, name: str | None = None) -> Manifest
                     source=source,
                 )
             )
-    return Manifest(name or index.name, version, index.labels.names, tuple(entries))
+    sources = tuple(source.name for source in index.sources)
+    return Manifest(name or index.name, version, index.labels.names, tuple(entries), sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,13 @@ class Verified:
 
     Attributes:
         missing, changed: entries whose file is gone, or holds something else.
-        hashed: how many files were read: all in full mode, else those whose time changed.
+        looked_at: how many files the manifest names.
+        hashed: how many were read: all in full mode, else those whose time changed.
     """
 
     missing: tuple[Entry, ...]
     changed: tuple[Entry, ...]
+    looked_at: int
     hashed: int
 
     @property
@@ -87,4 +90,4 @@ def verify(manifest: Manifest, roots: Sequence[Path], *, full: bool = False) -> 
                     changed.append(entry)
         except OSError:
             missing.append(entry)
-    return Verified(tuple(missing), tuple(changed), hashed)
+    return Verified(tuple(missing), tuple(changed), len(manifest.entries), hashed)

@@ -8,6 +8,7 @@ from medlight.core.errors import ConfigError
 from medlight.core.intensity import Statistics
 from medlight.inference.sliding_window import LEAST_WEIGHT, SIGMA, SlidingWindow
 from medlight.jobs.trained import Trained
+from medlight.nets.divisor import Sizes
 
 FORMAT = 1
 
@@ -31,7 +32,7 @@ def describe(model: Trained, inference: SlidingWindow, mends: dict[str, Any]) ->
     }
     if about["task"] == "classification":
         return about
-    divisor = getattr(model.task, "divisor", (1,) * facts.spatial_dims)
+    sizes = sizes_of(model)
     return about | {
         "window": {
             "shape": None if facts.patch is None else list(facts.patch),
@@ -40,7 +41,9 @@ def describe(model: Trained, inference: SlidingWindow, mends: dict[str, Any]) ->
             "sigma": SIGMA,
             "least_weight": LEAST_WEIGHT,
             "padding": "smallest value of each channel, on both sides",
-            "divisor": list(divisor),
+            "net_shape": None if facts.patch is None else list(sizes.fit(facts.patch)),
+            "divisor": list(sizes.divisor),
+            "smallest": list(sizes.smallest),
             "mirrored_in_training": list(facts.mirrored),
         },
         "inversion": {
@@ -50,6 +53,12 @@ def describe(model: Trained, inference: SlidingWindow, mends: dict[str, Any]) ->
         },
         "postprocessing": mends,
     }
+
+
+def sizes_of(model: Trained) -> Sizes:
+    """The sizes a net takes; any, where a task does not say."""
+    ones = (1,) * model.facts.spatial_dims
+    return getattr(model.task, "sizes", None) or Sizes(ones, ones)
 
 
 def preprocessing(model: Trained) -> dict[str, Any]:

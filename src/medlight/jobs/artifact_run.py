@@ -113,8 +113,10 @@ def prepare(image, affine):
 
 def whole(image, net):
     """Logits of an image that is taken whole: padded at its ends to what the net can take."""
-    fit = ABOUT["window"]["divisor"]
-    short = [(0, -n % d) for n, d in zip(image.shape[1:], fit, strict=True)]
+    about = ABOUT["window"]
+    fit = [n + -n % d for n, d in zip(image.shape[1:], about["divisor"], strict=True)]
+    fit = about["net_shape"] or (about["smallest"] if fit == about["divisor"] else fit)
+    short = [(0, wanted - n) for n, wanted in zip(image.shape[1:], fit, strict=True)]
     padded = np.pad(image, [(0, 0), *short], constant_values=image.min())
     return net(padded[None])[0][(slice(None), *(slice(n) for n in image.shape[1:]))]
 

@@ -128,11 +128,19 @@ def table(findings: Sequence[Finding], title: str) -> Table:
     return made
 
 
+def forget_withdrawn(data: DataModule) -> None:
+    """Clean the store of patients who withdrew, and say so."""
+    gone = data.forget_withdrawn()
+    if gone:
+        log.info("Withdrawn: %d prepared copies were removed from the store", gone)
+
+
 def before(data: DataModule) -> None:
     """The cheap part, before a training: says what is left out, and refuses on errors."""
     out = data.left_out
     if out.cases:
         log.info(out.words())
+    forget_withdrawn(data)
     version = data.version
     if version is not None:
         (log.info if version.whole else log.warning)(version.words())

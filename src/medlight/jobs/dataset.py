@@ -1,11 +1,13 @@
 """Versions of a data set: note what it is, see whether it still is, tell two apart."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from medlight.core.difference import Difference, difference
 from medlight.core.errors import DataError
 from medlight.core.manifest import Manifest
+from medlight.data.admission import lists_in, withdrawn_patients
 from medlight.data.datamodule import DataModule
 from medlight.io.manifest import Verified, verify
 from medlight.io.manifest import snapshot as take
@@ -33,15 +35,25 @@ def snapshot(
     return manifest, path
 
 
-def check_against(path: Path, *, root: Path | None = None, full: bool = False) -> Verified:
-    """The files below `root` against a manifest; None: below the folder it lies in."""
+def check_against(
+    path: Path, *, roots: Sequence[Path] = (), full: bool = False
+) -> tuple[Verified, Manifest]:
+    """The files below `roots`, one for each source of a manifest, against it; what was compared
+    is the manifest without patients who withdrew.
+
+    Without roots, the files of a single source are looked for where the manifest lies.
+    """
     manifest = Manifest.load(path)
     sources = 1 + max((entry.source for entry in manifest.entries), default=0)
-    if sources > 1:
-        raise DataError(
-            f"{path}: its files come from {sources} folders; runs verify it (data.manifest={path})"
-        )
-    return verify(manifest, [root or path.parent], full=full)
+    roots = roots or [path.parent] * (sources == 1)
+    if len(roots) != sources:
+        names = manifest.sources or [f"source {number}" for number in range(sources)]
+        wanted = " ".join(f"--root <folder of {name}>" for name in names)
+        raise DataError(f"{path}: its files come from {sources} folders; type {wanted}")
+    pairs = ((entry.case, entry.patient) for entry in manifest.entries)
+    gone = withdrawn_patients(pairs, lists_in([*roots, path.parent]))
+    kept = tuple(entry for entry in manifest.entries if entry.patient not in gone)
+    return verify(replace(manifest, entries=kept), roots, full=full), manifest
 
 
 def told(found: Verified, manifest: Manifest) -> list[str]:
@@ -49,8 +61,9 @@ def told(found: Verified, manifest: Manifest) -> list[str]:
     lines = []
     for what, entries in (("missing", found.missing), ("changed", found.changed)):
         lines += _listed(what, [f"{e.path} ({e.case})" for e in entries])
-    files, read = len(manifest.entries), found.hashed
-    how = f"{files} files, {read} of them read"
+    how = f"{found.looked_at} files, {found.hashed} of them read"
+    if withdrawn := len(manifest.entries) - found.looked_at:
+        how += f"; {withdrawn} of patients who withdrew were passed over"
     return [*lines, f"{'whole' if found.whole else 'not whole'}: {manifest.id} ({how})"]
 
 

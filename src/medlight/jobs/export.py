@@ -14,10 +14,9 @@ from medlight.callbacks.files import write_text
 from medlight.core.errors import ConfigError, ExportError, MissingExtraError
 from medlight.inference.choose import pooled
 from medlight.inference.sliding_window import SlidingWindow
-from medlight.jobs.artifact import describe
+from medlight.jobs.artifact import describe, sizes_of
 from medlight.jobs.model_card import model_card
 from medlight.jobs.trained import Load, Trained
-from medlight.nets.divisor import rounded_up
 
 log = logging.getLogger(__name__)
 
@@ -107,9 +106,9 @@ def example(model: Trained) -> Tensor:
     """(2, C, *S) noise of a shape the net takes: two, or the exporter takes one for granted."""
     facts = model.facts
     shape = facts.patch or model.recipe.get("size") or (64,) * facts.spatial_dims
-    divisor = getattr(model.task, "divisor", (1,) * facts.spatial_dims)
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(2, facts.channels, *rounded_up(shape, divisor), generator=generator)
+    fitting = sizes_of(model).fit(shape)
+    return torch.randn(2, facts.channels, *fitting, generator=generator)
 
 
 def _free(model: Trained) -> Mapping[int, Any]:
@@ -118,8 +117,7 @@ def _free(model: Trained) -> Mapping[int, Any]:
     facts = model.facts
     free: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
     if facts.patch is None and not model.recipe.get("size"):
-        divisor = getattr(model.task, "divisor", (1,) * facts.spatial_dims)
-        for axis, step in enumerate(divisor, 2):
+        for axis, step in enumerate(sizes_of(model).divisor, 2):
             free[axis] = step * torch.export.Dim(f"blocks_{axis}", min=1) if step > 1 else (
                 torch.export.Dim(f"size_{axis}", min=8)
             )  # fmt: skip

@@ -66,20 +66,31 @@ def intervals(
     values: ArrayLike,
     patients: Sequence[Any] | NDArray[Any],
     *,
+    combine: ArrayLike | None = None,
     level: float = LEVEL,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> list[Interval]:
-    """`interval` of each column of (N, M) values; all columns see the same draws."""
+    """`interval` of each column of (N, M) values; all columns see the same draws.
+
+    With `combine`, (M, Q) weights, of the Q weighted sums of column means instead, such as the
+    mean over classes of their means.
+    """
     sums, counts = per_patient(values, patients)
-    known = counts.sum(axis=0)
     centre = _centre(sums, counts)
     off = _drawn_off(sums, counts, centre, draws, seed)
-    low, high = _ends(off, sums, counts, level)
-    centre[known == 0] = math.nan
+    bend = _bend(sums, counts)
+    known = counts
+    if combine is not None:
+        weights = np.asarray(combine, dtype=float)
+        off, bend = off @ weights.astype(np.float32), bend @ weights
+        known, centre = counts @ (weights != 0), centre @ weights
+    low, high = _ends(off, bend, (known > 0).sum(axis=0), level)
+    number = known.sum(axis=0)
+    centre[number == 0] = math.nan
     return [
         Interval(float(m), float(m + a), float(m + b), int(n))
-        for m, a, b, n in zip(centre, low, high, known, strict=True)
+        for m, a, b, n in zip(centre, low, high, number, strict=True)
     ]
 
 
@@ -146,15 +157,19 @@ def patient_weights(patients: int, draws: int, random: np.random.Generator) -> N
     return counted.reshape(draws, patients).astype(np.float32)
 
 
+def _bend(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(P, M) how the mean changes by leaving out a patient, about the mean of these changes."""
+    others = counts.sum(axis=0) - counts
+    left = (sums.sum(axis=0) - sums) / np.maximum(others, 1)
+    patients = (counts > 0).sum(axis=0)
+    typical = np.where(counts > 0, left, 0).sum(axis=0) / np.maximum(patients, 1)
+    return np.where(counts > 0, typical - left, 0)
+
+
 def _ends(
-    drawn: NDArray[np.float32], sums: NDArray[np.float64], counts: NDArray[np.float64], level: float
+    drawn: NDArray[np.float32], bend: NDArray[np.float64], patients: NDArray[np.int64], level: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Ends (M,) of BCa intervals at the expanded level, as distances from the mean."""
-    patients = (counts > 0).sum(axis=0)
-    others = counts.sum(axis=0) - counts
-    left = (sums.sum(axis=0) - sums) / np.maximum(others, 1)  # the mean without one patient
-    typical = np.where(counts > 0, left, 0).sum(axis=0) / np.maximum(patients, 1)
-    bend = np.where(counts > 0, typical - left, 0)
     spread = (bend**2).sum(axis=0)
     acceleration = (bend**3).sum(axis=0) / np.maximum(6 * spread**1.5, 1e-300)
     usable = np.maximum((~np.isnan(drawn)).sum(axis=0), 1)

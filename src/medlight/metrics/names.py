@@ -38,6 +38,7 @@ METRICS: dict[str, Metric] = {
     # Only as summaries of cases.
     "volume_ml_absolute_error": Metric("lower", "mL", "absolute volume error"),
     "accuracy": Metric("higher", "", "accuracy"),
+    "recall": Metric("higher", "", "recall"),
     "balanced_accuracy": Metric("higher", "", "balanced accuracy"),
     "f1": Metric("higher", "", "F1"),
     "auroc": Metric("higher", "", "AUROC"),

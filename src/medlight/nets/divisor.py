@@ -1,46 +1,97 @@
-"""By what must an image's size be divisible? Ask the net."""
+"""Which image sizes does a net take? Ask it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import pad
 
 CANDIDATES = (1, 2, 4, 8, 16, 32, 64)
-BASE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Image sizes a net takes.
+
+    Attributes:
+        divisor: what the size along each axis must be a multiple of.
+        smallest: what an image that would be of size `divisor` needs: that, or twice as much
+            where it leaves an instance norm with a single voxel.
+    """
+
+    divisor: tuple[int, ...]
+    smallest: tuple[int, ...]
+
+    @classmethod
+    def of(cls, net: nn.Module, *, channels: int, spatial_dims: int) -> "Sizes":
+        """Try the net on small images. One that knows says so itself, by an attribute `divisor`."""
+        known = getattr(net, "divisor", None)
+        if known is not None:
+            return cls(tuple(known), tuple(known))
+        training = net.training
+        net.eval()
+        found = divisor(net, channels=channels, spatial_dims=spatial_dims)
+        alone = tuple(found) if _accepts(net, channels, found) else tuple(2 * n for n in found)
+        net.train(training)
+        return cls(found, alone)
+
+    def fit(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The next size the net takes.
+
+        >>> Sizes((8, 8), (16, 16)).fit((13, 17)), Sizes((8, 8), (16, 16)).fit((5, 8))
+        ((16, 24), (16, 16))
+        """
+        whole = tuple(d * -(-n // d) for n, d in zip(shape, self.divisor, strict=True))
+        return self.smallest if whole == self.divisor else whole
 
 
 def divisor(net: nn.Module, *, channels: int, spatial_dims: int) -> tuple[int, ...]:
     """The smallest power of two for each axis that the net accepts, up to 64.
 
-    The net is tried, axis by axis, on odd multiples of each candidate: one that fails, or that
-    comes back in another shape, does not divide.
+    First for all axes alike, then for each whether less will do: an image three times as long as
+    that along one axis must come back in its shape.
     """
-    training = net.training
-    net.eval()
-    found = []
-    for axis in range(spatial_dims):
-        for candidate in CANDIDATES:
-            size = [BASE] * spatial_dims
-            size[axis] = 3 * candidate
-            if candidate == CANDIDATES[-1] or _accepts(net, torch.zeros(1, channels, *size)):
+    axes = range(spatial_dims)
+
+    def takes(divisors: Sequence[int], axis: int) -> bool:
+        return _accepts(
+            net, channels, [n * (3 if a == axis else 1) for a, n in enumerate(divisors)]
+        )
+
+    alike = next(
+        (c for c in CANDIDATES if all(takes([c] * spatial_dims, axis) for axis in axes)),
+        CANDIDATES[-1],
+    )
+    found = [alike] * spatial_dims
+    for axis in axes:
+        for less in CANDIDATES[: CANDIDATES.index(alike)]:
+            tried = [*found[:axis], less, *found[axis + 1 :]]
+            if takes(tried, axis):
+                found = tried
                 break
-        found.append(candidate)
-    net.train(training)
     return tuple(found)
 
 
-def _accepts(net: nn.Module, image: torch.Tensor) -> bool:
+def _accepts(net: nn.Module, channels: int, size: Sequence[int]) -> bool:
     try:
         with torch.inference_mode():
-            return net(image).shape[2:] == image.shape[2:]
+            return net(torch.zeros(1, channels, *size)).shape[2:] == torch.Size(size)
     except (RuntimeError, ValueError):
         return False
 
 
-def rounded_up(shape: Sequence[int], divisor: Sequence[int]) -> tuple[int, ...]:
-    """The smallest shape that holds `shape` and is divisible.
+def padded(image: Tensor, shape: Sequence[int]) -> Tensor:
+    """(B, C, *S) lengthened at the far ends to `shape`, with its minimum."""
+    sides = [(0, n - have) for have, n in zip(image.shape[2:], shape, strict=True)]
+    if not any(short for _, short in sides):
+        return image
+    return pad(image, [n for side in reversed(sides) for n in side], value=float(image.min()))
 
-    >>> rounded_up((9, 8), (4, 4))
-    (12, 8)
-    """
-    return tuple(-(-n // d) * d for n, d in zip(shape, divisor, strict=True))
+
+def cut(image: Tensor, shape: Sequence[int]) -> Tensor:
+    """What was padded, without its padding."""
+    places: Any = (..., *(slice(n) for n in shape))
+    part: Tensor = image[places]
+    return part

@@ -1,5 +1,6 @@
 """What every task shares: optimisation, logging, and rows of cases, from which scores come."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,14 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medlight.core.facts import Facts
+from medlight.core.errors import ConfigError
+from medlight.core.facts import Facts, NeedsFacts
 from medlight.core.grid import Grid
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.names import COUNTS, Row
+from medlight.nets.build import build
+from medlight.nets.checkpointing import checkpointed
+from medlight.tasks.optimizer import build_optimizer
 
 Batch = Mapping[str, Any]
 
@@ -49,14 +54,17 @@ class Task(pl.LightningModule, ABC):
     A subclass adds settings of its own as fields, and what follows from them in `__post_init__`.
 
     Attributes:
-        net: partial of a net; called with spatial_dims, in_channels and out_channels. From then on
-            the net itself.
+        net: partial of a net, called with what the facts say of the data (see `nets.build`). From
+            then on the net itself.
         facts: what the data says of itself.
         loss: (output, target) to a scalar.
         optimizer: partial of an optimizer; called with the parameters.
         schedule: partial of a learning-rate schedule; called with the optimizer and
             `total_steps`; stepped after every optimizer step. None: constant.
         channels_last: keep weights and images channels last, which is faster on most devices.
+        compiled: compile the net with torch.compile, on its first batch. Checkpoints are the same.
+        gradient_checkpointing: compute the net's blocks again on the way back instead of keeping
+            what they computed: less memory, more time.
     """
 
     net: Any
@@ -65,6 +73,8 @@ class Task(pl.LightningModule, ABC):
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW
     schedule: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None
     channels_last: bool = True
+    compiled: bool = False
+    gradient_checkpointing: bool = False
 
     def __new__(cls, *args: Any, **settings: Any) -> Self:
         """Torch registers modules as they are set, so it must be ready before the fields are."""
@@ -75,11 +85,11 @@ class Task(pl.LightningModule, ABC):
     def __post_init__(self) -> None:
         facts = self.facts
         self.check(facts)
-        self.net = self.net(
-            spatial_dims=facts.spatial_dims,
-            in_channels=facts.channels,
-            out_channels=len(facts.labels),
-        )
+        if isinstance(self.loss, NeedsFacts):
+            self.loss.meet(facts)
+        self.net = build(self.net, facts)
+        if self.gradient_checkpointing:
+            checkpointed(self.net)
         self.memory_format = torch.contiguous_format
         if self.channels_last:
             last = (torch.channels_last, torch.channels_last_3d)
@@ -112,6 +122,10 @@ class Task(pl.LightningModule, ABC):
     @abstractmethod
     def intervals(self, rows: Sequence[Row]) -> dict[str, Interval]:
         """95 % intervals of these metrics, from rows that name their patients."""
+
+    def setup(self, stage: str) -> None:
+        if self.compiled:
+            self.net.compile()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self.step(batch)
@@ -148,10 +162,17 @@ class Task(pl.LightningModule, ABC):
     predict_step = test_step
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(self.net.parameters())
+        scaled = self.trainer.precision == "16-mixed"
+        optimizer = build_optimizer(self.optimizer, self.net.parameters(), scaled=scaled)
         if self.schedule is None:
             return optimizer
-        total = int(self.trainer.estimated_stepping_batches)
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise ConfigError(
+                "a schedule must know the number of steps: set trainer.max_epochs or "
+                "trainer.max_steps"
+            )
+        total = max(1, int(steps))
         scheduler = self.schedule(optimizer, total_steps=total)
         return {
             "optimizer": optimizer,

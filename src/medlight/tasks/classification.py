@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from medlight.core.errors import ConfigError
@@ -11,9 +12,32 @@ from medlight.metrics.classification import class_intervals, summarise_classes
 from medlight.metrics.names import CLASSIFICATION_POLICY
 from medlight.tasks.base import Batch, CaseResult, Row, Task
 
+SMALL = 64
+"""Images shorter than this, along any side, are tried before the run."""
+
 
 class ClassificationTask(Task):
     """The net gives (B, K) logits; `loss` gets them with (B,) class indices."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shape = self.facts.shape
+        if shape and min(shape) < SMALL:
+            self._try(shape)
+
+    def _try(self, shape: Sequence[int]) -> None:
+        """Nets that halve an image often have nothing left of a small one."""
+        image = torch.zeros(1, self.facts.channels, *shape)
+        try:
+            with torch.inference_mode():
+                self.net.eval()(image)
+        except (RuntimeError, ValueError) as error:
+            size = "x".join(map(str, shape))
+            raise ConfigError(
+                f"{type(self.net).__name__} cannot take images of {size} ({error}); make them "
+                "larger (transforms.size, data.patch), or choose model=resnet_fast"
+            ) from error
+        self.net.train()
 
     @classmethod
     def check(cls, facts: Facts) -> None:

@@ -1,19 +1,83 @@
-"""Learning-rate schedules that torch lacks."""
+"""Learning rates over the steps of a run. Each takes an optimizer and `total_steps`, and ends
+where the run does; a run that is resumed with more steps follows the longer curve from there.
+"""
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
 
 def warmup_cosine(optimizer: Optimizer, *, total_steps: int, warmup: float = 0.1) -> LambdaLR:
     """Linear warm-up over a share `warmup` of the steps, then half a cosine down to zero
     (Loshchilov and Hutter 2017, without restarts)."""
-    rise = max(1, round(warmup * total_steps))
+    return _after_warmup(
+        optimizer, total_steps, warmup, lambda left: 0.5 * (1 - math.cos(math.pi * left))
+    )
+
+
+def warmup_poly(
+    optimizer: Optimizer, *, total_steps: int, warmup: float = 0.0, power: float = 0.9
+) -> LambdaLR:
+    """Linear warm-up, then the share of steps that is left, to `power` (Isensee et al. 2021)."""
+    return _after_warmup(optimizer, total_steps, warmup, lambda left: left**power)
+
+
+def warmup_constant(optimizer: Optimizer, *, total_steps: int, warmup: float = 0.0) -> LambdaLR:
+    """Linear warm-up, then the same rate to the end."""
+    return _after_warmup(optimizer, total_steps, warmup, lambda left: 1.0)
+
+
+def _after_warmup(
+    optimizer: Optimizer, total_steps: int, warmup: float, curve: Callable[[float], float]
+) -> LambdaLR:
+    """`curve` gets the share of the steps that is left after the warm-up, from 1 to 0."""
+    rise = max(1, round(warmup * total_steps)) if warmup else 0
 
     def factor(step: int) -> float:
         if step < rise:
             return (step + 1) / rise
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, total_steps - rise))))
+        return curve(1 - min(1.0, (step - rise) / max(1, total_steps - rise)))
 
     return LambdaLR(optimizer, factor)
+
+
+class OneCycle(OneCycleLR):
+    """The 1cycle policy (Smith and Topin 2018), torch's: up to the optimizer's rate and down to
+    nearly nothing, momentum the other way.
+
+    Args:
+        optimizer: with momentum or betas; its rate is the highest.
+        total_steps: of the run.
+        rise: share of the steps that goes up.
+        start: the first rate is the highest by this.
+        end: the last rate is the first by this.
+        cycle_momentum: move momentum (or the first beta), too, from 0.95 to 0.85 and back.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        *,
+        total_steps: int,
+        rise: float = 0.3,
+        start: float = 25.0,
+        end: float = 1e4,
+        cycle_momentum: bool = True,
+    ) -> None:
+        super().__init__(
+            optimizer,
+            max_lr=[group["lr"] for group in optimizer.param_groups],
+            total_steps=total_steps + 1,  # it is asked once more after the last step
+            pct_start=rise,
+            div_factor=start,
+            final_div_factor=end,
+            cycle_momentum=cycle_momentum,
+        )
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """All but the length, which is that of the run as it is now."""
+        length = ("total_steps", "_schedule_phases")
+        super().load_state_dict({k: v for k, v in state_dict.items() if k not in length})

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import pad
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
@@ -19,7 +18,7 @@ from medlight.inference.sliding_window import SlidingWindow, labelled
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.cases import Scoring
 from medlight.metrics.summary import segmentation_intervals, summarise_segmentation
-from medlight.nets.divisor import divisor
+from medlight.nets.divisor import Sizes, cut, padded
 from medlight.tasks.base import Batch, CaseResult, Row, Task
 
 
@@ -42,7 +41,7 @@ class SegmentationTask(Task):
         super().__post_init__()
         facts = self.facts
         self.scoring = Scoring.of(facts.labels, tolerance_mm=facts.tolerance_mm)
-        self.divisor = divisor(self.net, channels=facts.channels, spatial_dims=facts.spatial_dims)
+        self.sizes = Sizes.of(self.net, channels=facts.channels, spatial_dims=facts.spatial_dims)
 
     @classmethod
     def check(cls, facts: Facts) -> None:
@@ -58,17 +57,23 @@ class SegmentationTask(Task):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, *S) to (B, K, *S) logits. Sizes the net cannot take are padded meanwhile."""
-        shape = image.shape[2:]
-        short = [-n % d for n, d in zip(shape, self.divisor, strict=True)]
-        if any(short):
-            sides = [side for n in reversed(short) for side in (0, n)]
-            image = pad(image, sides, value=float(image.min()))
-        output = self.net(image.contiguous(memory_format=self.memory_format))
-        fitted: Tensor = output[(slice(None), slice(None), *(slice(n) for n in shape))]
-        return fitted
+        return self._outputs(image)[0]
 
     def step(self, batch: Batch) -> Tensor:
-        return self.loss(self(batch["image"]), batch["mask"])
+        outputs = self._outputs(batch["image"])
+        weights = [2.0**-depth for depth in range(len(outputs))]
+        losses = [self.loss(output, batch["mask"]) for output in outputs]
+        weighted = [w * each for w, each in zip(weights, losses, strict=True)]
+        return torch.stack(weighted).sum() / sum(weights)
+
+    def _outputs(self, image: Tensor) -> list[Tensor]:
+        """The net's output, and while training those of its deeper levels, if it gives any
+        (deep supervision: each counts half as much as the one above, Isensee et al. 2021)."""
+        shape = image.shape[2:]
+        image = padded(image, self.sizes.fit(shape)).contiguous(memory_format=self.memory_format)
+        output = self.net(image)
+        deep = output.ndim > image.ndim  # (B, levels, K, *S), as MONAI's DynUNet gives them
+        return [cut(each, shape) for each in (output.unbind(1) if deep else [output])]
 
     def infer(self, batch: Batch) -> list[CaseResult]:
         return [self._case(batch, i) for i in range(len(batch["case"]))]

@@ -11,7 +11,7 @@ import pytest
 
 from medlight.core.errors import DataError, DataNotFoundError
 from medlight.io.store.held import Held, held_bytes
-from medlight.io.store.room import StoreFullError
+from medlight.io.store.room import Room, StoreFullError
 from medlight.io.store.store import Store
 
 New = Callable[..., Store]
@@ -48,9 +48,10 @@ def test_what_is_read_is_what_was_prepared(numbers: Numbers, store: New) -> None
 def test_a_window_is_that_part_of_the_whole(numbers: Numbers, store: New) -> None:
     stored = numbers.open(store())
     window = (slice(1, 4), slice(0, 6), slice(2, 3))
-    for source in (stored, Held(stored, least=None)):
+    first = [part.start for part in window]
+    for source, place in ((stored, window), (Held(stored, least=None), first)):
         image, mask = np.empty((2, 3, 6, 1), np.float32), np.empty((1, 3, 6, 1), np.int64)
-        source.read(2, window, image, mask)
+        source.read(2, place, image, mask)
         made = numbers.build(numbers.cases[2])
         np.testing.assert_array_equal(mask, made.mask[(slice(None), *window)])
         spatial = (-1, 1, 1, 1)
@@ -217,6 +218,15 @@ def test_what_was_used_longest_ago_leaves_first(numbers: Numbers, store: New) ->
     assert left == sorted(left), "the older ones went"
 
 
+def test_what_is_being_written_does_not_leave(tmp_path: Path) -> None:
+    for name in ("old.case", ".0123abcd-new.case"):
+        path = tmp_path / "ab" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(100))
+    Room(tmp_path, 150 / 2**30).make(100)
+    assert [path.name for path in (tmp_path / "ab").iterdir()] == [".0123abcd-new.case"]
+
+
 def test_too_small_a_store_is_refused(numbers: Numbers, store: New) -> None:
     with pytest.raises(StoreFullError, match=r"store\.max_gb=.*type a larger store\.max_gb"):
         numbers.open(store(max_gb=3000 / 2**30))
@@ -231,6 +241,13 @@ def test_a_patient_may_be_forgotten(numbers: Numbers, store: New) -> None:
     text = (Path(store().folder) / "sets" / "numbers.json").read_text()
     assert "case_2" not in text
     assert "case_1" in text
+    one[2].write_bytes(one[1].read_bytes())  # not looked at again: they are known to be gone
+    assert store().forget("numbers", {"case_2", "case_5", "case_x"}) == 0
+    one[2].unlink()
+    numbers.open(store())  # they came back, and go again
+    assert store().forget("numbers", {"case_2"}) == 1
+    (Path(store().folder) / "sets" / "numbers.json").unlink()
+    assert store().forget("numbers", {"case_1"}) == 2, "without the ledger, too"
 
 
 def test_memory_is_shared_out(numbers: Numbers, store: New) -> None:
@@ -247,7 +264,7 @@ def test_a_case_in_memory_is_surrounded(numbers: Numbers, store: New) -> None:
     assert held.shapes[0].tolist() == [5, 9, 5]
     assert held.margins[0].tolist() == [0, 1, 0]
     image, mask = np.empty((2, 5, 9, 5), np.float32), np.empty((1, 5, 9, 5), np.int64)
-    held.read(0, (slice(0, 5), slice(0, 9), slice(0, 5)), image, mask)
+    held.read(0, [-m for m in held.margins[0].tolist()], image, mask)
     inner = np.empty((2, 5, 6, 4), np.float32)
     stored.read(0, (slice(0, 5), slice(0, 6), slice(0, 4)), inner, None)
     np.testing.assert_array_equal(image[:, :, 1:7, :4], inner)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.io.store.table import Stored, Window
+from medlight.io.store.table import Stored
 
 
 class Held:
@@ -41,13 +41,19 @@ class Held:
             stored.read(row, every, image[(slice(None), *inner)], part)
 
     def read(
-        self, row: int, window: Window, image: NDArray[Any], mask: NDArray[Any] | None
+        self, row: int, first: Sequence[int], image: NDArray[Any], mask: NDArray[Any] | None
     ) -> None:
-        """As `Stored.read`; the window counts from what surrounds the case."""
+        """Fill arrays of any type, (C, *S) and (1, *S), with what starts at this voxel of a case:
+        negative where it starts in what surrounds the case."""
         held, labels = self._view(row)
-        image[...] = held[(slice(None), *window)]
+        starts = (int(m) + f for m, f in zip(self.margins[row], first, strict=True))
+        part = (
+            slice(None),
+            *(slice(s, s + n) for s, n in zip(starts, image.shape[1:], strict=True)),
+        )
+        image[...] = held[tuple(part)]
         if mask is not None and labels is not None:
-            mask[...] = labels[(slice(None), *window)]
+            mask[...] = labels[tuple(part)]
 
     def stack(self) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
         """(N, C, *S) images and (N, 1, *S) masks; None where shapes differ."""

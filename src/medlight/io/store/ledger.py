@@ -36,9 +36,10 @@ class Ledger:
     def _read(self) -> dict[str, Any]:
         try:
             content: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
-            return {"cases": dict(content["cases"]), "recipes": dict(content["recipes"])}
+            kept = {"cases": dict(content["cases"]), "recipes": dict(content["recipes"])}
+            return kept | {"gone": list(content.get("gone", []))}
         except (OSError, ValueError, KeyError, TypeError):
-            return {"cases": {}, "recipes": {}}
+            return {"cases": {}, "recipes": {}, "gone": []}
 
     def hashes(self, case: Case) -> dict[str, str]:
         """Role to sha256 of the file, read only where it is not known."""
@@ -75,10 +76,14 @@ class Ledger:
         if any(self._old["cases"].get(case) != entry for case, entry in self._new.items()):
             self._write()
 
+    def dropped(self, cases: Collection[str]) -> bool:
+        """Whether these were dropped, and none of them was noted since."""
+        gone = set(self._old["gone"])
+        return all(_mark(case) in gone and case not in self._old["cases"] for case in cases)
+
     def drop(self, cases: Collection[str]) -> None:
-        """Forget that these were ever there."""
-        if self.path.is_file():
-            self._write(without=cases)
+        """Forget that these were ever there, but for a mark that cannot be read."""
+        self._write(without=cases)
 
     def _write(self, without: Collection[str] = ()) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,9 +94,14 @@ class Ledger:
             content["recipes"] |= self._recipes
             used = {entry.get("recipe") for entry in content["cases"].values()}
             content["recipes"] = {k: v for k, v in content["recipes"].items() if k in used}
+            content["gone"] = sorted({*content["gone"], *map(_mark, without)})
             with aside(self.path) as part:
                 part.write_text(json.dumps(content), encoding="utf-8")
             self._old = content
+
+
+def _mark(case: str) -> str:
+    return digest(case)[:16]
 
 
 def _hashed(case: Case, path: Path, known: list[Any] | None) -> list[Any]:

@@ -62,8 +62,8 @@ class Room:
             )
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:
-        """Last use, bytes, path."""
-        for path in self.folder.glob(f"[0-9a-f][0-9a-f]/*{SUFFIX}"):
+        """Last use, bytes, path; not those that are being written."""
+        for path in self.folder.glob(f"[0-9a-f][0-9a-f]/[!.]*{SUFFIX}"):
             try:
                 stat = path.stat()
             except FileNotFoundError:  # another process has made room

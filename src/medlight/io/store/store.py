@@ -131,16 +131,21 @@ class Store:
     def forget(self, name: str, cases: Collection[str]) -> int:
         """Remove all that was ever made of these cases of a data set; how many files that was.
 
-        For a patient's right to be removed: the store of every codec and recipe is searched.
+        For a patient's right to be removed: the store of every codec and recipe is searched, once
+        for each case.
         """
+        ledger = Ledger(Path(self.folder) / "sets" / f"{name}.json")
+        if ledger.dropped(cases) or not Path(self.folder).is_dir():
+            return 0
         gone = 0
-        for path in Path(self.folder).glob(f"[0-9a-f][0-9a-f]/*{SUFFIX}"):
-            with suppress(FileNotFoundError, DamagedError):
-                about = read_head(path).about
-                if about["set"] == name and about["case"] in cases:
-                    path.unlink()
-                    gone += 1
-        Ledger(Path(self.folder) / "sets" / f"{name}.json").drop(cases)
+        with told_when_full(Path(self.folder)):
+            for path in Path(self.folder).glob(f"[0-9a-f][0-9a-f]/[!.]*{SUFFIX}"):
+                with suppress(FileNotFoundError, DamagedError):
+                    about = read_head(path).about
+                    if about["set"] == name and about["case"] in cases:
+                        path.unlink()
+                        gone += 1
+            ledger.drop(cases)
         return gone
 
     def _path(self, recipe: Mapping[str, Any], hashes: Mapping[str, str]) -> Path:

@@ -27,6 +27,7 @@ class Stored:
         channels: of every image.
         scale, shift: (N, C) float64; stored values times scale plus shift are the image.
         statistics: of the images, (N, C) each.
+        spacing_mm: (N, ndim) float64, voxel size of the images.
         labels: (N, 2) int64, smallest and largest label of the mask's file.
         masked: (N,) bool, whether there is a mask.
     """
@@ -48,6 +49,8 @@ class Stored:
         self.statistics = Statistics(
             **{name: np.array([head.about[name] for head in heads]) for name in STATISTICS}
         )
+        affines = np.array([head.about["grid"]["affine"] for head in heads]).reshape(-1, 4, 4)
+        self.spacing_mm = np.linalg.norm(affines[:, :3, : self.shapes.shape[-1]], axis=1)
         self.labels = np.array([head.about["labels"] for head in heads], np.int64)
         self.masked = np.array([mask is not None for mask in self._masks], bool)
 

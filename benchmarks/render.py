@@ -1,0 +1,72 @@
+"""Write docs/performance.md from the results in this folder: a benchmark is shown by existing."""
+
+import ast
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "performance.md"
+INTRODUCTION = """# Performance
+
+Written by `python benchmarks/render.py` from `benchmarks/results/`, as `make bench` does after it
+has measured what is short. Sides are measured in turns, in one process, after a warm-up; figures
+are medians, with the least and the most in brackets. Ratios travel between machines, times do not.
+"""
+
+
+def page(results: Path = HERE / "results") -> str:
+    """The whole document; one section for each file of results, in the order of their names."""
+    found = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
+    return "\n".join([INTRODUCTION, *(section(result) for result in found)])
+
+
+def section(result: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    lines = [
+        f"## {about(result['name'])}",
+        "",
+        f"`{result['command']}`, {result['date']}, {result['hardware']}; {versions}.",
+        "",
+        "| | | wanted |",
+        "|---|---|---|",
+    ]
+    for row in result["rows"]:
+        spread = f" ({row['minimum']:.4g} - {row['maximum']:.4g})" if "minimum" in row else ""
+        value = f"{number(row['value'])} {row['unit']}".strip()
+        met = "" if reached(row) else ": **missed**"
+        lines.append(f"| {row['what']} | {value}{spread} | {row['wanted']}{met} |")
+    return "\n".join([*lines, ""])
+
+
+def about(name: str) -> str:
+    """The first sentence of a benchmark's docstring; its name where it is not here."""
+    script = HERE / f"{name}.py"
+    text = ast.get_docstring(ast.parse(script.read_text())) if script.is_file() else None
+    return (text or name).partition("\n\n")[0].replace("\n", " ").rstrip(".")
+
+
+def number(value: float) -> str:
+    """Four digits that count, and no exponent where people would not write one."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def reached(row: Mapping[str, Any]) -> bool:
+    """Whether a value keeps the bound it should, such as `>= 2` or `<= 0.001 of the range`."""
+    if not row["wanted"]:
+        return True
+    sign, bound, *_ = row["wanted"].split()
+    value, limit = row["value"], float(bound.rstrip("%"))
+    return bool(
+        {">=": value >= limit, "<=": value <= limit, ">": value > limit, "<": value < limit}[sign]
+    )
+
+
+def main() -> None:
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"{PAGE} is written")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Where scores vary: with the seed, with the fold, or from case to case."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlight.compare.groups import Group
+from medlight.compare.runs import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Standard deviations of a score; nan where a design cannot tell.
+
+    Attributes:
+        seed: of the mean score over seeds, beyond what single cases explain.
+        fold: of the mean score over folds, beyond what their cases and seeds explain.
+        case: of a case's own difficulty; without several seeds it holds the chance of one.
+        chance: of one case between seeds.
+        seeds, folds: how many there were.
+    """
+
+    seed: float
+    fold: float
+    case: float
+    chance: float
+    seeds: int
+    folds: int
+
+
+def variance_split(group: Group, values: Callable[[Run], NDArray[np.float64]]) -> Split:
+    """Henderson's first method on runs of one configuration: mean squares and what they expect.
+
+    y[s, f, i] = mean + fold[f] + seed[s, f] + case[i] + chance[s, i], where fold f has cases of
+    its own, and all seeds of a fold test the same cases. Negative estimates count as 0.
+    """
+    folds: dict[str, dict[str, np.ndarray]] = {}
+    for run in group.runs:
+        folds.setdefault(run.fold, {})[run.seed] = values(run)
+    tables = []
+    for runs in folds.values():  # (S, n) of each fold, the cases that all its seeds know
+        lengths = {len(values) for values in runs.values()}
+        if len(lengths) == 1:
+            table = np.stack(list(runs.values()))
+            tables.append(table[:, ~np.isnan(table).any(axis=0)])
+    tables = [table for table in tables if table.shape[1] > 1]
+    seeds, number = len({run.seed for run in group.runs}), len(tables)
+    if not tables:
+        return Split(math.nan, math.nan, math.nan, math.nan, seeds, number)
+    chance = _pooled([_interaction(t) for t in tables if len(t) > 1])
+    between = [(float(t.mean(axis=0).var(ddof=1)), t.shape[1] - 1) for t in tables]
+    case = _pooled(
+        [(v - _or_zero(chance) / len(t), n) for (v, n), t in zip(between, tables, strict=True)]
+    )
+    seed = _pooled(
+        [
+            (float(t.mean(axis=1).var(ddof=1)) - _or_zero(chance) / t.shape[1], len(t) - 1)
+            for t in tables
+            if len(t) > 1
+        ]
+    )
+    fold = math.nan
+    if number > 1:
+        noise = np.mean(
+            [
+                case / t.shape[1] + _or_zero(chance) / t.size + _or_zero(seed) / len(t)
+                for t in tables
+            ]
+        )
+        fold = float(np.var([t.mean() for t in tables], ddof=1) - noise)
+    return Split(_root(seed), _root(fold), _root(case), _root(chance), seeds, number)
+
+
+def _interaction(table: np.ndarray) -> tuple[float, int]:
+    """Mean square of what neither the case nor the run explains, and its degrees of freedom."""
+    rest = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
+    freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
+    return float((rest**2).sum() / freedom), freedom
+
+
+def _pooled(estimates: list[tuple[float, int]]) -> float:
+    if not estimates:
+        return math.nan
+    values, weights = zip(*estimates, strict=True)
+    return max(0.0, float(np.average(values, weights=weights)))
+
+
+def _or_zero(value: float) -> float:
+    return 0.0 if math.isnan(value) else value
+
+
+def _root(value: float) -> float:
+    return math.nan if math.isnan(value) else math.sqrt(max(0.0, value))

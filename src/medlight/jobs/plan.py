@@ -1,0 +1,96 @@
+"""Measure a data set and write settings for it."""
+
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from medlight.core.errors import ConfigError
+from medlight.data.datamodule import DataModule
+from medlight.planning.fingerprint import measure
+from medlight.planning.memory import device_at_hand
+from medlight.planning.rules import Choice, plan
+from medlight.planning.write import write_plan
+
+log = logging.getLogger(__name__)
+
+
+def plan_settings(
+    *,
+    data: DataModule,
+    run_dir: Path,
+    base: str,
+    transforms: str,
+    given: Sequence[str] = (),
+    name: str | None = None,
+    folder: str | Path = "conf",
+    memory_gb: float | None = None,
+    force: bool = False,
+) -> list[Choice]:
+    """Write data, transforms, model and experiment yaml, a reason beside each value.
+
+    Training cases of the fold are measured, no others.
+
+    Args:
+        run_dir: not written to.
+        base: the data option that is planned for; `transforms`: that of its transforms.
+        given: the overrides of this command; those of `data.` are kept.
+        name: of the experiment; None: plan_<data set>.
+        folder: configuration folder to write into.
+        memory_gb: what training may take; None: 80 % of the GPU's, else of what is free here.
+        force: overwrite an earlier plan.
+    """
+    fingerprint = measure(data)
+    name = name or "plan_" + re.sub(r"\W+", "_", fingerprint.name).strip("_").lower()
+    if not re.fullmatch(r"\w+", name) or name in (base, transforms):
+        raise ConfigError(
+            f"name={name}: must be letters, digits and _, and not that of an option it starts from"
+        )
+    choices = [
+        Choice("data", "base", base, "what was measured"),
+        Choice("transforms", "base", transforms, "what the data start from"),
+        *_kept(given),
+        *plan(fingerprint, device_at_hand(memory_gb)),
+    ]
+    about = fingerprint.describe()
+    files = write_plan(choices, name=name, about=about, folder=Path(folder), force=force)
+    console = Console()
+    for line in about:
+        console.print(line, highlight=False)
+    console.print(_table(choices))
+    for file in files:
+        log.info("wrote %s", file)
+    log.info("Train with: python -m medlight experiment=%s", name)
+    return choices
+
+
+def _kept(given: Sequence[str]) -> list[Choice]:
+    """`data.root=/x` on the command line stands in the plan, too."""
+    pairs = [word.lstrip("+").partition("=") for word in given]
+    return [
+        Choice("data", key.removeprefix("data."), _value(text), "as given")
+        for key, _, text in pairs
+        if key.startswith("data.")
+    ]
+
+
+def _value(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False, "null": None}.get(text, text.strip("'\""))
+
+
+def _table(choices: Sequence[Choice]) -> Table:
+    table = Table("setting", "value", "because", box=None, header_style="bold")
+    for choice in choices:
+        if choice.key != "base":
+            key = choice.key if choice.file == "experiment" else f"{choice.file}.{choice.key}"
+            table.add_row(key, str(choice.value), choice.why)
+    return table

@@ -1,0 +1,73 @@
+"""Cross-entropy with weights that may come from the data."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from medlight.core.errors import ConfigError
+from medlight.core.facts import Facts
+
+
+class CrossEntropy(nn.Module):
+    """Mean cross-entropy of (B, K) logits with (B,) classes, or (B, K, *S) with a (B, 1, *S) mask.
+
+    Args:
+        weight: one number for each label; "balanced": N / (K n_k), where n_k of the N training
+            cases are of class k (King and Zeng 2001, scikit-learn's word); None: all alike. The
+            mean is weighted, as torch does it.
+        label_smoothing: share of the target that is spread evenly over all labels (Szegedy et al.
+            2016).
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        *,
+        weight: Sequence[float] | Literal["balanced"] | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if isinstance(weight, str) and weight != "balanced":
+            raise ConfigError(f"loss.weight must be balanced, a list or null, got {weight}")
+        if not 0 <= label_smoothing < 1:
+            raise ConfigError(f"loss.label_smoothing must be in [0, 1), got {label_smoothing}")
+        self.balanced, self.label_smoothing = weight == "balanced", label_smoothing
+        given = None if weight is None or isinstance(weight, str) else torch.tensor(list(weight))
+        # not in checkpoints: a run with other weights must be able to start from them
+        self.register_buffer("weight", None if given is None else given.float(), persistent=False)
+
+    def meet(self, facts: Facts) -> None:
+        names = facts.labels.names
+        if facts.labels.kind == "findings":
+            raise ConfigError("these labels do not exclude each other: choose loss=masked_bce")
+        if self.balanced:
+            self.weight = balanced(facts)
+        if self.weight is not None and len(self.weight) != len(names):
+            raise ConfigError(
+                f"loss.weight needs {len(names)} numbers, one for each of {', '.join(names)}; "
+                f"got {len(self.weight)}"
+            )
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        if target.ndim == logits.ndim:
+            target = target[:, 0]
+        weight = None if self.weight is None else self.weight.to(logits)
+        return cross_entropy(logits, target, weight=weight, label_smoothing=self.label_smoothing)
+
+
+def balanced(facts: Facts) -> Tensor:
+    """(K,) weights, the larger the rarer a class is."""
+    if facts.counts is None:
+        raise ConfigError(
+            "loss.weight=balanced counts the cases of each class, but this data has masks; give "
+            f"a list of {len(facts.labels)} numbers, or choose a Dice loss"
+        )
+    for name, count in zip(facts.labels.names, facts.counts, strict=True):
+        if not count:
+            raise ConfigError(f"loss.weight=balanced: no training case is of class {name!r}")
+    counts = torch.tensor(facts.counts, dtype=torch.float32)
+    return counts.sum() / (len(counts) * counts)

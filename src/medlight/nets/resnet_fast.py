@@ -1,0 +1,58 @@
+"""A small residual net that is trained in seconds."""
+
+from monai.networks.layers.factories import Conv, Norm, Pool
+from torch import Tensor, nn
+
+
+class ResNetFast(nn.Module):
+    """ResNet-9 after Page's "How to train your ResNet" (2018), for images and volumes.
+
+    A stem, then three stages that halve the image and double the channels, the first and the last
+    with a residual block; the maximum over the image; a linear layer.
+
+    Args:
+        width: channels of the stem.
+    """
+
+    def __init__(
+        self, *, spatial_dims: int, in_channels: int, out_channels: int, width: int = 32
+    ) -> None:
+        super().__init__()
+        wide = [width * 2**stage for stage in range(4)]
+        self.features = nn.Sequential(
+            unit(spatial_dims, in_channels, wide[0]),
+            unit(spatial_dims, wide[0], wide[1], halve=True),
+            Residual(spatial_dims, wide[1]),
+            unit(spatial_dims, wide[1], wide[2], halve=True),
+            unit(spatial_dims, wide[2], wide[3], halve=True),
+            Residual(spatial_dims, wide[3]),
+        )
+        self.pool = Pool[Pool.ADAPTIVEMAX, spatial_dims](1)
+        self.head = nn.Linear(wide[3], out_channels)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, C, *S) to (B, K) logits."""
+        logits: Tensor = self.head(self.pool(self.features(image)).flatten(1))
+        return logits
+
+
+class Residual(nn.Module):
+    """x + two units of x."""
+
+    def __init__(self, spatial_dims: int, channels: int) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(
+            unit(spatial_dims, channels, channels), unit(spatial_dims, channels, channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        changed: Tensor = x + self.inner(x)
+        return changed
+
+
+def unit(spatial_dims: int, inputs: int, outputs: int, *, halve: bool = False) -> nn.Sequential:
+    """Convolution, a maximum over 2 voxels along each axis, normalisation, ReLU."""
+    layers = [Conv[Conv.CONV, spatial_dims](inputs, outputs, 3, padding=1, bias=False)]
+    layers += [Pool[Pool.MAX, spatial_dims](2)] if halve else []
+    layers += [Norm[Norm.BATCH, spatial_dims](outputs), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)

@@ -1,0 +1,235 @@
+"""From a fingerprint to settings, each with its reason."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from medlight.data.patch import AUTO_PATCH_VOXELS
+from medlight.planning.fingerprint import Fingerprint
+from medlight.planning.geometry import Patch, choose_patch, pooling, resampled_shape, target_spacing
+from medlight.planning.memory import Device, training_bytes
+
+File = Literal["data", "transforms", "model", "experiment"]
+BATCH = 2
+"""Learns more per minute than 4 on a CPU, and is the least nnU-Net allows on a GPU."""
+SHARE_OF_DATA = 0.05
+"""Of all training voxels, the most that one batch may hold (nnU-Net)."""
+STEPS = 75
+"""Optimizer steps in an epoch, so that a score comes every minute or so."""
+EPOCHS = {2: 10, 3: 50}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One setting.
+
+    Attributes:
+        file: which of the planned files it stands in.
+        key: dotted, below that file's group; of an experiment, below the root. "base" names the
+            option that the file starts from.
+        value: what yaml can hold.
+        why: half a sentence.
+    """
+
+    file: File
+    key: str
+    value: Any
+    why: str
+
+
+def plan(fingerprint: Fingerprint, device: Device) -> list[Choice]:
+    """Settings for the task that the labels ask for."""
+    if fingerprint.labels.kind != "mask":
+        return _classification(fingerprint, device)
+    if fingerprint.spatial_dims == 2:
+        return _images(fingerprint, device)
+    return _volumes(fingerprint, device)
+
+
+def _volumes(f: Fingerprint, device: Device) -> list[Choice]:
+    from medlight.transforms.volume import is_ct
+
+    spacing, coarse = target_spacing(f.spacings_mm, f.shapes)
+    shape = resampled_shape(f.shapes, f.spacings_mm, spacing)
+    patch = choose_patch(tuple(shape), spacing, partial(_fits, fingerprint=f, device=device))
+    whole = all(n >= m for n, m in zip(patch.shape, shape, strict=True))
+    middle = " x ".join(f"{n:.0f}" for n in shape)
+    halvings = " x ".join(str(n) for n in np.log2(np.prod(patch.strides, axis=0)).astype(int))
+    batch = _batch(patch, f, device, float(shape.prod()))
+    choices = [
+        Choice(
+            "transforms",
+            "spacing_mm",
+            list(spacing),
+            "median; 10th percentile along the coarse axis, so that fewer slices are invented"
+            if coarse
+            else "median of the training cases",
+        ),
+        Choice(
+            "data",
+            "patch",
+            list(patch.shape),
+            f"the median case ({middle}), rounded up for {halvings} halvings"
+            if whole
+            else f"of the median case ({middle}), what {_place(device)} can take in a batch of "
+            f"{BATCH}",
+        ),
+        Choice("data", "batch_size", batch, _batch_reason(batch, device)),
+        *_net(f, patch, device),
+        *_training(f, batch),
+    ]
+    if any(map(is_ct, f.modality)) and f.foreground is not None:
+        channels = [is_ct(name) for name in f.modality]
+        low, high = f.foreground[channels, 0].min(), f.foreground[channels, 1].max()
+        choices.insert(
+            1,
+            Choice(
+                "transforms",
+                "window_hu",
+                [round(float(low)), round(float(high))],
+                "0.5th and 99.5th percentile of Hounsfield units within the masks",
+            ),
+        )
+    return choices
+
+
+def _images(f: Fingerprint, device: Device) -> list[Choice]:
+    size, why = _size(f, most=512)
+    patch = Patch(size, pooling(size, (1.0, 1.0)))
+    batch = _batch(patch, f, device, float(np.prod(size)), least=16)
+    return [
+        Choice("transforms", "size", list(size), why),
+        Choice("data", "batch_size", batch, _batch_reason(batch, device)),
+        *_net(f, patch, device),
+        *_training(f, batch),
+    ]
+
+
+def _classification(f: Fingerprint, device: Device) -> list[Choice]:
+    size, why = _size(f, most=224)
+    small = max(size) <= 64
+    batch = 64
+    epochs = int(np.clip(round(36_000 / f.cases), 3, 50))
+    return [
+        Choice("transforms", "size", list(size), why),
+        Choice("data", "batch_size", batch, "what the shipped recipes use"),
+        Choice(
+            "model",
+            "base",
+            "resnet_fast" if small else "densenet121",
+            "small images need no deep net" if small else "a strong standard for radiographs",
+        ),
+        Choice("experiment", "task", "classification", "one label an image"),
+        Choice("experiment", "loss", "cross_entropy", "one label an image"),
+        Choice("experiment", "metric", "val/accuracy", "what chooses the best checkpoint"),
+        *_flips(f),
+        Choice("experiment", "optimizer.lr", 1e-3, "what the shipped recipes use"),
+        Choice(
+            "experiment",
+            "trainer.max_epochs",
+            epochs,
+            f"so that about {epochs * f.cases:,} images are seen",
+        ),
+    ]
+
+
+def _net(f: Fingerprint, patch: Patch, device: Device) -> list[Choice]:
+    channels = _channels(patch, device)
+    strides = [s[0] if len(set(s)) == 1 else list(s) for s in patch.strides]
+    return [
+        Choice("model", "base", "unet3d" if f.spatial_dims == 3 else "unet2d", "a residual UNet"),
+        Choice("model", "channels", channels, "doubled with each halving"),
+        Choice(
+            "model",
+            "strides",
+            strides,
+            "coarse axes are halved later"
+            if any(isinstance(s, list) for s in strides)
+            else "until an axis would keep fewer than 4 voxels",
+        ),
+    ]
+
+
+def _training(f: Fingerprint, batch: int) -> list[Choice]:
+    return [
+        Choice(
+            "data",
+            "epoch_samples",
+            STEPS * batch,
+            f"{STEPS} steps an epoch, whatever the number of cases",
+        ),
+        Choice("experiment", "augment", "standard", "few cases, many epochs"),
+        *_flips(f),
+        Choice("experiment", "optimizer.lr", 3e-3, "for AdamW with warm-up, see experiments/"),
+        Choice("experiment", "trainer.max_epochs", EPOCHS[f.spatial_dims], "the shipped recipe's"),
+    ]
+
+
+def _flips(f: Fingerprint) -> list[Choice]:
+    sided = [name for name in f.labels.names if {"left", "right"} & set(_words(name))]
+    if not sided:
+        return []
+    why = f"{sided[0]} tells left from right"
+    return [Choice("experiment", "augment.spatial.flip.probability", 0.0, why)]
+
+
+def _words(name: str) -> list[str]:
+    return "".join(c if c.isalnum() else " " for c in name.lower()).split()
+
+
+def _size(f: Fingerprint, *, most: int) -> tuple[tuple[int, ...], str]:
+    """One size for images, in multiples of 16."""
+    middle = np.median(f.source_shapes, axis=0)
+    share = min(1.0, most / middle.max())
+    size = tuple(max(16, int(16 * np.rint(n * share / 16))) for n in middle)
+    text = " x ".join(f"{n:.0f}" for n in middle)
+    shrunk = f", shrunk to {most}" if share < 1 else ""
+    return size, f"median of the training images ({text}){shrunk}, in multiples of 16"
+
+
+def _channels(patch: Patch, device: Device) -> list[int]:
+    first, most = (32, 320) if device.gpu else (16, 256)
+    return [min(first * 2**level, most) for level in range(len(patch.strides) + 1)]
+
+
+def _bytes(patch: Patch, batch: int, f: Fingerprint, device: Device) -> int:
+    from monai.networks.nets import UNet
+
+    net = partial(
+        UNet,
+        spatial_dims=f.spatial_dims,
+        in_channels=f.channels,
+        out_channels=len(f.labels),
+        channels=_channels(patch, device),
+        strides=patch.strides,  # type: ignore[arg-type]  # one for each axis is as good
+        num_res_units=2,
+    )
+    return training_bytes(net, (batch, f.channels, *patch.shape))
+
+
+def _fits(patch: Patch, *, fingerprint: Fingerprint, device: Device) -> bool:
+    """On a CPU time is short before memory is."""
+    if not device.gpu and np.prod(patch.shape) > AUTO_PATCH_VOXELS:
+        return False
+    return _bytes(patch, BATCH, fingerprint, device) <= device.memory
+
+
+def _batch(patch: Patch, f: Fingerprint, device: Device, voxels: float, least: int = BATCH) -> int:
+    """`least` on a CPU; on a GPU as many as fit, but no more than a share of the data."""
+    most = int(SHARE_OF_DATA * f.cases * voxels / np.prod(patch.shape))
+    batch = least
+    while device.gpu and batch < most and _bytes(patch, batch + 1, f, device) <= device.memory:
+        batch += 1
+    return batch
+
+
+def _batch_reason(batch: int, device: Device) -> str:
+    if not device.gpu:
+        return "small batches learn more per minute on a CPU"
+    return f"what {_place(device)} holds, at most {SHARE_OF_DATA:.0%} of all training voxels"
+
+
+def _place(device: Device) -> str:
+    return f"a {'GPU' if device.gpu else 'CPU'} with {device.memory / 2**30:.1f} GB"

@@ -1,0 +1,1 @@
+"""Many runs from one command: each a process of its own, found again by what it is."""

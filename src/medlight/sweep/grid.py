@@ -1,0 +1,102 @@
+"""Every combination of the values that are listed."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+
+from hydra.core.override_parser.types import Override
+
+from medlight.core.errors import ConfigError
+from medlight.rerun import parse_overrides
+from medlight.sweep.job import (
+    DONE,
+    ENDED,
+    FAILED,
+    INTERRUPTED,
+    PRUNED,
+    RUNNING,
+    WAITING,
+    Job,
+    Status,
+)
+from medlight.sweep.sweep import Sweep
+from medlight.sweep.task import check_on_oom, task
+from medlight.sweep.watch import Watch, say
+
+
+class Grid:
+    """Runs all combinations, each once.
+
+    Args:
+        name: folder of the sweep below outputs/sweeps; None: the experiment's name and what varies.
+        params: key to values, as on the command line, which wins.
+        failures: how often a job may fail, over repeated sweeps.
+        on_oom: "fail", or "halve" the batch and double the accumulation where memory runs out.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        params: Mapping[str, str] | None = None,
+        failures: int = 3,
+        on_oom: str = "fail",
+    ) -> None:
+        self.name = name
+        self.params = dict(params or {})
+        self.failures = failures
+        self.on_oom = check_on_oom(on_oom)
+
+    def varied(self, typed: Sequence[Override]) -> dict[str, list[str]]:
+        """Key to overrides of what varies; what is typed beats what the preset says."""
+        said = {o.get_key_element() for o in typed}
+        preset = parse_overrides([f"{key}={value}" for key, value in self.params.items()])
+        kept = [o for o in preset if o.get_key_element() not in said]
+        varying = [*kept, *(o for o in typed if o.is_sweep_override())]
+        return {o.get_key_element(): _each(o) for o in varying}
+
+    def run(self, sweep: Sweep, typed: Sequence[Override]) -> list[Job]:
+        """Do what is to be done; the jobs, as they then are."""
+        jobs = {}
+        for combination in itertools.product(*self.varied(typed).values()):
+            jobs[sweep.job(combination)] = list(combination)
+        for job, words in jobs.items():
+            job.describe(words)
+        sweep.record({job.key: words for job, words in jobs.items()})
+        before = {job: job.settled() for job in jobs}
+        due = [job for job, status in before.items() if self.is_due(status)]
+        say(f"{len(jobs)} jobs in {sweep.folder}: {self.plan(before.values())}")
+        if due:
+            one_by_one = [[*jobs[job], f"hydra.sweep.subdir={job.key}"] for job in due]
+            with Watch(lambda: list(jobs), metric=sweep.cfg.metric):
+                sweep.launch(one_by_one, partial(task, on_oom=self.on_oom))
+        return list(jobs)
+
+    def is_due(self, status: Status) -> bool:
+        given_up = status.state == FAILED and status.failures >= self.failures
+        return status.state not in ENDED and not given_up
+
+    def plan(self, before: Iterable[Status]) -> str:
+        """What becomes of which jobs, in words."""
+        found = Counter((status.state, self.is_due(status)) for status in before)
+        words = {
+            (DONE, False): "done",
+            (PRUNED, False): "pruned",
+            (RUNNING, True): "still running: waited for",
+            (INTERRUPTED, True): "interrupted: resumed",
+            (FAILED, True): "failed: tried again",
+            (FAILED, False): f"failed {self.failures} times: left alone",
+            (WAITING, True): "new",
+        }
+        return ", ".join(f"{found[kind]} {text}" for kind, text in words.items() if found[kind])
+
+
+def _each(override: Override) -> list[str]:
+    """`key=a,b` as `key=a` and `key=b`."""
+    key = override.get_key_element()
+    if not override.is_sweep_override():
+        return [str(override.input_line)]
+    if not override.is_discrete_sweep():
+        raise ConfigError(f"{override.input_line} has no end of values: sweep=optuna searches it")
+    return [f"{key}={value}" for value in override.sweep_string_iterator()]

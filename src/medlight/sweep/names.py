@@ -1,0 +1,36 @@
+"""What a job is called: the overrides that set it apart, as short as they are clear."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+
+def values(overrides: Sequence[str]) -> dict[str, str]:
+    """Key to value.
+
+    >>> values(["optimizer.lr=1e-3", "+data.x=a=b"])
+    {'optimizer.lr': '1e-3', 'data.x': 'a=b'}
+    """
+    pairs = (word.partition("=") for word in overrides)
+    return {key.lstrip("+~"): value for key, _, value in pairs}
+
+
+def short(keys: Iterable[str]) -> dict[str, str]:
+    """Each key to its last part, where no other ends alike.
+
+    >>> short(["optimizer.lr", "data.fold", "sgd.lr"])
+    {'optimizer.lr': 'optimizer.lr', 'data.fold': 'fold', 'sgd.lr': 'sgd.lr'}
+    """
+    keys = list(dict.fromkeys(keys))
+    ends = Counter(key.rpartition(".")[2] for key in keys)
+    return {k: k if ends[k.rpartition(".")[2]] > 1 else k.rpartition(".")[2] for k in keys}
+
+
+def label(overrides: Sequence[str]) -> str:
+    """Of one job.
+
+    >>> label(["optimizer.lr=1e-3", "seed=2"])
+    'lr=1e-3 seed=2'
+    """
+    pairs = values(overrides)
+    names = short(pairs)
+    return " ".join(f"{names[key]}={value}" for key, value in pairs.items()) or "as it stands"

@@ -1,0 +1,158 @@
+"""What a sweep found: jobs ranked by their validation score, and what went wrong."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich import get_console
+from rich.console import Console
+from rich.table import Table
+
+from medlight.io.atomic import aside
+from medlight.metrics.bootstrap import interval
+from medlight.sweep.job import DONE, ENDED, PRUNED, Job, Status
+from medlight.sweep.names import label, short, values
+from medlight.sweep.watch import clock, say
+
+TABLE = "ranking.csv"
+SHOWN = 40
+NO_SCREEN, ROOMY = 200, 100
+"""Columns where nobody looks, and those from which on the job's folder is shown."""
+DASH = "\N{EN DASH}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One job of the ranking.
+
+    Attributes:
+        score: best validation score; nan where there is none.
+        test: the same metric on the test cases; `low` and `high` its 95 % interval by patient.
+    """
+
+    job: Job
+    status: Status
+    score: float
+    test: float
+    low: float
+    high: float
+
+
+def rank(jobs: Sequence[Job], *, metric: str, mode: str) -> list[Entry]:
+    """Best first; then those that were pruned; what has not ended is left out."""
+    entries = [entry(job, metric) for job in jobs if job.read().state in ENDED]
+    sign = -1 if mode == "max" else 1
+
+    def order(each: Entry) -> tuple[bool, bool, float]:
+        nothing = math.isnan(each.score)
+        return each.status.state == PRUNED, nothing, 0 if nothing else sign * each.score
+
+    return sorted(entries, key=order)
+
+
+def entry(job: Job, metric: str) -> Entry:
+    status = job.read()
+    score = math.nan if status.score is None else status.score
+    name = metric.partition("/")[2]
+    found, patients = case_values(job.folder / "cases.csv", name)
+    one = interval(found, patients) if found else None
+    scores = _json(job.folder / "metrics.json")
+    test = scores.get(f"test/{name}")
+    return Entry(
+        job=job,
+        status=status,
+        score=score,
+        test=math.nan if test is None or status.state != DONE else float(test),
+        low=one.low if one else math.nan,
+        high=one.high if one else math.nan,
+    )
+
+
+def case_values(path: Path, metric: str) -> tuple[list[float], list[str]]:
+    """Values of the test cases (and classes), and whose they are; empty where there are none."""
+    if not path.is_file():
+        return [], []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["stage"] == "test"]
+    if rows and metric == "accuracy" and "truth" in rows[0]:
+        return [float(r["truth"] == r["prediction"]) for r in rows], [r["patient"] for r in rows]
+    if not rows or metric not in rows[0]:
+        return [], []
+    return [float(row[metric] or "nan") for row in rows], [row["patient"] for row in rows]
+
+
+def ranking_csv(entries: Sequence[Entry]) -> str:
+    """What the table shows, in full."""
+    keys = list(dict.fromkeys(key for each in entries for key in values(each.status.overrides)))
+    text = io.StringIO()
+    write = csv.writer(text, lineterminator="\n").writerow
+    write(["job", *keys, "state", "score", "test", "test_low", "test_high", "epochs"])
+    for each in entries:
+        said = values(each.status.overrides)
+        numbers = [repr(x) for x in (each.score, each.test, each.low, each.high)]
+        chosen = [said.get(key, "") for key in keys]
+        write([each.job.key, *chosen, each.status.state, *numbers, each.status.epoch])
+    return text.getvalue()
+
+
+def ranking_table(entries: Sequence[Entry], metric: str, *, room: int) -> Table:
+    names = short(key for each in entries for key in values(each.status.overrides))
+    table = Table(title=f"Ranked by {metric}", title_justify="left")
+    table.add_column("", justify="right")
+    for name in names.values():
+        table.add_column(name, no_wrap=True)
+    test = f"test/{metric.partition('/')[2]}"
+    for name in (metric, f"{test}\n(95 % interval)", "epochs", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if room >= ROOMY:
+        table.add_column("job", justify="right", no_wrap=True)
+    for place, each in enumerate(entries[:SHOWN], 1):
+        said = values(each.status.overrides)
+        tested = DASH if math.isnan(each.test) else f"{each.test:.4f}"
+        if not math.isnan(each.low):
+            tested += f" ({each.low:.4f} to {each.high:.4f})"
+        table.add_row(
+            str(place),
+            *(said.get(key, "") for key in names),
+            DASH if math.isnan(each.score) else f"{each.score:.4f}",
+            "pruned" if each.status.state == PRUNED else tested,
+            str(each.status.epoch),
+            clock(each.status.seconds),
+            *([each.job.key] if room >= ROOMY else []),
+            style="bold" if place == 1 else "dim" if each.status.state == PRUNED else "",
+        )
+    return table
+
+
+def finish(folder: Path, jobs: Sequence[Job], *, metric: str, mode: str) -> int:
+    """Print and write down what was found; the number of jobs that have not ended well."""
+    console = get_console()
+    if not console.is_terminal:
+        console = Console(width=NO_SCREEN)
+    entries = rank(jobs, metric=metric, mode=mode)
+    if entries:
+        from medlight.sweep.pictures import draw
+
+        place = {job: number for number, job in enumerate(jobs)}
+        in_turn = sorted(entries, key=lambda each: place[each.job])
+        draw(in_turn, folder, metric=metric, mode=mode)
+        with aside(folder / TABLE) as part:
+            part.write_text(ranking_csv(entries), encoding="utf-8")
+        console.print(ranking_table(entries, metric, room=console.width))
+        if entries[SHOWN:]:
+            console.print(f"and {len(entries) - SHOWN} more in {folder / TABLE}")
+    wrong = [(job, status) for job in jobs if (status := job.settled()).state not in ENDED]
+    for job, status in wrong:
+        why = f"{status.state}: {status.error}" if status.error else f"{status.state}"
+        say(f"{label(status.overrides)} {why} ({job.folder / 'run.log'})")
+    say(f"Everything lies in {folder}")
+    return len(wrong)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

@@ -1,0 +1,112 @@
+"""What every way to sweep shares: composing jobs, finding them again, and running them."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from medlight.io.atomic import aside
+from medlight.sweep.identity import identity
+from medlight.sweep.job import Job
+from medlight.sweep.process import server
+
+ROOT = Path("outputs/sweeps")
+RECORD = "sweep.json"
+UNREADABLE = "unreadable"
+NOT_OF_THE_INDEX = (
+    "transforms", "augment", "patch", "batch_size", "eval_batch_size", "epoch_samples", "fold",
+    "folds", "val_fraction", "num_workers", "store", "seed", "manifest", "check",
+)  # fmt: skip
+"""Settings of `data` that do not change which cases there are."""
+
+
+@dataclass
+class Fingerprints:
+    """Of data sets, each read once."""
+
+    known: dict[str, str] = field(default_factory=dict)
+
+    def of(self, cfg: DictConfig) -> str:
+        """The fingerprint of the cases that `cfg.data` finds."""
+        plain: Any = OmegaConf.to_container(cfg.data, resolve=True)
+        plain = {key: value for key, value in plain.items() if key not in NOT_OF_THE_INDEX}
+        text = json.dumps(plain, sort_keys=True)
+        if text not in self.known:
+            with ProcessPoolExecutor(1, mp_context=server()) as pool:  # it imports torch
+                self.known[text] = pool.submit(_fingerprint, plain).result()
+        return self.known[text]
+
+
+def _fingerprint(data: dict[str, Any]) -> str:
+    from hydra.utils import instantiate
+
+    try:
+        return str(instantiate(data, _convert_="all").cases.fingerprint())
+    except Exception:  # the job will meet it too, and fail alone
+        return UNREADABLE
+
+
+@dataclass
+class Sweep:
+    """The jobs of one command.
+
+    Attributes:
+        cfg: the configuration without what varies, `hydra` included.
+        loader: Hydra's, which composes the rest.
+        fixed: overrides that all jobs share.
+        folder: where the jobs' directories lie.
+    """
+
+    cfg: DictConfig
+    loader: ConfigLoader
+    fixed: list[str]
+    folder: Path
+    fingerprints: Fingerprints = field(default_factory=Fingerprints)
+
+    def __post_init__(self) -> None:
+        self.folder = Path(os.path.relpath(self.folder))
+        with open_dict(self.cfg):
+            self.cfg.hydra.sweep.dir = str(self.folder)
+            if self.cfg.launcher is not None:
+                self.cfg.hydra.launcher = self.cfg.launcher
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """The configuration of one job."""
+        words = [*self.fixed, *overrides]
+        cfg = self.loader.load_configuration("config", words, run_mode=RunMode.RUN)
+        HydraConfig.instance().set_config(cfg)
+        with open_dict(cfg):
+            del cfg["hydra"]
+        return cfg
+
+    def job(self, overrides: Sequence[str], cfg: DictConfig | None = None) -> Job:
+        """Where the job with these overrides lies, or will."""
+        cfg = self.compose(overrides) if cfg is None else cfg
+        return Job(self.folder / identity(cfg, self.fingerprints.of(cfg)))
+
+    def launch(self, words: Sequence[Sequence[str]], task: Callable[[DictConfig], Any]) -> None:
+        """Have the launcher call `task` with the configuration of each list of overrides."""
+        context = HydraContext(config_loader=self.loader, callbacks=Callbacks(self.cfg))
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=task, config=self.cfg
+        )
+        place = f"hydra.sweep.dir='{self.folder}'"
+        for done in launcher.launch([[*self.fixed, place, *each] for each in words], 0):
+            _ = done.return_value  # raises what is no fault of one job
+
+    def record(self, jobs: dict[str, Sequence[str]]) -> None:
+        """Note which jobs the command that was typed last has."""
+        listed = [{"key": key, "overrides": list(words)} for key, words in jobs.items()]
+        known = {"metric": self.cfg.metric, "mode": self.cfg.mode, "jobs": listed}
+        with aside(self.folder / RECORD) as part:
+            part.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,79 @@
+"""A sweep from the command line to its table, and the same command again."""
+
+import csv
+import json
+
+import pytest
+
+from medlight.rerun import parse_overrides
+from medlight.sweep.grid import Grid
+from medlight.sweep.job import DONE, FAILED, Status
+
+
+def test_a_sweep_runs_what_it_can_and_again_only_what_it_must(typed) -> None:
+    words = ["seed=0,1", "optimizer.lr=1e-3,wrong", "logger=none"]
+    code, out = typed(*words)
+    assert code == 1, "two jobs failed"
+    first = typed.statuses()
+    assert sorted(each["state"] for each in first.values()) == ["done"] * 2 + ["failed"] * 2
+    assert "4 jobs in outputs/sweeps/s: 4 new" in out
+    assert out.count("lr=wrong failed: ") == 2, "all errors are shown at the end"
+    assert "Traceback" not in out
+    for key, status in first.items():
+        log = (typed.sweep / key / "run.log").read_text()
+        assert ("Traceback" in log) == (status["state"] == "failed")
+
+    rows = list(csv.DictReader((typed.sweep / "ranking.csv").read_text().splitlines()))
+    scores = [float(row["score"]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert {row["seed"] for row in rows} == {"0", "1"}
+    for row in rows:
+        metrics = json.loads((typed.sweep / row["job"] / "metrics.json").read_text())
+        assert float(row["test"]) == metrics["test/dice"]
+        assert float(row["test_low"]) <= float(row["test"]) <= float(row["test_high"])
+
+    code, out = typed(*words)
+    assert "4 jobs in outputs/sweeps/s: 2 done, 2 failed: tried again" in out
+    again = typed.statuses()
+    assert [again[key] for key in first if first[key]["state"] == "done"] == [
+        status for status in first.values() if status["state"] == "done"
+    ], "nothing was done twice"
+    assert [status["failures"] for status in again.values() if status["state"] == "failed"] == [
+        2,
+        2,
+    ]
+
+
+def test_what_failed_too_often_is_left_alone() -> None:
+    way = Grid(failures=2)
+    states = [Status(state=FAILED, failures=n) for n in (1, 2, 3)] + [Status(state=DONE)]
+    assert [way.is_due(each) for each in states] == [True, False, False, False]
+    assert way.plan(states) == "1 done, 1 failed: tried again, 2 failed 2 times: left alone"
+
+
+def varied(way: Grid, *words: str) -> dict[str, list[str]]:
+    return way.varied(parse_overrides(words))
+
+
+def test_what_is_typed_beats_the_preset() -> None:
+    way = Grid(params={"optimizer.lr": "1e-3,1e-2", "seed": "0,1"})
+    assert varied(way) == {
+        "optimizer.lr": ["optimizer.lr=0.001", "optimizer.lr=0.01"],
+        "seed": ["seed=0", "seed=1"],
+    }
+    assert varied(way, "seed=7", "data.fold=0,1") == {
+        "optimizer.lr": ["optimizer.lr=0.001", "optimizer.lr=0.01"],
+        "data.fold": ["data.fold=0", "data.fold=1"],
+    }
+
+
+def test_an_interval_is_no_grid() -> None:
+    with pytest.raises(ValueError, match="sweep=optuna searches it"):
+        varied(Grid(), "optimizer.lr=interval(1e-4,1e-2)")
+
+
+def test_lists_are_values_not_sweeps() -> None:
+    assert varied(Grid(), "model.channels=[4,8]") == {}
+    assert varied(Grid(), "model.channels=[4,8],[8,16]") == {
+        "model.channels": ["model.channels=[4,8]", "model.channels=[8,16]"]
+    }

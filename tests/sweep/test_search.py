@@ -1,0 +1,174 @@
+"""Searches: what is asked, what counts, what a resume must not repeat."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from medlight.rerun import parse_overrides
+from medlight.sweep.search import Search
+from medlight.sweep.space import suggest
+from medlight.sweep.study import AGAIN, ERROR, JOB, Place, ended, failed, repeat, running
+
+SPACE = ["optimizer.lr=tag(log,interval(1e-4,1e-1))"]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(f"sqlite:///{tmp_path}/study.db", "s", "max", 9, 3, 0, (1, 3))
+
+
+def drawn(place: Place, words: list[str], number: int = 0) -> list[str]:
+    trial = place.open(alive=False).ask()
+    trial.study.sampler = place.sampler(number or trial.number)
+    return suggest(trial, {o.get_key_element(): o for o in parse_overrides(words)})
+
+
+@pytest.mark.parametrize(
+    ("word", "wanted"),
+    [("model=unet3d,segresnet", r"unet3d|segresnet"), ("a.n=range(2,9,2)", "2|4|6|8"),
+     ("a.n=interval(1,3)", r"[123](\.\d+)?"), ("a.x=interval(0.0,0.5)", r"0\.\d+(e-\d+)?"),
+     ("a.x=tag(log,interval(1e-5,1e-3))", r"\d(\.\d+)?e-0[45]|0\.000\d+"),
+     ("a.c=[4,8],[8,16]", r"\[4,8\]|\[8,16\]")],
+)  # fmt: skip
+def test_spaces_in_hydras_words(place: Place, word: str, wanted: str) -> None:
+    for _ in range(8):
+        [text] = drawn(place, [word])
+        key, _, value = text.partition("=")
+        assert key == word.partition("=")[0]
+        assert re.fullmatch(wanted, value), value
+        assert parse_overrides([text])
+
+
+def test_no_resume_draws_again_what_was_drawn(place: Place) -> None:
+    """A sampler with a fixed seed would, each time its process starts anew."""
+    seen = [drawn(place, SPACE)[0] for _ in range(20)]  # each with a study opened afresh
+    assert len(set(seen)) == 20
+
+
+def test_the_same_history_leads_to_the_same_trial(tmp_path: Path) -> None:
+    places = [Place(f"sqlite:///{tmp_path}/{n}.db", "s", "max", 9, 3, 0, None) for n in "ab"]
+    first, second = ([drawn(place, SPACE) for _ in range(5)] for place in places)
+    assert first == second
+
+
+def test_what_counts_as_done(place: Place) -> None:
+    study = place.open(alive=False)
+    asked = [study.ask() for _ in range(5)]
+    for trial in asked:
+        trial.suggest_float("x", 0, 1)
+        trial.set_user_attr(JOB, f"j{trial.number}")
+    study.tell(asked[0], 0.5)
+    study.tell(asked[1], state=TrialState.PRUNED)
+    asked[2].set_user_attr(ERROR, "no")
+    study.tell(asked[2], state=TrialState.FAIL)
+    study.tell(asked[3], state=TrialState.FAIL)  # found dead: not its job's fault
+    assert (ended(study), running(study)) == (3, 1)
+    assert [failed(trial) for trial in study.trials] == [False, False, True, False, False]
+    repeat(study, study.trials[2])
+    assert ended(study) == 2, "it has no answer until it is run again"
+    again = study.ask()
+    assert again.params == asked[2].params
+    assert again.user_attrs == {AGAIN: 2, JOB: "j2"}
+
+
+def test_what_is_typed_beats_the_preset() -> None:
+    way = Search(params={"a.x": "interval(0,1)", "a.y": "interval(0,1)"})
+    varied = way.varied(parse_overrides(["a.x=3", "a.z=1,2", "seed=1"]))
+    assert list(varied) == ["a.y", "a.z"]
+
+
+def test_n_trials_is_the_total(typed) -> None:
+    words = ["sweep=optuna", *SPACE, "trainer.max_epochs=3", "sweep.startup=2"]
+    code, out = typed(*words, "sweep.n_trials=2")
+    assert code == 0, out
+    first = typed.statuses()
+    assert len(first) == 2
+    code, out = typed(*words, "sweep.n_trials=3")
+    assert code == 0, out
+    assert "3 trials in outputs/sweeps/s: 2 done, 1 to go" in out
+    statuses = typed.statuses()
+    assert {key: statuses[key] for key in first} == first
+    assert {each["state"] for each in statuses.values()} <= {"done", "pruned"}
+    rates = [each["overrides"][0] for each in statuses.values()]
+    assert len(set(rates)) == len(statuses) == 3
+
+
+@pytest.mark.slow
+def test_a_killed_search_goes_on_where_it_was(typed) -> None:
+    words = ["sweep=optuna", *SPACE, "trainer.max_epochs=8", "sweep.n_trials=3",
+             "sweep.prune=false"]  # fmt: skip
+    process = typed.start(*words)
+    end = time.monotonic() + 240
+    while not any(each["epoch"] >= 2 for each in typed.statuses().values()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    for pid in _family(process.pid):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    [key] = typed.statuses()
+    code, out = typed(*words)
+    assert code == 0, out
+    statuses = typed.statuses()
+    assert len(statuses) == 3, f"the dead trial was taken up, not replaced: {statuses}"
+    assert {each["state"] for each in statuses.values()} == {"done"}
+    assert statuses[key]["starts"] == 2
+
+
+def _family(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(each for child in children for each in _family(int(child)))]
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """The address of a real server, begun for the test."""
+    pytest.importorskip("psycopg")
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("PostgreSQL is not installed")
+    folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
+    user = {"user": "postgres"} if os.geteuid() == 0 else {}  # the server refuses root
+    if user:
+        shutil.chown(folder, "postgres")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    quiet = {"stdout": subprocess.DEVNULL, "cwd": folder, **user}
+    subprocess.run([found[-1], "-D", "db", "-U", "me", "-A", "trust"], check=True, **quiet)
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+    control = [found[-1].with_name("pg_ctl"), "-D", "db", "-w"]
+    subprocess.run([*control, "-l", "log", "-o", options, "start"], check=True, **quiet)
+    try:
+        yield f"postgresql+psycopg://me@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], check=True, **quiet)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+def test_postgresql_serves_several_at_a_time(typed, postgresql: str) -> None:
+    words = ["sweep=optuna", *SPACE, "sweep.n_trials=4", f"sweep.storage={postgresql}",
+             "launcher=joblib"]  # fmt: skip
+    code, out = typed(*words)
+    assert code == 0, out
+    assert not (typed.sweep / "study.db").exists()
+    rates = [each["overrides"][0] for each in typed.statuses().values()]
+    assert len(set(rates)) == 4
+    study = Place(postgresql, f"s-{_key(postgresql)}", "max", 2, 10, 0, (1, 3)).open(alive=False)
+    assert ended(study) == 4
+
+
+def _key(url: str) -> str:
+    import optuna
+
+    [name] = optuna.get_all_study_names(url)
+    return name.removeprefix("s-")
