@@ -167,7 +167,19 @@ def with_verb(words: Sequence[str], tree: dict[str, dict[str, Path]]) -> list[st
             from medlight.suggest import bare_word
 
             raise bare_word(text, tree)
+    if texts and texts[0].startswith(f"{GROUP_OF_VERBS}="):
+        texts[0] = f"{GROUP_OF_VERBS}={_variant(texts[0].partition('=')[2], texts[1:], tree)}"
     return [_of_the_verb(_readable(text, tree), texts, tree) for text in texts]
+
+
+def _variant(verb: str, texts: Sequence[str], tree: dict[str, dict[str, Path]]) -> str:
+    """The form of a verb that has these keys: `evaluate predictions=...` is `evaluate_files`."""
+    given = {text.partition("=")[0] for text in texts}
+    verbs = tree.get(GROUP_OF_VERBS, {})
+    for name, file in verbs.items():
+        if name.startswith(f"{verb}_") and given & (own_keys(file) - own_keys(verbs[verb])):
+            return name
+    return verb
 
 
 def _of_the_verb(text: str, texts: Sequence[str], tree: dict[str, dict[str, Path]]) -> str:

@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, cast
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -71,10 +73,47 @@ def token() -> str:
     return secrets.token_hex(2)
 
 
+def named() -> str:
+    """The overrides of this run, which say what tells it from its like; without places.
+
+    With a space in front; empty where there are none.
+    """
+    if not HydraConfig.initialized():
+        return ""
+    words = [str(word).lstrip("+~") for word in HydraConfig.get().overrides.task]
+    kept = [w for w in words if "/" not in w and re.split("[.=]", w)[0] not in _PLACES]
+    return "".join(f" {word}" for word in kept)
+
+
+_PLACES = {"experiment", "job", "run", "resume", "logger", "callbacks", "paths", "group", "tags"}
+
+
+def resolved(run_dir: Path) -> dict[str, Any]:
+    """The saved config of a run with its references followed, but no path of this machine.
+
+    What comes from the environment, and every path, stays as it is written.
+    """
+    raw = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(run_dir / SAVED)))
+    own = raw.pop("paths", None)
+    quoted = _quote(raw, lambda text: "oc.env" in text or "${paths." in text)
+    whole = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(quoted), resolve=True))
+    return whole | {"paths": own}
+
+
+def _quote(node: Any, outer: Callable[[str], bool]) -> Any:
+    """Text that `outer` says must not be followed, escaped for OmegaConf."""
+    if isinstance(node, dict):
+        return {key: _quote(value, outer) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_quote(value, outer) for value in node]
+    return node.replace("${", r"\${") if isinstance(node, str) and outer(node) else node
+
+
 def register() -> None:
     """Make Hydra know our schema, our resolver and the user's folder."""
     ConfigStore.instance().store("run_config", RunConfig)
     OmegaConf.register_new_resolver("medlight.token", token, replace=True)
+    OmegaConf.register_new_resolver("medlight.named", named, replace=True)
     Plugins.instance().register(UserConf)
 
 

@@ -22,7 +22,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from medlight.cli import with_verb
-from medlight.config import SAVED, load_config, register, save_config
+from medlight.config import SAVED, load_config, register, resolved, save_config
 from medlight.core.errors import ConfigError, MedlightError
 from medlight.core.memory import keep_freed_memory
 from medlight.data.datamodule import DataModule
@@ -65,10 +65,15 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     job = instantiate(cfg.job, _partial_=True)
     takes = inspect.signature(job).parameters
     runs = run_dirs(cfg.run) if cfg.run else []
-    if "load" in takes:  # a verb on finished runs alone
+    if "load" in takes:
+        job = partial(job, load=partial(load_trained, trainer=cfg.trainer))
+    if "load" in takes and "data" not in takes:  # a verb on finished runs alone
         if not runs:
             raise ConfigError("type run=<a run directory>, or a list or a folder of them")
-        job(runs=runs, load=partial(load_trained, trainer=cfg.trainer))
+        job(runs=runs)
+        return None
+    if "data" not in takes:  # a verb on files
+        job(run_dir=run_dir)
         return None
     data: DataModule = instantiate(cfg.data, _convert_="all")
     if "runs" in takes:
@@ -89,9 +94,8 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=watching, logger=loggers)
     if trainer.is_global_zero:
         log.info(describe(data, task))
-    saved: Any = OmegaConf.to_container(OmegaConf.load(run_dir / SAVED))  # no local paths
     for logger in loggers:
-        logger.log_hyperparams(saved)
+        logger.log_hyperparams(resolved((runs or [run_dir])[0]))
     try:
         score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
     except SIGTERMException as stopped:

@@ -16,8 +16,10 @@ from PIL import Image
 from rich.console import Console
 from sklearn.metrics import accuracy_score, f1_score
 
+from medlight.callbacks.calibration import Calibration
 from medlight.callbacks.results import Results, as_csv, as_json
 from medlight.callbacks.score_table import WIDTH, score_table
+from medlight.callbacks.selective import Selective
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.names import CASE_METRICS, COUNTS, METRICS
 
@@ -37,6 +39,7 @@ def test_volumes(new_run: Callable[..., Any], tmp_path: Path) -> None:
     found = rows(tmp_path)
     assert list(found[0]) == [
         "case", "patient", "fold", "stage", "class", *CASE_METRICS, "n_reference", "n_predicted",
+        "uncertainty",
     ]  # fmt: skip
     expected = [(case, organ) for case in run.data.split.test for organ in ("liver", "spleen")]
     assert [(row["case"], row["class"]) for row in found] == expected
@@ -85,12 +88,51 @@ def test_classes(new_run: Callable[..., Any], tmp_path: Path) -> None:
     found = rows(tmp_path)
     assert list(found[0]) == [
         "case", "patient", "fold", "stage", "truth", "prediction", "p_Hand", "p_Chest", "p_Head",
+        "uncertainty",
     ]  # fmt: skip
     truth, guess = ([row[side] for row in found] for side in ("truth", "prediction"))
     summary = json.loads((tmp_path / "metrics.json").read_text())
     assert 0 < summary["test/accuracy"] < 1
     assert summary["test/accuracy"] == pytest.approx(accuracy_score(truth, guess))
     assert summary["test/f1"] == pytest.approx(f1_score(truth, guess, average="macro"))
+
+
+def test_calibration_is_fitted_on_validation_and_applied_on_request(
+    new_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    found = {}
+    for apply in (False, True):
+        folder = tmp_path / str(apply)
+        calibration = Calibration(run_dir=folder, apply=apply)
+        new_run("classes", folder, [Results(run_dir=folder), calibration]).test()
+        found[apply] = json.loads((folder / "calibration.json").read_text())
+        assert (folder / "panels" / "reliability.png").is_file()
+        summary = json.loads((folder / "metrics.json").read_text())
+        side = "after" if apply else "before"
+        for score in ("ece", "brier", "log_loss"):
+            assert found[apply]["test"][side][score] == pytest.approx(summary[f"test/{score}"])
+    for key in ("temperature", "fitted_on", "val"):
+        assert found[True][key] == found[False][key]
+    assert found[True]["test"]["before"] == pytest.approx(found[False]["test"]["before"], abs=1e-6)
+    # 2 of 3 validation cases are right at a confidence of 0.8: at T they are right 2 times of 3.
+    temperature = found[True]["temperature"]
+    assert 0.8 ** (1 / temperature) / (0.8 ** (1 / temperature) + 2 * 0.1 ** (1 / temperature)) == (
+        pytest.approx(2 / 3, abs=1e-3)
+    )
+
+
+def test_the_most_uncertain_cases_come_first(
+    new_run: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new_run("classes", tmp_path, [Selective(run_dir=tmp_path, show=2)]).test()
+    with (tmp_path / "look_first.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["case"][-2:] for line in lines] == ["13", "12", "11", "10", "09"]
+    assert [line["risk"] for line in lines] == ["0.0", "0.0", "1.0", "0.0", "0.0"]
+    shown = capsys.readouterr().out
+    assert "Look at these first (AURC 0." in shown
+    assert "case_12" in shown
+    assert "case_11" not in shown
 
 
 def test_scores_reach_the_loggers_and_the_trainer(
@@ -111,7 +153,8 @@ def test_two_processes_write_what_one_writes(
 ) -> None:
     for devices in (1, 2):
         folder = tmp_path / str(devices)
-        new_run(kind, folder, [Results(run_dir=folder)], devices=devices).test()
+        watching = [each(run_dir=folder) for each in (Results, Selective, Calibration)]
+        new_run(kind, folder, watching, devices=devices).test()
     one, two = (
         {
             str(path.relative_to(tmp_path / devices)): path.read_bytes()
@@ -122,6 +165,8 @@ def test_two_processes_write_what_one_writes(
     )
     assert one == two
     assert len([name for name in one if name.startswith("predictions")]) == 5 * (kind == "volumes")
+    assert {"look_first.csv", "panels/risk_coverage.png"} < set(one)
+    assert ("calibration.json" in one) == (kind == "classes")
 
 
 def test_the_table_has_a_line_for_each_class_and_one_for_all(

@@ -108,6 +108,10 @@ def test_sharing_is_asked_for(new_run: Callable[..., Any], tmp_path: Path) -> No
     files = next(tmp_path.glob("wandb/offline-run-*/files"))
     assert len(list(files.glob("media/images/test/*.png"))) == 2
     assert list(files.glob("media/table/test/confusion*.json"))
+    (bins,) = files.glob("media/table/test/calibration*.json")
+    lines = json.loads(bins.read_text())["data"]
+    assert sum(line[2] for line in lines) == 5
+    assert all(0 <= share <= 1 for line in lines for share in line[:2])
     assert "ward7/case_09" in leaving(tmp_path)
 
 

@@ -130,6 +130,23 @@ def test_what_a_server_hears_names_nobody(
         assert hidden not in heard
 
 
+def test_a_pushed_comparison_arrives(server: Server, tmp_path: Path) -> None:
+    """Table, page, settings and scores, under a job type of its own."""
+    runs = Path(__file__).parents[2] / "experiments" / "seg_unet3d"
+    push = [sys.executable, "-m", "medlight", "compare", "push", str(runs), "--draws", "200"]
+    env = {**os.environ, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": "0123456789" * 4}
+    done = subprocess.run(push, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    heard = "\n".join(server.heard)
+    (begun,) = [words for words in server.heard if '"jobType":"compare"' in words]
+    assert '"groupName":"seg_unet3d"' in begun
+    for wanted in ("table-file", "html-file", "/dice/Anterior", "store.codec", "What may be said"):
+        assert wanted in heard
+    assert "hippocampus_" not in heard  # ids are hashed
+    for folder in (tmp_path, runs.parent):
+        assert str(folder) not in heard
+
+
 @pytest.mark.slow
 def test_a_server_that_goes_away_costs_no_results(server: Server, tmp_path: Path) -> None:
     command = [sys.executable, "-c", ONLINE, str(Path(__file__).with_name("conftest.py"))]

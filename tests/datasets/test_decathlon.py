@@ -222,7 +222,6 @@ def test_a_subject_without_its_mask_is_named(tmp_path: Path) -> None:
 def test_the_tolerance_of_a_task_is_the_published_one_unless_another_is_asked_for(
     official: Path,
 ) -> None:
-    hippocampus = DecathlonDataModule(root=official)
-    assert hippocampus.published_tolerance_mm == 1
-    assert DecathlonDataModule(root=official, task="Task03_Liver").published_tolerance_mm == 7
-    assert DecathlonDataModule(root=official, task="Dataset001_Own").published_tolerance_mm == 1
+    for task, tolerance_mm in (("Task03_Liver", 7), ("Dataset001_Own", None)):
+        assert DecathlonDataModule(root=official, task=task).tolerance_mm == tolerance_mm
+        assert DecathlonDataModule(root=official, task=task, tolerance_mm=3).tolerance_mm == 3

@@ -8,6 +8,7 @@ import torch
 from monai.metrics import DiceMetric, MeanIoU
 from torchmetrics.segmentation import DiceScore
 
+from medlight.core.errors import ConfigError
 from medlight.core.grid import Grid
 from medlight.core.labels import Labels
 from medlight.metrics.cases import Scoring
@@ -105,6 +106,11 @@ def test_regions_are_unions_of_labels_and_may_overlap() -> None:
     assert list(score.region_rows("c", channels[0], channels[1], GRID)) == list(rows)
     with pytest.raises(ValueError, match="one for each region"):
         score.region_rows("c", channels[0][:2], channels[1][:2], GRID)
+
+
+def test_a_region_of_labels_that_are_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"region 'core' is \[2, 4\].* 1 to 3"):
+        Scoring.of(LABELS, regions={"core": (2, 4)})
 
 
 def test_ignored_voxels_count_for_nothing() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from medlight.config import load_config, register, save_config
+from medlight.config import load_config, register, resolved, save_config
 from medlight.core.errors import ConfigError
 from medlight.options import conf_dir
 
@@ -80,3 +80,19 @@ def test_no_run_directory_is_one_clear_error(tmp_path: Path) -> None:
         load_config(tmp_path)
     with pytest.raises(ConfigError, match="nowhere is not a run directory"):
         load_config(tmp_path / "nowhere")
+
+
+def test_a_resolved_config_holds_values_and_no_place(tmp_path: Path) -> None:
+    text = """
+seed: 3
+paths: {data: "${oc.env:HOME}", cache: "${oc.env:HOME}/cache"}
+data: {seed: "${seed}", root: "${paths.data}", store: "${store}"}
+store: {folder: "${paths.cache}/store", key: "${oc.env:HOME}", codec: none}
+"""
+    (tmp_path / "config.yaml").write_text(text)
+    found = resolved(tmp_path)
+    assert found["data"]["seed"] == 3
+    assert found["data"]["store"] == found["store"]
+    assert found["store"]["codec"] == "none"
+    assert found["store"]["folder"] == "${paths.cache}/store"
+    assert str(Path.home()) not in str(found)

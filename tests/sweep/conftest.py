@@ -21,6 +21,7 @@ TINY = [
     "trainer.accelerator=cpu",
     "~callbacks.panels",
     "sweep.name=s",
+    "sweep.compare=false",
 ]
 FOLDER = Path("outputs/sweeps/s")
 

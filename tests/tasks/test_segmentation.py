@@ -1,5 +1,6 @@
 """Segmentation of whole images: sizes the net cannot take, windows, rows on the source's grid."""
 
+import math
 from functools import partial
 
 import numpy as np
@@ -7,11 +8,14 @@ import pytest
 import torch
 from monai.losses import DiceCELoss
 from monai.networks.nets import UNet
+from torch.distributions import Categorical
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
 from medlight.core.grid import Grid
 from medlight.core.labels import Labels
+from medlight.inference.doubt import Doubt
+from medlight.inference.sliding_window import Slabs
 from medlight.tasks.classification import ClassificationTask
 from medlight.tasks.segmentation import SegmentationTask
 
@@ -19,9 +23,9 @@ ORGANS = Labels(("background", "liver", "tumour"), "mask")
 SMALL_UNET = partial(UNet, channels=(4, 8, 16), strides=(2, 2), num_res_units=1)
 
 
-def task_for(ndim: int, patch: tuple[int, ...] | None = None) -> SegmentationTask:
+def task_for(ndim: int, patch: tuple[int, ...] | None = None, **known: object) -> SegmentationTask:
     loss = DiceCELoss(to_onehot_y=True, softmax=True)
-    facts = Facts(ndim, channels=2, labels=ORGANS, patch=patch)
+    facts = Facts(ndim, channels=2, labels=ORGANS, patch=patch, **known)
     return SegmentationTask(net=SMALL_UNET, facts=facts, loss=loss).eval()
 
 
@@ -63,6 +67,77 @@ def test_whole_cases_are_scored_on_the_grid_of_their_source() -> None:
     assert [row["class"] for row in result.rows] == ["liver", "tumour"]
     n_reference = [int((reference == k).sum()) for k in (1, 2)]
     assert [row["n_reference"] for row in result.rows] == n_reference
+
+
+def whole_case(shape: tuple[int, ...]) -> dict[str, object]:
+    grid, reference = Grid(shape), torch.randint(0, 3, shape)
+    return {
+        "image": torch.rand(1, 2, *shape), "mask": reference[None, None], "case": ["c"],
+        "reference": [reference], "source": [grid], "grid": [grid],
+    }  # fmt: skip
+
+
+def test_uncertainty_is_the_entropy_of_what_is_predicted() -> None:
+    task, batch = task_for(3, patch=(8, 8, 8)), whole_case((13, 9, 12))
+    with torch.no_grad():
+        [result] = task.infer(batch)
+        logits = task.inference(batch["image"][0], task, (8, 8, 8))
+    entropy = Categorical(logits=logits.movedim(0, -1)).entropy() / math.log(3)
+    expected = entropy[logits.argmax(0) > 0].mean()
+    assert [row["uncertainty"] for row in result.rows] == pytest.approx([float(expected)] * 2)
+
+
+def test_where_nothing_is_predicted_what_was_nearly_found_counts() -> None:
+    logits = torch.zeros(2, 4, 5)
+    logits[0] = 9
+    logits[0, 2, 2] = 0.5
+    doubt = Doubt()
+    for _ in doubt.watch(Slabs(0, iter([logits[:, :2], logits[:, 2:]]))).parts:
+        pass
+    p = torch.sigmoid(torch.tensor(0.5)).item()
+    expected = -(p * math.log2(p) + (1 - p) * math.log2(1 - p))
+    assert doubt.value == pytest.approx(expected, rel=1e-5)
+
+
+def test_members_answer_in_place_of_the_task() -> None:
+    task, batch = task_for(2), whole_case((16, 12))
+    others = [task_for(2), task_for(2)]
+    with torch.no_grad():
+        [alone] = task.infer(batch)
+        task.members = [task, task]
+        [twice] = task.infer(batch)
+        task.members = others
+        [both] = task.infer(batch)
+        mean = sum(other(batch["image"]).softmax(1) for other in others)
+    np.testing.assert_array_equal(alone.restored, twice.restored)
+    np.testing.assert_array_equal(both.restored, mean[0].argmax(0))
+
+
+def test_regions_are_scored_in_validation_and_tests() -> None:
+    task = task_for(2, regions=(("whole", (1, 2)), ("tumour", (2,))))
+    batch = whole_case((16, 12))
+    with torch.no_grad():
+        [tested] = task.infer(batch)
+        del batch["reference"]
+        [validated] = task.infer(batch)
+    for result in (tested, validated):
+        assert [row["class"] for row in result.rows] == ["whole", "tumour"]
+        assert result.rows[0]["n_reference"] == int((batch["mask"] > 0).sum())
+    assert {"dice/whole", "dice/tumour"} < set(task.summarise(tested.rows))
+
+
+def test_ignored_voxels_teach_nothing() -> None:
+    task = task_for(2, ignore=2)
+    image, mask = torch.rand(1, 2, 16, 16), torch.randint(0, 2, (1, 1, 16, 16))
+    mask[..., :5] = 2
+    output = torch.randn(1, 3, 16, 16, requires_grad=True)
+    task.loss(*task._known(output, mask)).backward()
+    assert output.grad is not None
+    assert not output.grad[..., :5].any()
+    assert output.grad[..., 5:].abs().min() > 0
+    assert torch.isfinite(task.step({"image": image, "mask": mask}))
+    plain = task_for(2)
+    assert plain._known(output, mask)[0] is output
 
 
 def test_cases_without_truth_are_predicted_and_not_scored() -> None:

@@ -13,7 +13,7 @@ from medlight.callbacks.draw import draw_overview, draw_segmentation
 from medlight.callbacks.draw_classes import draw_confusion, draw_mistakes
 from medlight.callbacks.files import file_stem
 from medlight.callbacks.tested import Tested
-from medlight.callbacks.worst import Worst
+from medlight.callbacks.worst import Picture, Worst
 from medlight.tasks.base import CaseResult, Row, Task, gather_rows
 
 
@@ -57,16 +57,20 @@ class Panels(Tested):
         self.folder.mkdir(parents=True, exist_ok=True)
         if counted:
             draw_confusion(confusion(counted, names), names, self.folder / "confusion.png")
-        pictures = worst.pictures
-        if not pictures:
-            return
-        if pictures[0].prediction is None:
-            draw_mistakes(pictures, self.folder / "mistakes.png")
-            return
-        draw_overview(pictures, names, self.folder / "overview.png")
-        for place, picture in enumerate(pictures, start=1):
-            path = self.folder / f"{place:02}_{file_stem(picture.case)}.png"
-            draw_segmentation(picture, names, path)
+        draw_worst(worst.pictures, names, self.folder)
+
+
+def draw_worst(pictures: Sequence[Picture], names: Sequence[str], folder: Path) -> None:
+    """The worst cases: one page of classified ones, or an overview and a page each of masks."""
+    if not pictures:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    if pictures[0].prediction is None:
+        draw_mistakes(pictures, folder / "mistakes.png")
+        return
+    draw_overview(pictures, names, folder / "overview.png")
+    for place, picture in enumerate(pictures, start=1):
+        draw_segmentation(picture, names, folder / f"{place:02}_{file_stem(picture.case)}.png")
 
 
 def pairs(result: CaseResult) -> list[tuple[str, str]]:

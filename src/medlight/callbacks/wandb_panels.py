@@ -111,7 +111,23 @@ def tables(rows: Sequence[Row], names: Sequence[str], *, key: bytes | None) -> d
             preds=[names.index(str(row["prediction"])) for row in rows],
             class_names=list(names),
         )
+        media["calibration"] = calibration(rows)
     return media
+
+
+def calibration(rows: Sequence[Row]) -> Any:
+    """How often the predicted class was right, in tenths of its probability."""
+    import wandb
+
+    sure = np.array([float(row[f"p_{row['prediction']}"]) for row in rows])
+    right = np.array([row["truth"] == row["prediction"] for row in rows])
+    tenth = np.minimum((sure * 10).astype(int), 9)
+    lines = [
+        [float(sure[tenth == k].mean()), float(right[tenth == k].mean()), int((tenth == k).sum())]
+        for k in np.unique(tenth)
+    ]
+    table = wandb.Table(columns=["probability", "share right", "cases"], data=lines)
+    return wandb.plot.line(table, "probability", "share right", title="Calibration")
 
 
 def images(pictures: Sequence[Picture], names: Sequence[str]) -> list[Any]:

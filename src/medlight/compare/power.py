@@ -1,6 +1,7 @@
 """What a comparison could have seen: power, the other side of significance."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from scipy import optimize, stats
@@ -23,13 +24,18 @@ def detectable(spread: float, n: int, *, alpha: float = ALPHA, power: float = PO
         return math.nan
     if spread == 0:
         return 0.0
+    return _shift(n, alpha, power) * spread / math.sqrt(n)
+
+
+@lru_cache(maxsize=256)
+def _shift(n: int, alpha: float, power: float) -> float:
+    """The noncentrality of a t of n - 1 degrees of freedom that is beyond its limit so often."""
     limit = stats.t.ppf(1 - alpha / 2, n - 1)
 
     def missing(shift: float) -> float:  # the other tail adds nothing at such power
         return float(stats.nct.sf(limit, n - 1, shift)) - power
 
-    shift = optimize.brentq(missing, 1e-6, 2 * (limit + stats.norm.ppf(power)) + 2)
-    return float(shift * spread / math.sqrt(n))
+    return float(optimize.brentq(missing, 1e-6, 2 * (limit + stats.norm.ppf(power)) + 2))
 
 
 def detectable_auroc(spread: float, *, alpha: float = ALPHA, power: float = POWER) -> float:

@@ -20,6 +20,9 @@ class Facts:
             None where images keep a shape of their own and are taken whole.
         tolerance_mm: how far apart two borders may lie and still count as the same, in the
             normalised surface distance.
+        regions: name to labels of what is scored, where labels are not scored one by one; they may
+            overlap.
+        ignore: label of voxels that are not scored.
         shape: spatial shape S that all training images have, which is `patch` where there is one;
             None where they differ.
         counts: training cases of each class; None where the targets are no classes.
@@ -32,6 +35,8 @@ class Facts:
     labels: Labels
     patch: tuple[int, ...] | None = None
     tolerance_mm: float = 1.0
+    regions: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    ignore: int | None = None
     shape: tuple[int, ...] | None = None
     counts: tuple[int, ...] | None = None
     mirrored: tuple[int, ...] = ()

@@ -1,7 +1,7 @@
 """A data set as Lightning wants it: one abstract method, everything else here."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,6 +61,8 @@ class DataModule(pl.LightningDataModule, ABC):
         manifest: what the data should be; None: the newest `manifest_*.jsonl` beside them.
         check: look for missing, damaged and leaking files before training.
         tolerance_mm: of the normalised surface distance; None: the data set's own, else 1 mm.
+        regions: name to label numbers of what is scored, where it overlaps; None: each label.
+        ignore: number of a label that is neither learnt nor scored.
     """
 
     root: str | Path = "data"
@@ -83,6 +85,8 @@ class DataModule(pl.LightningDataModule, ABC):
     manifest: str | Path | None = None
     check: bool = True
     tolerance_mm: float | None = None
+    regions: Mapping[str, Sequence[int]] | None = None
+    ignore: int | None = None
 
     spatial_dims: ClassVar[int]
 
@@ -145,9 +149,9 @@ class DataModule(pl.LightningDataModule, ABC):
             patch=self._patch(),
             shape=self._patch() or self._shared_shape(),
             counts=self._counts(),
-            tolerance_mm=self.published_tolerance_mm
-            if self.tolerance_mm is None
-            else self.tolerance_mm,
+            tolerance_mm=1.0 if self.tolerance_mm is None else self.tolerance_mm,
+            regions=tuple((name, tuple(those)) for name, those in (self.regions or {}).items()),
+            ignore=self.ignore,
             mirrored=mirrored(self.spatial_dims) if mirrored else (),
             modality=tuple(self.modalities),
         )
@@ -160,11 +164,6 @@ class DataModule(pl.LightningDataModule, ABC):
     def modalities(self) -> tuple[str, ...]:
         """Name of the modality of each channel; empty where the data set does not say."""
         return ()
-
-    @property
-    def published_tolerance_mm(self) -> float:
-        """Tolerance of the surface distance that goes with the data set; 1 mm where none does."""
-        return 1.0
 
     def _patch(self) -> tuple[int, ...] | None:
         if self.patch != "auto":

@@ -125,9 +125,10 @@ class DecathlonDataModule(DataModule):
             raise DataError(f'{path}: expected {key} {{"0": ..., "1": ...}}, got {names}')
         return tuple(str(names[str(k)]) for k in range(len(names)))
 
-    @property
-    def published_tolerance_mm(self) -> float:
-        return TOLERANCE_MM.get(self.task, super().published_tolerance_mm)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tolerance_mm is None:
+            self.tolerance_mm = TOLERANCE_MM.get(self.task)
 
     def index(self) -> Index:
         names = self.class_names or self._numbered("labels", "class_names='[background,organ]'")

@@ -1,24 +1,51 @@
-"""Test a trained checkpoint again."""
+"""Test a trained checkpoint again, or several runs together."""
 
+import json
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
 
 from medlight.core.errors import DataNotFoundError, SplitError
 from medlight.data.datamodule import DataModule
+from medlight.jobs.cross_validated import cross_validated, show_each
+from medlight.jobs.trained import Load
 from medlight.tasks.base import Task
+
+log = logging.getLogger(__name__)
 
 
 def evaluate(
-    *, data: DataModule, task: Task, trainer: pl.Trainer, run_dir: Path, checkpoint: str = "best"
+    *,
+    data: DataModule,
+    task: Task,
+    trainer: pl.Trainer,
+    run_dir: Path,
+    load: Load,
+    runs: Sequence[Path] = (),
+    checkpoint: str = "best",
 ) -> None:
     """Score the test side of the run's own split.
 
+    Several runs that were tested on the same cases, such as seeds, answer together and are tested
+    as an ensemble. Others, such as folds, are put together from what their tests left behind.
+
     Args:
+        load: reads a run.
+        runs: the run directories that `run=` names.
         checkpoint: "best", "last", or the path of a checkpoint.
     """
+    if len(runs) > 1 and not _same_cases(runs):
+        return cross_validated(runs, run_dir)
     if not data.split.test:
         raise SplitError(f"{run_dir}: fold {data.split.fold} has no test cases to evaluate")
+    if len(runs) > 1:
+        show_each(runs)
+        log.info("%d runs were tested on the same cases: here they answer together", len(runs))
+        task.members = [load(run, checkpoint).net for run in runs]
+        trainer.test(task, datamodule=data, verbose=False)
+        return
     path = Path(checkpoint)
     if checkpoint in ("best", "last"):
         path = run_dir / "checkpoints" / f"{checkpoint}.ckpt"
@@ -27,3 +54,14 @@ def evaluate(
             f"no checkpoint at {path}; train first, or name one with job.checkpoint=<path>"
         )
     trainer.test(task, datamodule=data, ckpt_path=path, verbose=False)
+
+
+def _same_cases(runs: Sequence[Path]) -> bool:
+    """Whether all runs have the same test side."""
+    tested = set()
+    for run in runs:
+        path = run / "split.json"
+        if not path.is_file():
+            raise DataNotFoundError(f"{run} has no split.json: it has not been trained")
+        tested.add(tuple(sorted(json.loads(path.read_text(encoding="utf-8"))["test"])))
+    return len(tested) == 1

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
+from medlight.core.errors import ConfigError
 from medlight.core.grid import Grid
 from medlight.core.labels import Labels
 from medlight.metrics.dice import dice, iou, joint_counts, overlap
@@ -38,6 +39,14 @@ class Scoring:
     regions: Mapping[str, tuple[int, ...]]
     tolerance_mm: float = 1.0
     ignore: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, region in self.regions.items():
+            if not region or not all(0 < label < self.labels for label in region):
+                raise ConfigError(
+                    f"region {name!r} is {list(region)}, but the labels of this data are "
+                    f"1 to {self.labels - 1}"
+                )
 
     @classmethod
     def of(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.draws import Scores, score_intervals
 from medlight.metrics.names import SPECIFICITY
+from medlight.metrics.selective import aurc
 from medlight.metrics.weighted import Ranking, calibration_error, f1, mean
 
 Rows = Sequence[Mapping[str, Any]]
@@ -31,6 +32,8 @@ def summarise_classes(rows: Rows, names: Sequence[str]) -> dict[str, float]:
     truth, predicted, probability = arrays(rows, names)
     found = _scores(np.ones((1, len(rows))), truth, predicted, probability, names)
     scores = {name: float(value[0]) for name, value in found.items()}
+    if "uncertainty" in rows[0]:
+        scores["aurc"] = aurc(rows)
     each = {f"cases/{name}": int((truth == k).sum()) for k, name in enumerate(names)}
     return {**scores, "cases": len(rows), **each}
 

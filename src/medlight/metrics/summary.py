@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from medlight.metrics.bootstrap import Interval, interval, intervals
 from medlight.metrics.names import CASE_METRICS
+from medlight.metrics.selective import aurc
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -30,6 +31,8 @@ def summarise_segmentation(rows: Rows, names: Sequence[str]) -> dict[str, float]
         scores |= {metric: _mean(np.array(list(each.values()))), **each}
     for name in names:
         scores |= _counts([row for row in rows if row["class"] == name], name)
+    if rows and "uncertainty" in rows[0]:
+        scores["aurc"] = aurc(rows)
     return scores
 
 

@@ -18,9 +18,9 @@ from hydra.utils import instantiate
 from medlight.core.errors import MissingExtraError
 from medlight.options import conf_dir
 from medlight.rerun import parse_overrides
+from medlight.sweep.ending import finish
 from medlight.sweep.names import short
 from medlight.sweep.process import server
-from medlight.sweep.summary import finish
 from medlight.sweep.sweep import ROOT, Sweep
 from medlight.sweep.words import OURS
 from medlight.targets import check_targets
@@ -61,7 +61,7 @@ def sweep(words: Sequence[str], dirs: Sequence[Path]) -> int:
         one = Sweep(cfg=cfg, loader=hydra.config_loader, fixed=shared, folder=ROOT / name)
         with ended_by_sigterm():
             jobs = way.run(one, typed)
-    return finish(one.folder, jobs, metric=cfg.metric, mode=cfg.mode)
+    return finish(one.folder, jobs, metric=cfg.metric, mode=cfg.mode, compare=way.compare)
 
 
 def default_name(experiment: str, typed: Sequence[Override], varied: Iterable[str]) -> str:

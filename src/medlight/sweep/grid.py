@@ -33,6 +33,7 @@ class Grid:
         params: key to values, as on the command line, which wins.
         failures: how often a job may fail, over repeated sweeps.
         on_oom: "fail", or "halve" the batch and double the accumulation where memory runs out.
+        compare: at the end, compare the best runs on the test cases.
     """
 
     def __init__(
@@ -42,11 +43,13 @@ class Grid:
         params: Mapping[str, str] | None = None,
         failures: int = 3,
         on_oom: str = "fail",
+        compare: bool = True,
     ) -> None:
         self.name = name
         self.params = dict(params or {})
         self.failures = failures
         self.on_oom = check_on_oom(on_oom)
+        self.compare = compare
 
     def varied(self, typed: Sequence[Override]) -> dict[str, list[str]]:
         """Key to overrides of what varies; what is typed beats what the preset says."""

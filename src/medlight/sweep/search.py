@@ -43,6 +43,7 @@ class Search:
         reduction: one of how many trials goes on at each rung of Hyperband.
         failures: how often a trial may fail, over repeated sweeps.
         on_oom: "fail", or "halve" the batch and double the accumulation where memory runs out.
+        compare: at the end, compare the best runs on the test cases.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Search:
         reduction: int = 3,
         failures: int = 3,
         on_oom: str = "fail",
+        compare: bool = True,
     ) -> None:
         if importlib.util.find_spec("optuna") is None:
             raise MissingExtraError("sweep=optuna needs: pip install 'medlight[optuna]'")
@@ -66,6 +68,7 @@ class Search:
         self.n_trials, self.storage, self.seed, self.startup = n_trials, storage, seed, startup
         self.pruning = (min_epochs, reduction) if prune else None
         self.failures, self.on_oom = failures, check_on_oom(on_oom)
+        self.compare = compare
 
     def varied(self, typed: Sequence[Override]) -> dict[str, Override]:
         """Key to space; what is typed beats what the preset says."""

@@ -1,4 +1,4 @@
-"""What a sweep found: jobs ranked by their validation score, and what went wrong."""
+"""What a sweep found: jobs ranked by their validation score."""
 
 import csv
 import io
@@ -9,20 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich import get_console
-from rich.console import Console
 from rich.table import Table
 
-from medlight.io.atomic import aside
 from medlight.metrics.bootstrap import interval
 from medlight.sweep.job import DONE, ENDED, PRUNED, Job, Status
-from medlight.sweep.names import label, short, values
-from medlight.sweep.watch import clock, say
+from medlight.sweep.names import short, values
+from medlight.sweep.watch import clock
 
-TABLE = "ranking.csv"
 SHOWN = 40
-NO_SCREEN, ROOMY = 200, 100
-"""Columns where nobody looks, and those from which on the job's folder is shown."""
+ROOMY = 100
+"""Columns of the screen from which on the job's folder is shown."""
 DASH = "\N{EN DASH}"
 
 
@@ -127,31 +123,6 @@ def ranking_table(entries: Sequence[Entry], metric: str, *, room: int) -> Table:
             style="bold" if place == 1 else "dim" if each.status.state == PRUNED else "",
         )
     return table
-
-
-def finish(folder: Path, jobs: Sequence[Job], *, metric: str, mode: str) -> int:
-    """Print and write down what was found; the number of jobs that have not ended well."""
-    console = get_console()
-    if not console.is_terminal:
-        console = Console(width=NO_SCREEN)
-    entries = rank(jobs, metric=metric, mode=mode)
-    if entries:
-        from medlight.sweep.pictures import draw
-
-        place = {job: number for number, job in enumerate(jobs)}
-        in_turn = sorted(entries, key=lambda each: place[each.job])
-        draw(in_turn, folder, metric=metric, mode=mode)
-        with aside(folder / TABLE) as part:
-            part.write_text(ranking_csv(entries), encoding="utf-8")
-        console.print(ranking_table(entries, metric, room=console.width))
-        if entries[SHOWN:]:
-            console.print(f"and {len(entries) - SHOWN} more in {folder / TABLE}")
-    wrong = [(job, status) for job in jobs if (status := job.settled()).state not in ENDED]
-    for job, status in wrong:
-        why = f"{status.state}: {status.error}" if status.error else f"{status.state}"
-        say(f"{label(status.overrides)} {why} ({job.folder / 'run.log'})")
-    say(f"Everything lies in {folder}")
-    return len(wrong)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -61,6 +61,8 @@ class Task(pl.LightningModule, ABC):
         optimizer: partial of an optimizer; called with the parameters.
         schedule: partial of a learning-rate schedule; called with the optimizer and
             `total_steps`; stepped after every optimizer step. None: constant.
+        members: nets that answer for whole cases in place of the task's own, together: set on a
+            built task to test an ensemble.
         channels_last: keep weights and images channels last, which is faster on most devices.
         compiled: compile the net with torch.compile, on its first batch. Checkpoints are the same.
         gradient_checkpointing: compute the net's blocks again on the way back instead of keeping
@@ -95,6 +97,7 @@ class Task(pl.LightningModule, ABC):
             last = (torch.channels_last, torch.channels_last_3d)
             self.memory_format = last[facts.spatial_dims - 2]
             self.net.to(memory_format=self.memory_format)
+        self.members: Sequence[Callable[[Tensor], Tensor]] = ()
         self._rows: list[Row] = []
 
     @classmethod

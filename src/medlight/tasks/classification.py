@@ -7,6 +7,7 @@ from torch import Tensor
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
+from medlight.inference.ensemble import combined
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.classification import class_intervals, summarise_classes
 from medlight.metrics.names import CLASSIFICATION_POLICY
@@ -17,7 +18,13 @@ SMALL = 64
 
 
 class ClassificationTask(Task):
-    """The net gives (B, K) logits; `loss` gets them with (B,) class indices."""
+    """The net gives (B, K) logits; `loss` gets them with (B,) class indices.
+
+    Attributes:
+        temperature: what logits of whole cases are divided by; see `medlight.metrics.calibration`.
+    """
+
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,7 +67,8 @@ class ClassificationTask(Task):
         return self.loss(self(batch["image"]), batch["label"])
 
     def infer(self, batch: Batch) -> list[CaseResult]:
-        probabilities = self(batch["image"]).float().softmax(dim=1).cpu()
+        logits = combined(self.members or [self])(batch["image"])
+        probabilities = (logits.float() / self.temperature).softmax(dim=1).cpu()
         images = batch["image"].float().cpu().numpy()
         labels = batch["label"].tolist() if "label" in batch else [None] * len(images)
         names = self.facts.labels.names
@@ -71,6 +79,7 @@ class ClassificationTask(Task):
                 row["truth"] = names[truth]
             row["prediction"] = names[int(p.argmax())]
             row |= {f"p_{name}": float(value) for name, value in zip(names, p, strict=True)}
+            row["uncertainty"] = 1 - float(p.max())
             results.append(CaseResult(case=case, rows=(row,), image=image))
         return results
 

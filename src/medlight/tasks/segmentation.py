@@ -11,6 +11,7 @@ from torch import Tensor
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
 from medlight.core.grid import Grid
+from medlight.inference.doubt import Doubt
 from medlight.inference.ensemble import combined
 from medlight.inference.postprocess import Postprocessing
 from medlight.inference.restore import restored
@@ -20,6 +21,9 @@ from medlight.metrics.cases import Scoring
 from medlight.metrics.summary import segmentation_intervals, summarise_segmentation
 from medlight.nets.divisor import Sizes, cut, padded
 from medlight.tasks.base import Batch, CaseResult, Row, Task
+
+CERTAIN = 30.0
+"""A logit of which the opposite has a probability of zero, in half precision too."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -40,7 +44,12 @@ class SegmentationTask(Task):
     def __post_init__(self) -> None:
         super().__post_init__()
         facts = self.facts
-        self.scoring = Scoring.of(facts.labels, tolerance_mm=facts.tolerance_mm)
+        self.scoring = Scoring.of(
+            facts.labels,
+            regions=dict(facts.regions) or None,
+            tolerance_mm=facts.tolerance_mm,
+            ignore=facts.ignore,
+        )
         self.sizes = Sizes.of(self.net, channels=facts.channels, spatial_dims=facts.spatial_dims)
 
     @classmethod
@@ -62,9 +71,19 @@ class SegmentationTask(Task):
     def step(self, batch: Batch) -> Tensor:
         outputs = self._outputs(batch["image"])
         weights = [2.0**-depth for depth in range(len(outputs))]
-        losses = [self.loss(output, batch["mask"]) for output in outputs]
+        losses = [self.loss(*self._known(output, batch["mask"])) for output in outputs]
         weighted = [w * each for w, each in zip(weights, losses, strict=True)]
         return torch.stack(weighted).sum() / sum(weights)
+
+    def _known(self, output: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Ignored voxels reach the loss, whichever it is, as background that is certain and right:
+        no gradient comes from them."""
+        if self.facts.ignore is None:
+            return output, mask
+        ignored = mask == self.facts.ignore
+        certain = output.new_full((output.shape[1], *[1] * (output.ndim - 2)), -CERTAIN)
+        certain[0] = CERTAIN
+        return torch.where(ignored, certain, output), mask.masked_fill(ignored, 0)
 
     def _outputs(self, image: Tensor) -> list[Tensor]:
         """The net's output, and while training those of its deeper levels, if it gives any
@@ -80,7 +99,7 @@ class SegmentationTask(Task):
 
     def _case(self, batch: Batch, i: int) -> CaseResult:
         image, case = batch["image"][i], batch["case"][i]
-        net = combined([self], self.facts.mirrored if self.inference.mirror else ())
+        net = combined(self.members or [self], self.facts.mirrored if self.inference.mirror else ())
         prediction = np.empty(image.shape[1:], np.uint8)
         slabs = labelled(self.inference.slabs(image, net, self.facts.patch), prediction)
         truth = _labels(batch["mask"][i, 0]) if "mask" in batch else None
@@ -90,11 +109,13 @@ class SegmentationTask(Task):
             for _ in slabs.parts:
                 pass
             return CaseResult(rows=self.scoring.dice_rows(case, prediction, truth), **shown)
-        source = batch["source"][i]
-        home = self._mended(restored(slabs, batch["grid"][i], source).labels, source)
+        source, doubt = batch["source"][i], Doubt()
+        home = restored(doubt.watch(slabs), batch["grid"][i], source).labels
+        home = self._mended(home, source)
         rows: tuple[Row, ...] = ()
         if "reference" in batch:
             rows = self.scoring.rows(case, home, batch["reference"][i].cpu().numpy(), source)
+            rows = tuple(row | {"uncertainty": doubt.value} for row in rows)
         return CaseResult(rows=rows, restored=home, source=source, **shown)
 
     def _mended(self, labels: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:

@@ -1,0 +1,111 @@
+"""Temperature scaling: fitted on validation cases, reported before and after on test cases."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from rich import get_console
+
+from medlight.callbacks.draw_scores import draw_reliability
+from medlight.callbacks.files import write_text
+from medlight.callbacks.tested import Tested
+from medlight.metrics.calibration import (
+    calibration_scores,
+    fit_temperature,
+    reliability,
+    tempered,
+)  # fmt: skip
+from medlight.metrics.classification import arrays
+from medlight.tasks.base import Row, Task, gather_rows
+
+
+class Calibration(Tested):
+    """Writes `calibration.json` (the temperature, and ECE, Brier score and log loss before and
+    after, on validation and test cases) and `panels/reliability.png`.
+
+    Only classifiers of one class per image; others, and runs without a validation side, have none.
+    The validation cases are predicted once more, by the weights that are tested.
+
+    Args:
+        run_dir: where to write.
+        apply: divide the logits by the temperature, so that cases.csv and all scores rest on
+            calibrated probabilities.
+    """
+
+    def __init__(self, *, run_dir: Path, apply: bool = False) -> None:
+        super().__init__()
+        self.run_dir, self.apply = Path(run_dir), apply
+        self._validation: list[Row] = []
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_test_start(trainer, pl_module)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        task: Any = pl_module
+        self._validation = []
+        if task.facts.labels.kind != "class" or not data.split.val:
+            return
+        task.temperature = 1.0
+        rows = gather_rows(_predicted(trainer, task, data))
+        self._validation = sorted(rows, key=lambda row: str(row["case"]))  # whatever the ranks
+        if self.apply:
+            task.temperature = fit_temperature(*_known(self._validation, task))
+
+    def finish(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
+        if not self._validation or not rows or not trainer.is_global_zero:
+            return
+        truth, probability = _known(self._validation, task)
+        temperature = fit_temperature(truth, probability)
+        test_truth, tested = _known(rows, task)
+        before = tempered(tested, 1 / temperature) if self.apply else tested
+        after = tested if self.apply else tempered(tested, temperature)
+        found: dict[str, Any] = {
+            "temperature": temperature,
+            "fitted_on": f"{len(truth)} validation cases",
+            "applied": self.apply,
+            "val": {
+                "before": calibration_scores(truth, probability),
+                "after": calibration_scores(truth, tempered(probability, temperature)),
+            },
+            "test": {
+                "before": calibration_scores(test_truth, before),
+                "after": calibration_scores(test_truth, after),
+            },
+        }
+        write_text(self.run_dir / "calibration.json", json.dumps(found, indent=2) + "\n")
+        self._draw(found, test_truth, before, after)
+        ece = {side: found["test"][side]["ece"] for side in ("before", "after")}
+        get_console().print(
+            f"Calibration: temperature {temperature:.3f} from {found['fitted_on']}; "
+            f"test ECE {ece['before']:.4f}, with it {ece['after']:.4f}"
+            + (" (applied)" if self.apply else "")
+        )
+
+    def _draw(self, found: Any, truth: Any, before: Any, after: Any) -> None:
+        folder = self.run_dir / "panels"
+        folder.mkdir(parents=True, exist_ok=True)
+        sides = {"as predicted": ("before", before)}
+        sides[f"at temperature {found['temperature']:.2f}"] = ("after", after)
+        draw_reliability(
+            {
+                title: (reliability(truth, probability), found["test"][side]["ece"])
+                for title, (side, probability) in sides.items()
+            },
+            folder / "reliability.png",
+        )
+
+
+def _predicted(trainer: pl.Trainer, task: Any, data: Any) -> list[Row]:
+    """The rows of this process's share of the validation cases."""
+    rows: list[Row] = []
+    for batch in data.val_dataloader():
+        batch = data.transfer_batch_to_device(batch, task.device, 0)
+        with trainer.precision_plugin.forward_context():
+            rows += [row for result in task.infer(batch) for row in result.rows]
+    return rows
+
+
+def _known(rows: Sequence[Row], task: Any) -> Any:
+    truth, _, probability = arrays(rows, task.facts.labels.names)
+    return truth, probability

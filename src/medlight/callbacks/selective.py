@@ -1,0 +1,71 @@
+"""Which cases a human should look at first, and whether that list is worth anything."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+from rich import get_console
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from medlight.callbacks.draw_scores import draw_risk_coverage
+from medlight.callbacks.files import write_text
+from medlight.callbacks.results import as_csv
+from medlight.callbacks.score_table import shown
+from medlight.callbacks.tested import Tested
+from medlight.metrics.selective import Judged, aurc, judged
+from medlight.tasks.base import Row, Task
+
+
+class Selective(Tested):
+    """Writes `look_first.csv`, all cases by falling uncertainty, and `panels/risk_coverage.png`;
+    prints the first of them.
+
+    Args:
+        run_dir: where to write.
+        show: how many cases to print.
+    """
+
+    def __init__(self, *, run_dir: Path, show: int = 5) -> None:
+        super().__init__()
+        self.run_dir, self.show = Path(run_dir), show
+
+    def finish(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
+        if trainer.is_global_zero:
+            look_first(self.run_dir, rows, show=self.show)
+
+
+def look_first(run_dir: Path, rows: Sequence[Row], *, show: int) -> None:
+    """List, picture and table of the cases that rows tell an uncertainty of."""
+    cases = judged(rows)
+    if not cases:
+        return
+    what = "error" if "truth" in rows[0] else "1 - Dice"
+    lines: list[Row] = [
+        {"rank": rank, "case": each.case, "uncertainty": each.uncertainty, "risk": each.risk}
+        for rank, each in enumerate(cases, start=1)
+    ]
+    write_text(run_dir / "look_first.csv", as_csv(lines))
+    known = [each for each in cases if not math.isnan(each.risk + each.uncertainty)]
+    if len(known) > 1:
+        (run_dir / "panels").mkdir(parents=True, exist_ok=True)
+        uncertainty = np.array([each.uncertainty for each in known])
+        risk = np.array([each.risk for each in known])
+        path = run_dir / "panels" / "risk_coverage.png"
+        draw_risk_coverage(uncertainty, risk, path, what=what)
+    if show:
+        console = get_console()
+        console.print(f"Look at these first (AURC {shown(aurc(rows))}; all in look_first.csv):")
+        console.print(_table(cases[:show], what))
+
+
+def _table(cases: Sequence[Judged], what: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("case", overflow="fold")
+    for column in ("uncertainty", what):
+        table.add_column(column, justify="right")
+    for each in cases:
+        table.add_row(each.case, shown(each.uncertainty), shown(each.risk))
+    return table

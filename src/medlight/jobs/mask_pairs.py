@@ -1,0 +1,128 @@
+"""Which prediction belongs to which reference, and what their labels are called."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from medlight.core.errors import ConfigError, DataError, DataNotFoundError
+from medlight.io.read import NIFTI, RASTER
+
+log = logging.getLogger(__name__)
+NAMED_IN_ERRORS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A reference mask, its prediction (None: there is none) and its image, if one is known."""
+
+    case: str
+    reference: Path
+    prediction: Path | None
+    image: Path | None = None
+
+
+def mask_pairs(
+    predictions: Path,
+    labels: Path,
+    *,
+    images: str | Path | None = None,
+    missing: Literal["refuse", "miss"] = "refuse",
+) -> list[Pair]:
+    """One pair for each reference mask, by file name without its ending, in order of names.
+
+    DataNotFoundError where a folder holds no masks, DataError where predictions are missing.
+    """
+    guessed, truth = _masks(predictions, "predictions"), _masks(labels, "labels")
+    lost = [case for case in truth if case not in guessed]
+    if len(lost) == len(truth):
+        raise DataError(
+            f"no file of {predictions} has the name of one in {labels}: "
+            f"{next(iter(guessed))} and {next(iter(truth))} are the first of each"
+        )
+    if lost and missing == "refuse":
+        raise DataError(
+            f"{len(lost)} of {len(truth)} references have no prediction: {_some(lost)}; add them, "
+            f"or type missing=miss to count them as empty predictions"
+        )
+    if extra := [case for case in guessed if case not in truth]:
+        log.warning("%d predictions have no reference: %s", len(extra), _some(extra))
+    shown = {} if images is None else _masks(Path(images).expanduser(), "images")
+    return [
+        Pair(case, path, guessed.get(case), shown.get(case) or shown.get(f"{case}_0000"))
+        for case, path in truth.items()
+    ]
+
+
+def named_labels(
+    folders: Sequence[Path], class_names: Sequence[str] | None
+) -> tuple[tuple[str, ...], dict[str, tuple[int, ...]]]:
+    """Names of labels 0, 1, ... and the regions, if labels are unions.
+
+    From `class_names`, else from the first dataset.json in or above one of the folders, in the
+    form of the Decathlon ("1": "liver") or of nnU-Net ("liver": 1, or "whole tumour": [1, 2, 3]).
+    """
+    if class_names is not None:
+        return tuple(class_names), {}
+    places = [place for folder in folders for place in (folder, folder.parent)]
+    for place in places:
+        if (place / "dataset.json").is_file():
+            return _of_json(place / "dataset.json")
+    raise ConfigError(
+        f"no dataset.json in or above {' or '.join(map(str, folders))} names the labels; "
+        f"type class_names='[background,liver]'"
+    )
+
+
+def _of_json(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int, ...]]]:
+    try:
+        stated: Any = json.loads(path.read_text(encoding="utf-8-sig"))["labels"]
+        if all(str(key).isdigit() for key in stated):
+            stated = {str(name): int(number) for number, name in stated.items()}
+        unions = {
+            str(name): tuple(map(int, numbers))
+            for name, numbers in stated.items()
+            if isinstance(numbers, list)
+        }
+        single = {int(n): str(name) for name, n in stated.items() if not isinstance(n, list)}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f'{path}: expected labels {{"background": 0, ...}} ({error!r})') from error
+    return _numbered(single, unions), _regions(single, unions)
+
+
+def _numbered(single: Mapping[int, str], unions: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
+    highest = max([*single, *(number for union in unions.values() for number in union)])
+    return tuple(single.get(number, f"label {number}") for number in range(highest + 1))
+
+
+def _regions(
+    single: Mapping[int, str], unions: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """All that is scored where some labels are unions; the ignored label is none of it."""
+    alone = {name: (k,) for k, name in single.items() if k and name != "ignore"}
+    return {**unions, **alone} if unions else {}
+
+
+def _masks(folder: Path, key: str) -> dict[str, Path]:
+    """Stem to file, in order of names."""
+    if not folder.is_dir():
+        raise DataNotFoundError(f"{key}={folder} is not a folder")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        ending = next((e for e in (*NIFTI[::-1], *RASTER) if path.name.lower().endswith(e)), None)
+        if ending is None or path.name.startswith("."):
+            continue
+        case = path.name[: -len(ending)]
+        if case in found:
+            raise DataError(f"{found[case]} and {path} are the same case; keep one of them")
+        found[case] = path
+    if not found:
+        raise DataNotFoundError(f"{key}={folder} holds no {' or '.join(NIFTI + RASTER)} file")
+    return found
+
+
+def _some(cases: Sequence[str]) -> str:
+    more = f" and {len(cases) - NAMED_IN_ERRORS} more" if len(cases) > NAMED_IN_ERRORS else ""
+    return ", ".join(cases[:NAMED_IN_ERRORS]) + more

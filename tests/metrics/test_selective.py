@@ -1,0 +1,54 @@
+"""Risk against coverage: hand cases, and the order of all orders."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medlight.metrics.selective import aurc, judged, risk_of, selective_risk
+
+RISKS = st.lists(st.floats(0, 1), min_size=1, max_size=6)
+
+
+def by_hand(uncertainty: list[float], risk: list[float]) -> float:
+    """The mean over all orders that sort the uncertainties, of the mean over coverages."""
+    areas = []
+    for order in itertools.permutations(range(len(risk))):
+        ranked = [uncertainty[i] for i in order]
+        if ranked == sorted(ranked):
+            kept = [risk[i] for i in order]
+            areas.append(np.mean([np.mean(kept[: n + 1]) for n in range(len(kept))]))
+    return float(np.mean(areas))
+
+
+@given(RISKS, st.randoms(use_true_random=False))
+@settings(max_examples=40, deadline=None)
+def test_equals_all_orders_even_where_uncertainties_tie(risk: list[float], random) -> None:
+    uncertainty = [float(random.randint(0, 2)) for _ in risk]
+    assert selective_risk(uncertainty, risk).mean() == pytest.approx(by_hand(uncertainty, risk))
+
+
+@given(RISKS)
+def test_no_order_is_better_than_that_of_the_risk(risk: list[float]) -> None:
+    best = selective_risk(risk, risk).mean()
+    random = np.random.default_rng(0)
+    assert best <= selective_risk(random.random(len(risk)), risk).mean() + 1e-12
+    whole = selective_risk(np.zeros(len(risk)), risk)
+    assert whole == pytest.approx([np.mean(risk)] * len(risk))
+
+
+def test_cases_of_both_tasks() -> None:
+    rows = [
+        {"case": "a", "class": "liver", "dice": 0.8, "uncertainty": 0.2},
+        {"case": "a", "class": "tumour", "dice": 0.4, "uncertainty": 0.2},
+        {"case": "b", "class": "liver", "dice": math.nan, "uncertainty": 0.9},
+        {"case": "c", "class": "liver", "dice": 0.0, "uncertainty": 0.5},
+    ]
+    assert [each.case for each in judged(rows)] == ["b", "c", "a"]
+    assert risk_of(rows[:2]) == pytest.approx(0.4)
+    assert aurc(rows) == pytest.approx((0.4 + (0.4 + 1) / 2) / 2)  # b has nothing to score
+    assert risk_of([{"truth": "x", "prediction": "y"}]) == 1
+    assert math.isnan(aurc([{"case": "a", "class": "liver", "dice": 1.0}]))
