@@ -37,6 +37,7 @@ class RunConfig:
     group: str | None = None
     tags: list[str] = field(default_factory=list)
     deterministic: bool = False
+    init: str | None = None
     compile: bool = False
     gradient_checkpointing: bool = False
 

@@ -89,6 +89,8 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
         task.postprocessing = pooled([choice])
     if not data.split.val and "checkpoint" in (cfg.callbacks or {}):
         cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
+    if not data.split.val:
+        _without_validation(cfg.callbacks or {})
     loggers = [each for each in built(cfg.logger) if isinstance(each, Logger)]
     watching = [*built(cfg.callbacks), *callbacks]
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=watching, logger=loggers)
@@ -103,6 +105,17 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     if trainer.is_global_zero:
         log.info("Everything lies in %s", os.path.relpath(run_dir))
     return score
+
+
+def _without_validation(callbacks: Any) -> None:
+    """Nothing can be better than before: the last weights are kept. Settled in place."""
+    if "early_stopping" in callbacks:
+        raise ConfigError(
+            "callbacks=early_stopping watches validation cases, and this split has none: leave it "
+            "out, or choose a fold (data.fold=0)"
+        )
+    if "checkpoint" in callbacks:
+        callbacks.checkpoint.update(monitor=None, save_top_k=0)
 
 
 def built(group: DictConfig | None) -> list[Any]:

@@ -109,3 +109,16 @@ def test_predicting_needs_the_run_alone(trained: Path, tmp_path: Path, shared_ca
     for mask in (trained / "run/predictions").iterdir():
         found, expected = (np.asarray(Image.open(p)) for p in (tmp_path / "out" / mask.name, mask))
         np.testing.assert_array_equal(found, expected)
+
+
+def test_fine_tuning_with_several_loggers(
+    tmp_path: Path, trained: Path, shared_cache: Path
+) -> None:
+    words = ["logger=[csv,tensorboard]", "callbacks=early_stopping", f"init={trained / 'run'}"]
+    words += ["gradient_checkpointing=true", "schedule=one_cycle", "optimizer=sgd"]
+    out = medlight(tmp_path, shared_cache, *SMALL, *words, "trainer.max_epochs=1")
+    started = (tmp_path / "run" / "init.txt").read_text().splitlines()
+    assert f"{len(started)} of {len(started)} tensors start from" in out
+    assert all(line.startswith("loaded ") for line in started)
+    assert (tmp_path / "run" / "curves.csv").is_file()
+    assert list((tmp_path / "run" / "tensorboard").glob("events.*"))

@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 
 from medlight.data.datamodule import DataModule
 from medlight.tasks.base import Task
+from medlight.tasks.initial import start_from
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +19,7 @@ def fit(
     trainer: pl.Trainer,
     run_dir: Path,
     resume: str | Path | None = None,
+    init: str | Path | None = None,
 ) -> float | None:
     """Fit, test where the split has a test side, and return the best validation score.
 
@@ -27,10 +29,17 @@ def fit(
         run_dir: where checkpoints lie.
         resume: that same folder, to go on from its last checkpoint, or from the start where the
             run ended before there was one; None: start anew.
+        init: a run directory or a checkpoint whose weights to start from, as far as they fit; what
+            became of each is written to `init.txt`.
     """
     last = run_dir / "checkpoints" / "last.ckpt"
     if resume and trainer.is_global_zero and not last.is_file():
         log.info("The run left no checkpoint: it starts from the beginning")
+    if init and not (resume and last.is_file()):
+        started = start_from(task.net, init)
+        if trainer.is_global_zero:
+            (run_dir / "init.txt").write_text(started.table(), encoding="utf-8")
+            log.info(started.words())
     trainer.fit(task, datamodule=data, ckpt_path=last if resume and last.is_file() else None)
     checkpoint = trainer.checkpoint_callback
     best = getattr(checkpoint, "best_model_path", None) or None

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 class ResNetFast(nn.Module):
     """ResNet-9 after Page's "How to train your ResNet" (2018), for images and volumes.
 
-    A stem, then three stages that halve the image and double the channels, the first and the last
-    with a residual block; the maximum over the image; a linear layer.
+    A stem, then three stages that double the channels, the first and the last with a residual
+    block; the maximum over the image; a linear layer. Stem and stages halve the image, by strides
+    where Page has pooling: a seventh of the arithmetic.
 
     Args:
         width: channels of the stem.
@@ -20,11 +21,11 @@ class ResNetFast(nn.Module):
         super().__init__()
         wide = [width * 2**stage for stage in range(4)]
         self.features = nn.Sequential(
-            unit(spatial_dims, in_channels, wide[0]),
-            unit(spatial_dims, wide[0], wide[1], halve=True),
+            unit(spatial_dims, in_channels, wide[0], stride=2),
+            unit(spatial_dims, wide[0], wide[1], stride=2),
             Residual(spatial_dims, wide[1]),
-            unit(spatial_dims, wide[1], wide[2], halve=True),
-            unit(spatial_dims, wide[2], wide[3], halve=True),
+            unit(spatial_dims, wide[1], wide[2], stride=2),
+            unit(spatial_dims, wide[2], wide[3], stride=2),
             Residual(spatial_dims, wide[3]),
         )
         self.pool = Pool[Pool.ADAPTIVEMAX, spatial_dims](1)
@@ -50,9 +51,10 @@ class Residual(nn.Module):
         return changed
 
 
-def unit(spatial_dims: int, inputs: int, outputs: int, *, halve: bool = False) -> nn.Sequential:
-    """Convolution, a maximum over 2 voxels along each axis, normalisation, ReLU."""
-    layers = [Conv[Conv.CONV, spatial_dims](inputs, outputs, 3, padding=1, bias=False)]
-    layers += [Pool[Pool.MAX, spatial_dims](2)] if halve else []
-    layers += [Norm[Norm.BATCH, spatial_dims](outputs), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)
+def unit(spatial_dims: int, inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
+    """Convolution, normalisation, ReLU."""
+    return nn.Sequential(
+        Conv[Conv.CONV, spatial_dims](inputs, outputs, 3, stride, padding=1, bias=False),
+        Norm[Norm.BATCH, spatial_dims](outputs),
+        nn.ReLU(inplace=True),
+    )
