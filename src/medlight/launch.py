@@ -87,8 +87,6 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     task: Task = instantiate(cfg.task, _convert_="all")(facts=data.facts)
     if len(runs) == 1 and (choice := chosen_by(runs[0])) and isinstance(task, SegmentationTask):
         task.postprocessing = pooled([choice])
-    if not data.split.val and "checkpoint" in (cfg.callbacks or {}):
-        cfg.callbacks.checkpoint.update(monitor=None, save_top_k=0)
     if not data.split.val:
         _without_validation(cfg.callbacks or {})
     loggers = [each for each in built(cfg.logger) if isinstance(each, Logger)]
