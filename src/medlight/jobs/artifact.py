@@ -11,6 +11,7 @@ from medlight.jobs.trained import Trained
 from medlight.nets.divisor import Sizes
 
 FORMAT = 1
+TASKS = {"mask": "segmentation", "class": "classification", "findings": "findings"}
 
 
 def describe(model: Trained, inference: SlidingWindow, mends: dict[str, Any]) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def describe(model: Trained, inference: SlidingWindow, mends: dict[str, Any]) ->
     facts = model.facts
     about = {
         "format": FORMAT,
-        "task": "segmentation" if facts.labels.kind == "mask" else "classification",
+        "task": TASKS[facts.labels.kind],
         "classes": list(facts.labels.names),
         "input": {
             "spatial_dims": facts.spatial_dims,
@@ -30,7 +31,7 @@ def describe(model: Trained, inference: SlidingWindow, mends: dict[str, Any]) ->
         },
         "preprocessing": preprocessing(model),
     }
-    if about["task"] == "classification":
+    if about["task"] != "segmentation":
         return about
     sizes = sizes_of(model)
     return about | {

@@ -203,9 +203,11 @@ def main() -> None:
     image, source, header = read(Path(sys.argv[1]))
     net = load_net()
     ready, affine = prepare(image, source)
-    if ABOUT["task"] == "classification":
+    if ABOUT["task"] != "segmentation":
         logits = net(ready[None])[0].astype(np.float64)
         shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+        if ABOUT["task"] == "findings":  # a question each
+            shares = 1 / (1 + np.exp(-logits))
         print(json.dumps(dict(zip(ABOUT["classes"], shares.round(6).tolist(), strict=True))))
         return
     logits = windows(ready, net) if ABOUT["window"]["shape"] else whole(ready, net)

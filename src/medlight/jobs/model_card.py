@@ -58,7 +58,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _purpose(model: Trained) -> str:
     facts = model.facts
-    kind = "Labels each voxel" if facts.labels.kind == "mask" else "Names the class of an image"
+    kinds = {"mask": "Labels each voxel", "class": "Names the class of an image"}
+    kind = kinds.get(facts.labels.kind, "Says of each finding whether an image shows it")
     kind = kind.replace("voxel", "pixel") if facts.spatial_dims == 2 else kind
     channels = ", ".join(facts.modality) or f"{facts.channels} channel(s) of unnamed modality"
     return f"{kind}: {', '.join(facts.labels.foreground)}. Takes {facts.spatial_dims}-D {channels}."
