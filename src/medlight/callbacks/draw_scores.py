@@ -66,6 +66,7 @@ def draw_risk_coverage(
     )
     left.set_ylim(0, 1.1 * max(float(risk.max()), 1e-3))
     left.legend(frameon=False, fontsize=8)
+    right.locator_params(axis="x", nbins=6)
     right.scatter(uncertainty, risk, s=18, color=PALETTE[6], alpha=0.7, linewidths=0)
     right.set(xlabel="uncertainty of the case", ylabel=f"{what} of the case")
     page.savefig(path, dpi=120)

@@ -66,7 +66,8 @@ def draw_worst(pictures: Sequence[Picture], names: Sequence[str], folder: Path) 
         return
     folder.mkdir(parents=True, exist_ok=True)
     if pictures[0].prediction is None:
-        draw_mistakes(pictures, folder / "mistakes.png")
+        if pictures[0].rows and "truth" in pictures[0].rows[0]:
+            draw_mistakes(pictures, folder / "mistakes.png")
         return
     draw_overview(pictures, names, folder / "overview.png")
     for place, picture in enumerate(pictures, start=1):

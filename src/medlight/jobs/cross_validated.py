@@ -19,6 +19,7 @@ from medlight.callbacks.selective import look_first
 from medlight.core.errors import DataError, DataNotFoundError
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.classification import class_intervals, summarise_classes
+from medlight.metrics.findings import finding_intervals, summarise_findings
 from medlight.metrics.names import METRICS, Row
 from medlight.metrics.summary import segmentation_intervals, summarise_segmentation
 
@@ -81,6 +82,9 @@ def scored(rows: Sequence[Row]) -> tuple[dict[str, float], dict[str, Interval]]:
     if rows and "truth" in rows[0]:
         names = [key.removeprefix("p_") for key in rows[0] if key.startswith("p_")]
         return summarise_classes(rows, names), class_intervals(rows, names)
+    if rows and "class" not in rows[0]:
+        names = [key.removeprefix("truth_") for key in rows[0] if key.startswith("truth_")]
+        return summarise_findings(rows, names), finding_intervals(rows, names)
     names = list(dict.fromkeys(str(row["class"]) for row in rows))
     return summarise_segmentation(rows, names), segmentation_intervals(rows, names)
 
