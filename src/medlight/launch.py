@@ -27,13 +27,15 @@ from medlight.config import SAVED, load_config, register, resolved, save_config
 from medlight.core.errors import ConfigError, MedlightError
 from medlight.core.memory import keep_freed_memory
 from medlight.data.datamodule import DataModule
-from medlight.finished import load_trained
+from medlight.finished import chosen_by, load_trained
+from medlight.inference.choose import pooled
 from medlight.jobs.check import before
 from medlight.options import conf_dir, conf_dirs, groups
 from medlight.rerun import run_dirs
 from medlight.suggest import explain
 from medlight.targets import check_targets
 from medlight.tasks.base import Task
+from medlight.tasks.segmentation import SegmentationTask
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +92,8 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
         return None
     rank_zero_only(before)(data)
     task: Task = instantiate(cfg.task, _convert_="all")(facts=data.facts)
+    if len(runs) == 1 and (choice := chosen_by(runs[0])) and isinstance(task, SegmentationTask):
+        task.postprocessing = pooled([choice])
     if not data.split.val:
         _without_validation(cfg.callbacks or {})
     loggers = [each for each in built(cfg.logger) if isinstance(each, Logger)]
@@ -153,7 +157,7 @@ def data_of_run(run_dir: Path) -> DataModule | None:
         data = cast(DataModule, instantiate(cfg.data, _convert_="all"))
         return data if len(data.cases) else None
     except (MedlightError, OmegaConfBaseException, InstantiationException) as error:
-        log.info("%s: no images in the page (%s)", run_dir, str(error).splitlines()[0])
+        log.warning("%s: no images in the page (%s)", run_dir, str(error).splitlines()[0])
         return None
 
 
