@@ -18,6 +18,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from medlight.core.errors import ConfigError
 from medlight.options import conf_dir, conf_dirs
+from medlight.ranks import stamp
 
 SAVED = "config.yaml"
 _PASSING = re.compile(r"\$\{(?!oc\.env:)[\w.]+:")
@@ -114,6 +115,7 @@ def register() -> None:
     """Make Hydra know our schema, our resolver and the user's folder."""
     ConfigStore.instance().store("run_config", RunConfig)
     OmegaConf.register_new_resolver("medlight.token", token, replace=True)
+    OmegaConf.register_new_resolver("medlight.stamp", lambda: stamp(token()), replace=True)
     OmegaConf.register_new_resolver("medlight.named", named, replace=True)
     Plugins.instance().register(UserConf)
 

@@ -21,18 +21,21 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from medlight import ranks
 from medlight.cli import with_verb
 from medlight.config import SAVED, load_config, register, resolved, save_config
 from medlight.core.errors import ConfigError, MedlightError
 from medlight.core.memory import keep_freed_memory
 from medlight.data.datamodule import DataModule
-from medlight.finished import load_trained
+from medlight.finished import chosen_by, load_trained
+from medlight.inference.choose import pooled
 from medlight.jobs.check import before
 from medlight.options import conf_dir, conf_dirs, groups
 from medlight.rerun import run_dirs
 from medlight.suggest import explain
 from medlight.targets import check_targets
 from medlight.tasks.base import Task
+from medlight.tasks.segmentation import SegmentationTask
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ NOISE = (
     r"The number of training batches",  # an epoch shorter than the logging interval is fine
     r"Checkpoint directory .* exists and is not empty",  # as it should be on a resume
     r"The '\w+_dataloader' does not have many workers",  # small data sits in memory
+    r"It is recommended to use `self.log",  # what is logged is of all ranks already
 )
 
 
@@ -50,19 +54,20 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     Args:
         callbacks: besides those of the configuration.
     """
+    ranks.enter()
     keep_freed_memory()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
-    if not cfg.run:
-        save_config(cfg, run_dir / SAVED)
-    fit_to_hardware(cfg.trainer)
-    pl.seed_everything(cfg.seed, workers=True, verbose=False)
     if missing := sorted(key.rpartition(".")[2] for key in OmegaConf.missing_keys(cfg.job)):
         raise ConfigError(f"this verb needs {' and '.join(f'{key}=...' for key in missing)}")
     job = instantiate(cfg.job, _partial_=True)
     takes = inspect.signature(job).parameters
     runs = run_dirs(cfg.run) if cfg.run else []
+    if ranks.rank() == 0 and (not runs or "original" in takes):
+        save_config(as_fit(cfg) if runs else cfg, run_dir / SAVED)
+    fit_to_hardware(cfg.trainer)
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
     if "load" in takes:
         job = partial(job, load=partial(load_trained, trainer=cfg.trainer))
     if "load" in takes and "data" not in takes:  # a verb on finished runs alone
@@ -78,11 +83,17 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
         job = partial(job, runs=runs)
     elif len(runs) > 1:
         raise ConfigError(f"run= takes one run directory here, got {len(runs)}: {cfg.run}")
+    elif "original" in takes:
+        if not runs:
+            raise ConfigError("type run=<a run directory>")
+        job = partial(job, original=runs[0])
     if "task" not in takes:  # a verb on data alone
         job(data=data, run_dir=run_dir)
         return None
     rank_zero_only(before)(data)
     task: Task = instantiate(cfg.task, _convert_="all")(facts=data.facts)
+    if len(runs) == 1 and (choice := chosen_by(runs[0])) and isinstance(task, SegmentationTask):
+        task.postprocessing = pooled([choice])
     if not data.split.val:
         _without_validation(cfg.callbacks or {})
     loggers = [each for each in built(cfg.logger) if isinstance(each, Logger)]
@@ -90,8 +101,8 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=watching, logger=loggers)
     if trainer.is_global_zero:
         log.info(describe(data, task))
-    for logger in loggers:
-        logger.log_hyperparams(resolved((runs or [run_dir])[0]))
+        for logger in loggers:
+            logger.log_hyperparams(resolved((runs or [run_dir])[0]))
     try:
         score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
     except SIGTERMException as stopped:
@@ -99,6 +110,13 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     if trainer.is_global_zero:
         log.info("Everything lies in %s", os.path.relpath(run_dir))
     return score
+
+
+def as_fit(cfg: DictConfig) -> DictConfig:
+    """The configuration of a run that does again what another did, as if it were the first."""
+    cfg = cfg.copy()
+    cfg.run, cfg.job = None, {"_target_": "medlight.jobs.fit.fit", "resume": "${resume}"}
+    return cfg
 
 
 def _without_validation(callbacks: Any) -> None:
@@ -139,7 +157,7 @@ def data_of_run(run_dir: Path) -> DataModule | None:
         data = cast(DataModule, instantiate(cfg.data, _convert_="all"))
         return data if len(data.cases) else None
     except (MedlightError, OmegaConfBaseException, InstantiationException) as error:
-        log.info("%s: no images in the page (%s)", run_dir, str(error).splitlines()[0])
+        log.warning("%s: no images in the page (%s)", run_dir, str(error).splitlines()[0])
         return None
 
 

@@ -49,6 +49,8 @@ def find_rerun(overrides: Sequence[Override], *, multirun: bool = False) -> Reru
     folder = Path(value).expanduser() if isinstance(value, str) else None
     runs = [folder] if folder and key == "resume" else run_dirs(value)
     where = runs[0] if len(runs) == 1 else folder if folder and folder.is_dir() else None
+    if verbs == ["reproduce"]:
+        where = None  # it is run anew, beside the original
     return Rerun(key, tuple(runs), None if where is None else str(where))
 
 

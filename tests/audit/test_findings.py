@@ -71,6 +71,25 @@ def test_a_folder_and_a_broken_picture(tmp_path: Path) -> None:
             read_raw(tmp_path / name)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.99])
+def test_a_volume_cut_short_is_seen_at_a_glance(
+    clinic: Clinic, only, tmp_path: Path, share: float
+) -> None:
+    whole = clinic.image(3).read_bytes()
+    clinic.image(3).write_bytes(whole[: int(share * len(whole))])
+    found = before_training(clinic.index(), clinic.split(), tmp_path)
+    finding = only(found, "unreadable")
+    assert str(clinic.image(3)) in finding.message
+    assert "data.exclude=[case_03]" in finding.advice
+
+
+def test_several_gzip_members_are_no_damage(clinic: Clinic, tmp_path: Path) -> None:
+    content = gzip.decompress(clinic.image(3).read_bytes())
+    members = (content[:999], content[999:], b"")
+    clinic.image(3).write_bytes(b"".join(map(gzip.compress, members)))
+    assert before_training(clinic.index(), clinic.split(), tmp_path) == []
+
+
 def test_missing(clinic: Clinic, only, tmp_path: Path) -> None:
     clinic.mask(2).unlink()
     for findings in (clinic.findings(), before_training(clinic.index(), clinic.split(), tmp_path)):

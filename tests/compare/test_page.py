@@ -124,6 +124,12 @@ const wait = (ms) => new Promise((done) => setTimeout(done, ms));
   const before = said.shown;
   for (let i = 0; i < 200 && $("#viewer .panels").dataset.shown === before; i++) await wait(200);
   said.looked = $("#viewer .said").textContent;
+  const press = () => $("#viewer canvas").dispatchEvent(
+    new KeyboardEvent("keydown", { key: "ArrowUp", bubbles: true }));
+  press();
+  said.slice = $("#viewer canvas").dataset.at;
+  press();
+  said.next = $("#viewer canvas").dataset.at;
   document.title = JSON.stringify(said);
 })();
 </script>
@@ -162,4 +168,6 @@ def test_it_lives_in_a_real_browser(
     assert said["charts"] == [True, True, True]
     assert said["sorted"] == sorted(said["sorted"])
     assert said["first"] != said["second"]
+    assert said["slice"].split()[:2] == said["next"].split()[:2]
+    assert float(said["slice"].split()[2]) < float(said["next"].split()[2])
     assert said["looked"].split(":")[0] == said["first"].split(":")[0]

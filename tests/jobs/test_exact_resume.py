@@ -138,7 +138,7 @@ PATIENCE = "{_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val/d
 WORDS: dict[str, tuple[str, ...]] = {
     "plain": (),
     "accumulating, with workers": HARD,
-    "validating within epochs": ("trainer.val_check_interval=0.4",),
+    "validating within epochs": ("+trainer.val_check_interval=0.4",),
     "validating every other epoch": ("trainer.check_val_every_n_epoch=2",),
     "stopping early": (f"+callbacks.patience={PATIENCE}", "trainer.max_epochs=6"),
 }

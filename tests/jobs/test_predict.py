@@ -111,6 +111,9 @@ def test_a_folder_a_file_a_pattern_and_a_list(tmp_path: Path, folder: Path) -> N
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataNotFoundError, match="holds no images"):
         find_inputs(tmp_path / "empty", channels=1)
+    (tmp_path / "empty/imagesTr").mkdir()
+    with pytest.raises(DataNotFoundError, match="has no imagesTs"):
+        find_inputs(tmp_path / "empty", channels=1)
     volume(images / "case_1.nii")
     with pytest.raises(DataError, match=r"would both be predicted as case_1"):
         find_inputs(images, channels=1)

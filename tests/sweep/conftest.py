@@ -27,7 +27,9 @@ FOLDER = Path("outputs/sweeps/s")
 
 
 class Typed:
-    """A folder to type `python -m medlight -m ...` in."""
+    """A folder to type `python -m medlight -m ...` in; `tiny` is what is typed unless told."""
+
+    tiny = tuple(TINY)
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder, self.sweep = folder, folder / FOLDER

@@ -21,6 +21,7 @@ from medlight.audit.likeness import perceptual_hash, thumbnail
 from medlight.core.errors import MedlightError
 from medlight.core.grid import Grid
 from medlight.core.index import Index
+from medlight.io import annotations
 from medlight.io.raw import Raw, read_raw
 
 IMAGE, MASK = "image", "mask"
@@ -88,6 +89,7 @@ def gather(index: Index, *, processes: int = 1, show: bool | None = None) -> lis
     work = [
         (row, role, path)
         for role in index.files
+        if role != annotations.ROLE
         for row, path in enumerate(index.paths(role))
         if path is not None
     ]

@@ -10,7 +10,8 @@ from medlight.audit.geometry import between, header_findings
 from medlight.core.errors import MedlightError
 from medlight.core.grid import Grid
 from medlight.core.index import Index
-from medlight.io.raw import read_header, read_raw
+from medlight.io import annotations
+from medlight.io.raw import ends_whole, read_header, read_raw
 from medlight.io.read import NIFTI, RASTER, is_nifti
 
 
@@ -91,7 +92,8 @@ def header_scan(index: Index) -> Iterator[Finding]:
 
     Pictures are not opened: of them only the size is looked at.
     """
-    columns = {role: index.paths(role) for role in index.files}
+    columns = {role: index.paths(role) for role in index.files if role != annotations.ROLE}
+    noted = index.paths(annotations.ROLE)
     for row, case in enumerate(index.ids):
         grids: dict[str, tuple[Grid, str]] = {}
         for role, column in columns.items():
@@ -105,6 +107,14 @@ def header_scan(index: Index) -> Iterator[Finding]:
                 continue
             if grid is not None:
                 grids[role] = grid, path
+        path = noted[row]
+        if path is not None:
+            try:
+                image_grid = grids.get(IMAGE, (None, ""))[0]
+                ndim = 2 if image_grid is None else image_grid.ndim  # of a picture
+                annotations.read_annotations(Path(path), ndim)
+            except MedlightError as error:
+                yield unusable(case, str(error), path)
         if IMAGE in grids:
             image, where = grids.pop(IMAGE)
             for mask, path in grids.values():
@@ -116,7 +126,10 @@ def header_scan(index: Index) -> Iterator[Finding]:
 def _glance(path: Path) -> Grid | None:
     """The grid of a volume; None for a picture. MedlightError where either cannot be used."""
     if is_nifti(path):
-        return read_header(path).grid
+        header = read_header(path)
+        if not ends_whole(path, header):
+            read_raw(path)  # says what is wrong with it, if it is
+        return header.grid
     try:
         size = os.stat(path).st_size
     except OSError:

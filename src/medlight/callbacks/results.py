@@ -41,7 +41,7 @@ class Results(Tested):
     def finish(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
         scores = task.summarise(rows)
         named = {f"{STAGE}/{name}": float(value) for name, value in scores.items()}
-        task.log_dict(named, sync_dist=True)
+        task.log_dict(named)
         if not trainer.is_global_zero:
             return
         lines = lines_of(rows, trainer.datamodule)  # type: ignore[attr-defined]

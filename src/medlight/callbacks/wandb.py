@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,9 @@ class RunLogger(WandbLogger):
 
         self.share = share
         self._id_file = Path(run_dir) / "wandb" / "id"
-        self._id_file.parent.mkdir(parents=True, exist_ok=True)
+        first = getattr(rank_zero_only, "rank", 0) == 0  # the others never begin a run
+        if first:
+            self._id_file.parent.mkdir(parents=True, exist_ok=True)
         if offline == "auto":
             mode: Any = os.environ.get("WANDB_MODE") or (
                 "online" if key_is_configured() else "offline"
@@ -76,7 +79,7 @@ class RunLogger(WandbLogger):
             tags=list(tags),
             job_type=job_type,
             save_dir=run_dir,
-            id=run_id(self._id_file),
+            id=run_id(self._id_file) if first else None,
             settings=settings,
         )
         self._wandb_init.pop("anonymous", None)  # W&B warns of Lightning's None

@@ -56,9 +56,9 @@ def page(found: Comparison, files: Files = lambda case: {}) -> ScriptedPage:
     made.heading("Cases")
     if cases:
         names = ", ".join(found.reference.example.classes)
-        made.text(
-            f"Cases worth a look. Classes: {names}. Images are of patients: keep the page so."
-        )
+        made.text(f"Cases worth a look. Classes: {names}.")
+        if any(case.get("image") or case.get("picture") for case in cases):
+            made.text("Images are of patients: keep the page as you keep those.")
     else:
         made.text("No predictions or images were found for a closer look.")
     made.block("viewer", "Viewer")
@@ -131,7 +131,7 @@ def _scores(found: Comparison, metric: str) -> tuple[list[str], Iterator[list[st
                 yield [
                     *row,
                     _whole_line(span(claim.difference, metric, signed=True)),
-                    verdict(claim),
+                    _whole_line(verdict(claim)),
                     claim.test.name,
                     chance(claim.test.p),
                     chance(claim.adjusted),

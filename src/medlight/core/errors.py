@@ -24,5 +24,9 @@ class SplitError(MedlightError, ValueError):
     """A split that would put one patient on two sides, or that cannot be made."""
 
 
+class ExportError(MedlightError, RuntimeError):
+    """An exported net that does not answer as its checkpoint does."""
+
+
 class MissingExtraError(MedlightError, ImportError):
     """An optional dependency that is not installed. The message holds the install line."""

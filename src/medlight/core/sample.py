@@ -32,6 +32,7 @@ class Sample(TypedDict, total=False):
         case: id of the case.
         draw: () int64, position in the epoch's global order. Patch choice and augmentation are
             functions of (seed, epoch, draw), so that workers, ranks and a resume change nothing.
+        again: True where another rank has this case, so that it must not count here.
     """
 
     image: "torch.Tensor"
@@ -47,6 +48,7 @@ class Sample(TypedDict, total=False):
     modality: tuple[str, ...]
     case: str
     draw: "torch.Tensor"
+    again: bool
 
 
 LISTED = ("source", "grid", "modality", "case", "reference", "boxes", "box_labels", "points")

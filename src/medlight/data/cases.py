@@ -1,6 +1,7 @@
 """From the files of a case to what a store keeps, and the store's table of an index."""
 
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -8,11 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from medlight.core.annotations import moved_boxes, onto
 from medlight.core.case import Case
 from medlight.core.errors import DataError
 from medlight.core.grid import Grid
 from medlight.core.index import Index
 from medlight.core.sample import Sample
+from medlight.io import annotations
+from medlight.io.annotations import Annotations
 from medlight.io.read import read_image, read_mask
 from medlight.io.store.entry import Prepared
 from medlight.io.store.pixels import encode_mask
@@ -63,13 +67,28 @@ def prepare_case(case: Case, *, transforms: Preset | None) -> Prepared:
         sample["mask"] = torch.from_numpy(_small(case.id, mask))
     if transforms is not None:
         sample = transforms.geometry(sample)
+    noted = {}
+    if annotations.ROLE in case.files:
+        noted = annotations.read_annotations(case.files[annotations.ROLE], grid.ndim)
+        noted = _onto(noted, partial(onto, old=grid, new=sample["grid"]))
     return Prepared(
         image=sample["image"].numpy(),
         mask=sample["mask"].numpy() if "mask" in sample else None,
         source=grid,
         grid=sample["grid"],
         labels=labels,
+        annotations=noted,
     )
+
+
+def _onto(noted: Annotations, move: Callable[..., NDArray[np.float64]]) -> Annotations:
+    """Where boxes and points lie after the geometry."""
+    moved = dict(noted)
+    if "points" in noted:
+        moved["points"] = move(noted["points"])
+    if "boxes" in noted:
+        moved["boxes"] = moved_boxes(noted["boxes"], move)
+    return moved
 
 
 def _small(case: str, mask: NDArray[np.int64]) -> NDArray[Any]:

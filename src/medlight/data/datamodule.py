@@ -22,7 +22,7 @@ from medlight.data.cases import open_cases, set_name
 from medlight.data.dataset import CaseDataset
 from medlight.data.loader import Loader
 from medlight.data.patch import auto_patch
-from medlight.data.sampling import EvalCases, TrainBatches
+from medlight.data.sampling import EvalCases, TrainBatches, share
 from medlight.data.version import DataVersion, version_of
 from medlight.io.store.store import Store
 from medlight.io.store.table import Stored
@@ -92,7 +92,7 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self._start = (0, 0)
+        self._start, self._global_batch = (0, 0), 0
         self.root = Path(self.root).expanduser()
         self.cache = Path(self.cache).expanduser()
         if self.batch_size < 1:
@@ -218,7 +218,7 @@ class DataModule(pl.LightningDataModule, ABC):
         self._start = (0, 0)
         batches = TrainBatches(
             len(self._train_set),
-            batch_size=self.batch_size,
+            batch_size=self._batch_size(ranks),
             samples=self.epoch_samples,
             seed=self.seed,
             rank=rank,
@@ -239,11 +239,20 @@ class DataModule(pl.LightningDataModule, ABC):
         loop: Any = self.trainer.fit_loop
         epochs, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress.current
         within = epochs.started > epochs.processed
-        return {"epoch": epochs.processed, "batch": batches.processed if within else 0}
+        ranks = self._ranks()[1]
+        return {
+            "epoch": epochs.processed,
+            "batch": batches.processed if within else 0,
+            "global_batch": ranks * self._batch_size(ranks),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if self.trainer is not None and self.trainer.state.fn == "fit":
             self._start = (state_dict["epoch"], state_dict["batch"])
+            self._global_batch = state_dict["global_batch"]
+
+    def _batch_size(self, ranks: int) -> int:
+        return share(self._global_batch, ranks) if self._global_batch else self.batch_size
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         return self._eval_loader(self._val_set) if self.split.val else []

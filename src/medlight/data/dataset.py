@@ -6,18 +6,19 @@ Shapes: B batch, C channels, *S spatial axes.
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
+from medlight.core.annotations import seen_boxes, seen_points
 from medlight.core.index import Index
 from medlight.core.sample import LISTED, Sample
 from medlight.data.cases import MASK_ROLE, open_cases
 from medlight.data.patch import corners, overlap
-from medlight.data.sampling import Draw, generator
+from medlight.data.sampling import Again, Draw, generator
 from medlight.data.seen import Seen
 from medlight.io.read import read_mask
 from medlight.io.store.held import Held
@@ -108,25 +109,51 @@ class CaseDataset(Dataset[Sample]):
         self._cut(row, (0,) * len(shape), image[0], None if mask is None else mask[0])
         sample: Sample = {"image": torch.from_numpy(image[0]), "source": source, "grid": grid}
         sample |= {"modality": self.modality, "case": case.id}
+        if isinstance(row, Again):
+            sample["again"] = True
         if mask is not None:
             sample["mask"] = torch.from_numpy(mask[0])
             if self.references:
                 sample["reference"] = torch.from_numpy(read_mask(case.files[MASK_ROLE])[0][0])
         elif self.targets is not None:
             sample["label"] = self.targets[row]
-        return sample
+        noted = self._annotations([row], np.zeros((1, len(shape))), shape)
+        return cast(Sample, sample | {key: values[0] for key, values in noted.items()})
 
-    def _batch(self, draws: Sequence[Draw]) -> dict[str, torch.Tensor]:
+    def _batch(self, draws: Sequence[Draw]) -> dict[str, Any]:
         rows = np.array([draw.row for draw in draws])
-        image, mask = self._stacked(rows) or self._patches(rows, draws)
-        batch = {"image": torch.from_numpy(image)}
+        first = self._corners(rows, draws)
+        image, mask = self._stacked(rows) or self._patches(rows, first)
+        batch: dict[str, Any] = {"image": torch.from_numpy(image)}
         if mask is not None:
             batch["mask"] = torch.from_numpy(mask)
         elif self.targets is not None:
             batch["label"] = self.targets[torch.from_numpy(rows)]
         batch["draw"] = torch.tensor([draw.draw for draw in draws])
         batch["spacing_mm"] = torch.from_numpy(self.stored.spacing_mm[rows].astype(np.float32))
-        return batch
+        return batch | self._annotations(rows.tolist(), first, image.shape[2:])
+
+    def _annotations(
+        self, rows: Sequence[int], first: NDArray[Any], shape: Sequence[int]
+    ) -> dict[str, list[torch.Tensor]]:
+        """Boxes and points of patches of this shape that start at `first`: what is seen of them."""
+        noted: dict[str, list[torch.Tensor]] = {}
+        known = self.stored.annotations
+        if known is None:
+            return noted
+        for row, corner in zip(rows, first, strict=True):
+            every = {key: np.array(values) for key, values in known[row].items()}
+            points = every.get("points", np.zeros((0, 0))).reshape(-1, len(shape)) - corner
+            boxes = every.get("boxes", np.zeros((0, 0))).reshape(-1, 2 * len(shape))
+            boxes, kept = seen_boxes(boxes - np.tile(corner, 2), shape)
+            labels = every.get("box_labels", np.zeros(0))[kept]
+            for key, array, kind in (
+                ("points", seen_points(points, shape), torch.float32),
+                ("boxes", boxes, torch.float32),
+                ("box_labels", labels, torch.int64),
+            ):
+                noted.setdefault(key, []).append(torch.from_numpy(array).to(kind))
+        return noted
 
     def _stacked(
         self, rows: NDArray[np.int64]
@@ -140,15 +167,17 @@ class CaseDataset(Dataset[Sample]):
         self._seen(image, rows)
         return image, None if masks is None else masks[rows].astype(np.int64)
 
-    def _patches(
-        self, rows: NDArray[np.int64], draws: Sequence[Draw]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+    def _corners(self, rows: NDArray[np.int64], draws: Sequence[Draw]) -> NDArray[np.int64]:
         def random(place: int) -> np.random.Generator:
             return generator(self.seed, draws[place].epoch, draws[place].draw)
 
         shapes = self.stored.shapes[rows]
-        patch = self.patch or tuple(shapes[0].tolist())
-        first = corners(shapes, patch, random)
+        return corners(shapes, self.patch or shapes[0], random)
+
+    def _patches(
+        self, rows: NDArray[np.int64], first: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+        patch = self.patch or tuple(self.stored.shapes[rows[0]].tolist())
         image, mask = self._empty(len(rows), patch, masks=bool(self.stored.masked[rows].all()))
         for place, (row, corner) in enumerate(zip(rows.tolist(), first.tolist(), strict=True)):
             self._cut(row, corner, image[place], None if mask is None else mask[place])

@@ -1,10 +1,12 @@
 """Which case comes when: functions of (seed, epoch, draw), never of workers, ranks or history."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch.utils.data import Sampler
+
+from medlight.core.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,30 @@ class TrainBatches(Sampler[list[Draw]]):
             yield draws
 
 
+def share(samples: int, ranks: int) -> int:
+    """How many samples of a global batch each rank gets. A run that resumes keeps that batch, on
+    however many ranks."""
+    if samples % ranks:
+        raise ConfigError(
+            f"a step of this run sees {samples} samples, which {ranks} processes cannot share "
+            "evenly: give another trainer.devices"
+        )
+    return samples // ranks
+
+
+class Again(int):
+    """The row of a case that another rank has, too: it is looked at, but does not count."""
+
+
 class EvalCases(Sampler[int]):
-    """Every case once over all ranks: no padding, so that no case is counted twice."""
+    """Every case once over all ranks: no padding, so that no case is counted twice.
+
+    Ranks do the same steps together, so one without a case gets the first one `Again`.
+    """
 
     def __init__(self, cases: int, *, rank: int = 0, ranks: int = 1) -> None:
-        self.rows = range(rank, cases, ranks)
+        idle = cases and rank >= cases
+        self.rows: Sequence[int] = [Again(0)] if idle else range(rank, cases, ranks)
 
     def __len__(self) -> int:
         return len(self.rows)

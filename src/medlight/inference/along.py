@@ -4,11 +4,15 @@ Shapes: K classes; (P, Q) a plane of the net's grid, (T, U) the same plane of th
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+MANY = 0.1
+"""Of the voxels of a plane: where more need it, all of it is interpolated."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,66 +47,92 @@ class Along:
     def __len__(self) -> int:
         return len(self.below)
 
-    def on(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        below, above, weight = map(torch.from_numpy, (self.below, self.above, self.weight))
-        return below.to(device), above.to(device), weight.to(device)
+
+def take(values: Tensor, places: NDArray[np.int64], dim: int) -> Tensor:
+    """Entries along one dimension. On a CPU NumPy is several times faster at it than torch."""
+    if values.device.type == "cpu":
+        return torch.from_numpy(values.numpy().take(places, dim))
+    return values.index_select(dim, torch.from_numpy(places).to(values.device))
 
 
 def lerp(values: Tensor, step: Along, dim: int) -> Tensor:
     """Interpolate along one dimension."""
-    below, above, weight = step.on(values.device)
-    low = values.index_select(dim, below)
+    low = take(values, step.below, dim)
     if not step.weight.any():
         return low
     shape = [-1 if d == dim else 1 for d in range(values.ndim)]
-    return low.lerp_(values.index_select(dim, above), weight.reshape(shape))
+    weight = torch.from_numpy(step.weight).to(values.device).reshape(shape)
+    return low.lerp_(take(values, step.above, dim), weight)
 
 
-def labels_between(
-    low: tuple[Tensor, Tensor],
-    high: tuple[Tensor, Tensor],
-    weight: float,
-    first: Along,
-    second: Along,
-    classes: int,
-) -> Tensor:
-    """(T, U) uint8 labels of linearly interpolated logits, on a source plane between two planes.
+class Plane:
+    """A plane of the net's grid, and what the source's planes beside it need of it.
+
+    Args:
+        values: (K, P, Q) logits, followed by channels that are no class.
+        classes: K.
+        first, second: where the source's voxels lie on the axes of the plane.
+    """
+
+    def __init__(self, values: Tensor, classes: int, first: Along, second: Along) -> None:
+        self.values, self.first, self.second = values, first, second
+        self.logits = values[:classes]
+        self.labels = self.logits.max(0).indices.to(torch.uint8)
+
+    @cached_property
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """(T, U) uint8 smallest and largest label among the neighbours of each source voxel."""
+        least = most = self.labels
+        for dim, step in ((1, self.second), (0, self.first)):
+            low, high = take(least, step.below, dim), take(most, step.below, dim)
+            if step.weight.any():
+                low = torch.minimum(low, take(least, step.above, dim))
+                high = torch.maximum(high, take(most, step.above, dim))
+            least, most = low, high
+        return least, most
+
+    @cached_property
+    def spread(self) -> Tensor:
+        """All channels, interpolated within the plane: (K.., T, U)."""
+        return lerp(lerp(self.values, self.second, 2), self.first, 1)
+
+    def at(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Tensor:
+        """(K, M) logits of single source voxels."""
+        if "spread" in self.__dict__:
+            flat = self.spread[: len(self.logits)].reshape(len(self.logits), -1)
+            return take(flat, rows * len(self.second) + columns, 1)
+        flat, width = self.logits.reshape(len(self.logits), -1), self.labels.shape[1]
+        corners = [
+            take(flat, at[rows] * width + by[columns], 1)
+            for at in (self.first.below, self.first.above)
+            for by in (self.second.below, self.second.above)
+        ]
+        across = torch.from_numpy(self.second.weight[columns]).to(flat.device)
+        down = torch.from_numpy(self.first.weight[rows]).to(flat.device)
+        near = corners[0].lerp_(corners[1], across)
+        return near.lerp_(corners[2].lerp_(corners[3], across), down)
+
+
+def labels_between(low: Plane, high: Plane, weight: float) -> Tensor:
+    """(T, U) uint8 labels of linearly interpolated logits, `weight` of the way between planes.
 
     Where the voxel's neighbours agree on a label, so does every mean of them; only where they do
     not, logits are interpolated: a few voxels in a hundred.
-
-    Args:
-        low, high: logits (K, P, Q) and labels (P, Q) uint8 of the planes below and above.
-        weight: how much of `high`.
-        first, second: the axes of the planes.
     """
-    device = low[1].device
-    (b1, a1, w1), (b2, a2, w2) = first.on(device), second.on(device)
-    least, most = low[1], low[1]
+    least, most = low.bounds
     if weight:
-        least, most = torch.minimum(least, high[1]), torch.maximum(most, high[1])
-    for dim, below, above, step in ((0, b1, a1, first), (1, b2, a2, second)):
-        if not step.weight.any():
-            least, most = (each.index_select(dim, below) for each in (least, most))
-            continue
-        least = torch.minimum(least.index_select(dim, below), least.index_select(dim, above))
-        most = torch.maximum(most.index_select(dim, below), most.index_select(dim, above))
-    rows, columns = (least != most).nonzero(as_tuple=True)
-    if not len(rows):
+        least = torch.minimum(least, high.bounds[0])
+        most = torch.maximum(most, high.bounds[1])
+    mixed = least != most
+    count = int(mixed.count_nonzero())
+    if not count:
         return least
-    mixed = least.new_zeros(0, dtype=torch.float32)
-    for logits, share in ((low[0], 1 - weight), (high[0], weight)):
-        if not share:
-            continue
-        edges = [
-            torch.lerp(
-                logits[:classes, at[rows], b2[columns]],
-                logits[:classes, at[rows], a2[columns]],
-                w2[columns],
-            )
-            for at in (b1, a1)
-        ]
-        inner = torch.lerp(edges[0], edges[1], w1[rows]) * share
-        mixed = mixed + inner if mixed.numel() else inner
-    least[rows, columns] = mixed.max(0).indices.to(torch.uint8)
-    return least
+    if count > MANY * mixed.numel():
+        _ = low.spread, high.spread
+    rows, columns = mixed.cpu().numpy().nonzero()
+    values = low.at(rows, columns)
+    if weight:
+        values = values.lerp_(high.at(rows, columns), weight)
+    labels = least.clone()
+    labels[mixed] = values.max(0).indices.to(torch.uint8)
+    return labels

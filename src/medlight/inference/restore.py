@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medlight.core.grid import Grid
-from medlight.inference.along import Along, labels_between, lerp
+from medlight.inference.along import Along, Plane, labels_between
 from medlight.inference.ensemble import entropy
 from medlight.inference.oblique import labels_through
 from medlight.inference.sliding_window import Slabs
@@ -109,7 +109,7 @@ class _Home:
         self.todo = iter(np.lexsort((self.stream.below, self.stream.above)).tolist())
         self.next = next(self.todo, None)
         self.have = 0
-        self.last: tuple[Tensor, Tensor] | None = None
+        self.last: Plane | None = None
 
     def add(self, part: Tensor, *, spread: bool) -> None:
         """Take (K, *S) with the next planes along the axis."""
@@ -117,42 +117,33 @@ class _Home:
         planes = part.permute(0, *(a + 1 for a in self.order))
         begin, self.have = self.have, self.have + planes.shape[1]
         classes = planes.shape[0] - int(spread)
-        ready: dict[int, tuple[Tensor, Tensor]] = {}
-        if self.last is not None:
-            ready[begin - 1] = self.last
+        ready = {} if self.last is None else {begin - 1: self.last}
 
-        def plane(i: int) -> tuple[Tensor, Tensor]:
+        def plane(i: int) -> Plane:
             if i not in ready:
-                values = planes[:, i - begin]
-                ready[i] = values, values[:classes].max(0).indices.to(torch.uint8)
+                values = planes[:, i - begin].contiguous()
+                ready[i] = Plane(values, classes, self.first, self.second)
             return ready[i]
 
         while self.next is not None and self.stream.above[self.next] < self.have:
             if self.stream.inside[self.next]:
                 low, high = (int(s[self.next]) for s in (self.stream.below, self.stream.above))
-                weight = float(self.stream.weight[self.next])
-                self._plane(self.next, plane(low), plane(high), weight, classes)
+                self._plane(plane(low), plane(high))
                 for old in [i for i in ready if i < low]:
                     del ready[old]
             self.next = next(self.todo, None)
-        values, labels = plane(self.have - 1)
-        self.last = values.clone(), labels  # the part itself is overwritten
+        values = planes[:, -1].clone()  # the part itself is overwritten
+        self.last = Plane(values, classes, self.first, self.second)
 
-    def _plane(
-        self,
-        row: int,
-        low: tuple[Tensor, Tensor],
-        high: tuple[Tensor, Tensor],
-        weight: float,
-        classes: int,
-    ) -> None:
+    def _plane(self, low: Plane, high: Plane) -> None:
+        row = self.next
+        weight = float(self.stream.weight[row])
         inside = self.first.inside[:, None] & self.second.inside
         if not (self.probabilities or self.uncertainty):
-            found = labels_between(low, high, weight, self.first, self.second, classes)
-            self.labels[row] = found.cpu().numpy() * inside
+            self.labels[row] = labels_between(low, high, weight).cpu().numpy() * inside
             return
-        values = torch.lerp(low[0], high[0], weight) if weight else low[0]
-        values = lerp(lerp(values, self.first, 1), self.second, 2)
+        values = torch.lerp(low.spread, high.spread, weight) if weight else low.spread
+        classes = len(low.logits)
         logs = values[:classes].log_softmax(0)
         self.labels[row] = logs.max(0).indices.to(torch.uint8).cpu().numpy() * inside
         most = math.log(max(classes, 2))

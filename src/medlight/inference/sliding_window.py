@@ -15,6 +15,9 @@ from torch.nn.functional import pad
 
 Net = Callable[[Tensor], Tensor]
 """(B, C, *window) to (B, K, *window) logits."""
+SIGMA, LEAST_WEIGHT = 1 / 8, 1e-3
+"""Of the Gaussian that weights a window: its standard deviation as a share of each side, and the
+smallest weight."""
 ON_CPU, ON_GPU = 1, 4
 """Windows at once: a CPU is no faster with more, and needs the memory of all of them."""
 
@@ -235,9 +238,9 @@ def window_starts(n: int, window: int, overlap: float) -> list[int]:
 
 
 def gaussian(window: Sequence[int], device: torch.device) -> Tensor:
-    """(*window) weights: standard deviation an eighth of the window, at least a thousandth."""
+    """(*window) weights, 1 in the middle; see `SIGMA`."""
     weight = torch.ones((), device=device)
     for size in window:
         offset = torch.arange(size, device=device) - (size - 1) / 2
-        weight = weight[..., None] * torch.exp(-0.5 * (offset / (size / 8)) ** 2)
-    return weight.clamp_(min=1e-3)
+        weight = weight[..., None] * torch.exp(-0.5 * (offset / (size * SIGMA)) ** 2)
+    return weight.clamp_(min=LEAST_WEIGHT)

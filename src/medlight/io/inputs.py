@@ -10,7 +10,7 @@ from medlight.core.errors import DataError, DataNotFoundError
 from medlight.io.read import NIFTI, RASTER
 
 Where = str | Path | Sequence[str | Path]
-TEST_IMAGES = "imagesTs"
+TEST_IMAGES, TRAINING_IMAGES = "imagesTs", "imagesTr"
 _NUMBERED = re.compile(r"(.+)_(\d{4})")
 
 
@@ -59,6 +59,11 @@ def _images(text: str) -> list[tuple[str, Path]]:
         return [(_stem(path.name), path)]
     if path.is_dir():
         folder = path / TEST_IMAGES if (path / TEST_IMAGES).is_dir() else path
+        if folder is path and (path / TRAINING_IMAGES).is_dir():
+            raise DataNotFoundError(
+                f"input={text} has no {TEST_IMAGES}, and masks beside its images; type "
+                f"input={path / TRAINING_IMAGES}"
+            )
         files = [file for file in sorted(folder.rglob("*")) if _is_image(file)]
         found = [(_stem(file.relative_to(folder).as_posix()), file) for file in files]
     else:

@@ -134,6 +134,17 @@ def read_header(path: Path) -> Header:
         return header
 
 
+def ends_whole(path: Path, header: Header) -> bool:
+    """Whether a packed file ends with the length that its header promises: what is cut short does
+    not. Files of several gzip members, which are rare, say no as well. True for all others."""
+    with path.open("rb") as file:
+        if file.read(2) != GZIP:
+            return True
+        file.seek(-4, 2)
+        length = int.from_bytes(file.read(4), "little")  # of the content, modulo 2^32
+    return (length - header.end) % 2**32 <= SPARE
+
+
 def _header(head: bytes) -> Header:
     sizes = {int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")}
     kind: Any = nib.Nifti2Header if 540 in sizes else nib.Nifti1Header

@@ -3,38 +3,18 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from rich.progress import track
 
 from medlight.callbacks.files import write_text
 from medlight.core.errors import ConfigError, DataNotFoundError, SplitError
 from medlight.data.datamodule import DataModule
 from medlight.inference.choose import CHOSEN, Choice, Evidence, pooled
-from medlight.tasks.base import CaseResult, Task
+from medlight.tasks.base import Task
 
 log = logging.getLogger(__name__)
-
-
-class _Collects(pl.Callback):
-    """Tries all candidates on each validation case as it is predicted."""
-
-    def __init__(self, evidence: Evidence) -> None:
-        self.evidence = evidence
-
-    def on_predict_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        results: list[CaseResult] = outputs
-        for result, grid in zip(results, batch["grid"], strict=True):
-            if result.prediction is not None and result.truth is not None:
-                self.evidence.add(result.prediction, result.truth, grid.spacing_mm)
 
 
 def postprocess(
@@ -60,10 +40,17 @@ def postprocess(
     if not path.is_file():
         raise DataNotFoundError(f"no checkpoint at {path}; train first")
     evidence = Evidence(facts.labels.names, facts.spatial_dims)
-    trainer.callbacks = [*trainer.callbacks, _Collects(evidence)]  # type: ignore[attr-defined]
-    trainer.predict(
-        task, dataloaders=data.val_dataloader(), ckpt_path=path, return_predictions=False
-    )
+    held = torch.load(path, map_location="cpu", weights_only=True)
+    task.load_state_dict(held["state_dict"])
+    device = trainer.strategy.root_device
+    task.eval().to(device)
+    for batch in track(data.val_dataloader(), "validation cases", transient=True):
+        moved = data.transfer_batch_to_device(batch, device, 0)
+        with torch.inference_mode():
+            results = task.infer(moved)
+        for result, grid in zip(results, batch["grid"], strict=True):
+            if result.prediction is not None and result.truth is not None:
+                evidence.add(result.prediction, result.truth, grid.spacing_mm)
     choice = Choice(facts.spatial_dims, evidence.means())
     chosen = pooled([choice]).as_dict()
     text = json.dumps({**choice.as_dict(), "chosen": chosen}, indent=2, ensure_ascii=False)

@@ -34,12 +34,15 @@ class ClassWriter:
         postprocess: bool,
     ) -> None:
         self.names = models[0].facts.labels.names
+        self.several = models[0].facts.labels.kind == "findings"
+        self.models = models
         self.device = models[0].device
-        self.spread = uncertainty and len(models) > 1
+        self.spread = uncertainty and len(models) > 1 and not self.several
         self.net = combined([each.net for each in models], spread=self.spread)
         self.extras = [name for name, wanted in (
             ("entropy", uncertainty), ("disagreement", self.spread)) if wanted]  # fmt: skip
-        columns = ["case", "prediction", *(f"p_{name}" for name in self.names), *self.extras]
+        shares = [f"p_{name}" for name in self.names]
+        columns = ["case", *([] if self.several else ["prediction"]), *shares, *self.extras]
         self.done = Done(output / "predictions.csv", columns)
 
     def holds(self, case: Input, key: str) -> bool:
@@ -58,6 +61,9 @@ class ClassWriter:
         self, group: Sequence[tuple[Input, Sample]]
     ) -> Iterator[tuple[Input, Sequence[Line]]]:
         images = torch.stack([sample["image"] for _, sample in group])
+        if self.several:
+            yield from self._findings(group, images)
+            return
         answers = self.net(images.to(self.device)).cpu()
         logs = answers[:, : len(self.names)].log_softmax(1)
         most = math.log(max(len(self.names), 2))
@@ -70,4 +76,19 @@ class ClassWriter:
                 line["entropy"] = float(own[row])
             if self.spread:
                 line["disagreement"] = max(0.0, float(own[row] - answers[row, -1] / most))
+            yield case, [line]
+
+    def _findings(
+        self, group: Sequence[tuple[Input, Sample]], images: torch.Tensor
+    ) -> Iterator[tuple[Input, Sequence[Line]]]:
+        """Yes-or-no questions: each has a probability of its own, and the entropy is their mean."""
+        images = images.to(self.device)
+        p = torch.stack([each.net(images).sigmoid() for each in self.models]).mean(0).cpu()
+        sides = torch.stack([p, 1 - p]).clamp_min(1e-12).log()
+        doubt = (entropy(sides, dim=0) / math.log(2)).mean(1)
+        for row, (case, _) in enumerate(group):
+            line: Line = {"case": case.name}
+            line |= {f"p_{name}": float(v) for name, v in zip(self.names, p[row], strict=True)}
+            if "entropy" in self.extras:
+                line["entropy"] = float(doubt[row])
             yield case, [line]

@@ -4,9 +4,10 @@ MONAI's DiceFocalLoss takes the focal part of sigmoids even with `softmax=True` 
 leaves the background's voxels out of it with the background's Dice, and divides it by K.
 """
 
-from monai.losses import DiceLoss
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+
+from medlight.losses.soft_dice import SoftDice
 
 
 class DiceFocal(nn.Module):
@@ -23,7 +24,7 @@ class DiceFocal(nn.Module):
     def __init__(self, *, gamma: float = 2.0, focal: float = 1.0) -> None:
         super().__init__()
         self.gamma, self.focal = gamma, focal
-        self.dice = DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
+        self.dice = SoftDice()
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         """(B, K, *S) and (B, 1, *S) to a scalar."""

@@ -72,6 +72,6 @@ def _digest(code: str) -> str:
 
 
 def _cell(text: str) -> str:
-    mark = {"better": "▲ ", "worse": "▼ "}.get(text, "")
+    mark = {"better": "▲\N{NO-BREAK SPACE}", "worse": "▼\N{NO-BREAK SPACE}"}.get(text, "")
     kind = f" class={text}" if mark else ""
     return f"<td{kind}>{mark}{escape(str(text))}</td>"

@@ -131,9 +131,9 @@ def _axis(axes: Any, x: int, texts: Sequence[str]) -> NDArray[np.float64]:
         ends = np.log([low, high]) if log else np.array([low, high])
         span = (ends[1] - ends[0]) or 1.0
         heights = ((np.log(numbers) if log else numbers) - ends[0]) / span
-        labels = (
-            [(0.0, f"{low:.3g}"), (1.0, f"{high:.3g}")] if high > low else [(0.0, f"{low:.3g}")]
-        )
+        shown = sorted(set(zip(heights, numbers, strict=True)))
+        shown = shown if len(shown) <= FEW else [shown[0], shown[-1]]
+        labels = [(mark, f"{number:.3g}") for mark, number in shown]
     for mark, label in labels:
         axes.text(x + 0.03, mark, label, fontsize=7, va="center", color="#333333")
     return heights

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from medlight.metrics.bootstrap import interval
@@ -114,7 +115,7 @@ def ranking_table(entries: Sequence[Entry], metric: str, *, room: int) -> Table:
             tested += f" ({each.low:.4f} to {each.high:.4f})"
         table.add_row(
             str(place),
-            *(said.get(key, "") for key in names),
+            *(escape(said.get(key, "")) for key in names),
             DASH if math.isnan(each.score) else f"{each.score:.4f}",
             "pruned" if each.status.state == PRUNED else tested,
             str(each.status.epoch),

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from rich import get_console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from medlight.sweep.job import (
@@ -118,7 +119,7 @@ class Watch:
 
     def cells(self, status: Status) -> list[str]:
         return [
-            label(status.overrides),
+            escape(label(status.overrides)),
             status.state,
             f"{status.epoch}/{status.epochs}" if status.epochs else "",
             "" if status.score is None else f"{status.score:.4f}",

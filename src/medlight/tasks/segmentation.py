@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
+from medlight.core.grid import Grid
 from medlight.inference.doubt import Doubt
 from medlight.inference.ensemble import combined
+from medlight.inference.postprocess import Postprocessing
 from medlight.inference.restore import restored
 from medlight.inference.sliding_window import SlidingWindow, labelled
 from medlight.metrics.bootstrap import Interval
@@ -31,10 +34,12 @@ class SegmentationTask(Task):
 
     Attributes:
         inference: how an image becomes windows and windows an image.
+        postprocessing: what is done to masks on their source's grid, where validation chose it.
         The others are those of `Task`.
     """
 
     inference: SlidingWindow = field(default_factory=SlidingWindow)
+    postprocessing: Postprocessing | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,11 +111,17 @@ class SegmentationTask(Task):
             return CaseResult(rows=self.scoring.dice_rows(case, prediction, truth), **shown)
         source, doubt = batch["source"][i], Doubt()
         home = restored(doubt.watch(slabs), batch["grid"][i], source).labels
+        home = self._mended(home, source)
         rows: tuple[Row, ...] = ()
         if "reference" in batch:
             rows = self.scoring.rows(case, home, batch["reference"][i].cpu().numpy(), source)
             rows = tuple(row | {"uncertainty": doubt.value} for row in rows)
         return CaseResult(rows=rows, restored=home, source=source, **shown)
+
+    def _mended(self, labels: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
+        if self.postprocessing is None:
+            return labels
+        return self.postprocessing(labels, self.facts.labels.names, grid.spacing_mm)
 
     def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
         return summarise_segmentation(rows, tuple(self.scoring.regions))

@@ -141,7 +141,8 @@ function curves(place) {
 function scatter(place) {
   if (DATA.groups.length < 2) return;
   const keys = Object.keys(DATA.scores);
-  let key = keys[0], rival = 1, chosen = 0, points = [];
+  const graded = (k) => DATA.scores[k].columns[0].some((v) => v !== null && v !== 0 && v !== 1);
+  let key = keys.find(graded) ?? keys[0], rival = 1, chosen = 0, points = [];
   const picture = make("div"), said = make("p", { class: "said", "aria-live": "polite" });
   function tell() {
     picture.querySelectorAll(".chosen").forEach((p) => p.classList.remove("chosen"));
@@ -191,7 +192,7 @@ function scatter(place) {
   }
   place.append(make("div", { class: "controls" },
     choice("run", DATA.groups.slice(1).map((n, i) => [i + 1, n]), (v) => { rival = +v; draw(); }),
-    choice("score", keys.map((k) => [k, DATA.scores[k].title]), (v) => { key = v; draw(); })),
+    choice("score", [key, ...keys.filter((k) => k !== key)].map((k) => [k, DATA.scores[k].title]), (v) => { key = v; draw(); })),
     picture, said, make("p", {}, "▲ better here, ■ worse; on the dashed line both are equal. " +
       "With the picture in focus, arrow keys go from the largest change to the smallest."));
   draw();

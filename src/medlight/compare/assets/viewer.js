@@ -18,7 +18,7 @@
   const flat = DATA.cases.every((c) => c.picture !== undefined);
   const key = make("p", {}, ...DATA.labels.flatMap((name, i) => [make("span", { class: "swatch",
     style: `background:${colour(i + 1)}`, "aria-hidden": "true" }), name]),
-    " \u2003 Wheel or arrow keys move through the slices of all pictures.");
+    " \u2003 Wheel, or arrow keys up and down, go through the slices of all pictures.");
   place.append(make("div", { class: "controls" }, chooseCase, chooseRun,
     ...(flat ? [] : [plane, make("label", {}, "mask ", overlay)])), panels, said,
     ...(flat ? [] : [key]));
@@ -30,6 +30,15 @@
       rgb[(i + 1) % rgb.length][channel])];
     return { R: pick(0), G: pick(1), B: pick(2), A: [0, ...Array(count - 1).fill(255)],
       I: Array.from({ length: count }, (_, i) => i), labels: ["background", ...DATA.labels] };
+  }
+
+  function step(event, view, canvas) {
+    const by = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+    if (!by) return;
+    const axis = { 1: 1, 2: 0 }[plane.querySelector("select").value] ?? 2;
+    view.moveCrosshairInVox(...[0, 1, 2].map((i) => (i === axis ? by : 0)));
+    canvas.dataset.at = [...view.scene.crosshairPos].map((v) => v.toFixed(3)).join(" ");
+    event.preventDefault();
   }
 
   async function volumes(view, image, mask) {
@@ -74,7 +83,7 @@
       view.setInterpolation(true);
       view.setSliceType(+plane.querySelector("select").value);
       views.push(view);
-      canvas.dataset.view = views.length - 1;
+      canvas.addEventListener("keydown", (event) => step(event, view, canvas));
     }
     panels.querySelectorAll("figure").forEach((figure, i) => {
       figure.hidden = i >= columns.length;

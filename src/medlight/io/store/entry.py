@@ -14,7 +14,7 @@ import mmap
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -47,6 +47,7 @@ class Prepared:
         source: Grid of the file, where predictions go.
         grid: Grid of `image`.
         labels: smallest and largest label in the mask's file.
+        annotations: `points` (P, n), `boxes` (N, 2n) and `box_labels` (N,), in voxels of `image`.
     """
 
     image: NDArray[np.float32]
@@ -54,6 +55,7 @@ class Prepared:
     source: Grid
     grid: Grid
     labels: tuple[int, int] = (0, 0)
+    annotations: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +125,9 @@ def write_entry(
             for role, content in packed.items()
         },
     }
+    if prepared.annotations:
+        noted = {key: array.tolist() for key, array in prepared.annotations.items()}
+        about["annotations"] = noted
     head = json.dumps(about).encode()
     with aside(path) as part, part.open("wb") as file:
         file.write(_START.pack(MAGIC, len(head), zlib.crc32(head)) + head)

@@ -30,6 +30,7 @@ class Stored:
         spacing_mm: (N, ndim) float64, voxel size of the images.
         labels: (N, 2) int64, smallest and largest label of the mask's file.
         masked: (N,) bool, whether there is a mask.
+        annotations: of each case, as in `Prepared`; None where no case has any.
     """
 
     def __init__(self, cases: Sequence[str], paths: Sequence[Path], heads: Sequence[Head]) -> None:
@@ -52,6 +53,8 @@ class Stored:
         affines = np.array([head.about["grid"]["affine"] for head in heads]).reshape(-1, 4, 4)
         self.spacing_mm = np.linalg.norm(affines[:, :3, : self.shapes.shape[-1]], axis=1)
         self.labels = np.array([head.about["labels"] for head in heads], np.int64)
+        noted = [head.about.get("annotations", {}) for head in heads]
+        self.annotations = noted if any(noted) else None
         self.masked = np.array([mask is not None for mask in self._masks], bool)
 
     def __len__(self) -> int:

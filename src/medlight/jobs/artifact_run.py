@@ -1,0 +1,219 @@
+"""Predict with this folder alone: python run.py <image> <mask>; for classes, <image> alone.
+
+Needs numpy, scipy and nibabel (pillow for pictures), and onnxruntime for net.onnx or torch for
+net.pt2. It does what artifact.json describes, step by step and plainly: take it as the reference
+for an implementation of your own. Several channels: one 4-D file.
+"""
+
+import itertools
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+ABOUT = json.loads((HERE / "artifact.json").read_text(encoding="utf-8"))
+
+
+def load_net():
+    """(B, C, *S) float32 to logits."""
+    if (HERE / "net.onnx").is_file():
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(HERE / "net.onnx")
+        return lambda image: session.run(None, {"image": image})[0]
+    import torch
+
+    net = torch.export.load(HERE / "net.pt2").module()
+    return lambda image: net(torch.from_numpy(image)).detach().numpy()
+
+
+def read(path):
+    """(C, *S) float32, affine, and the file's header; None for a picture."""
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        from PIL import Image
+
+        picture: Any = Image.open(path)
+        most = {"I;16": 65535, "I": 65535}.get(picture.mode, 255)
+        picture = picture if picture.mode in ("L", "I;16", "I") else picture.convert("L")
+        return np.asarray(picture, np.float32)[None] / most, np.eye(4), None
+    import nibabel
+
+    file: Any = nibabel.load(path)
+    values = file.get_fdata(dtype=np.float32)
+    values = values[None] if values.ndim == 3 else np.moveaxis(values, -1, 0)
+    return values, file.affine, file.header
+
+
+def turn(image, affine, codes):
+    """Axes in the order and direction of `codes`."""
+    from nibabel import orientations as o
+
+    change = o.ornt_transform(o.io_orientation(affine), o.axcodes2ornt(codes))
+    moved = np.stack([o.apply_orientation(channel, change) for channel in image])
+    return moved, affine @ o.inv_ornt_aff(change, image.shape[1:])
+
+
+def along(values, axis, places):
+    """Linear interpolation at fractional places of one axis; beyond the ends, the ends."""
+    places = np.clip(places, 0, values.shape[axis] - 1)
+    below = np.floor(places).astype(int)
+    above = np.minimum(below + 1, values.shape[axis] - 1)
+    weight = (places - below).astype(np.float32)
+    weight = weight.reshape([-1 if a == axis else 1 for a in range(values.ndim)])
+    return values.take(below, axis) * (1 - weight) + values.take(above, axis) * weight
+
+
+def resample(image, affine, spacing_mm):
+    """Another voxel size; the first voxel stays where it is. Axes must be at right angles."""
+    own = np.linalg.norm(affine[:3, :3], axis=0)
+    for axis, (old, new) in enumerate(zip(own, spacing_mm, strict=True)):
+        if abs(old - new) > 1e-3:
+            count = round((image.shape[axis + 1] - 1) / (new / old) + 1)
+            image = along(image, axis + 1, np.arange(count) * (new / old))
+            affine = affine @ np.diag([new / old if a == axis else 1 for a in range(4)])
+    return image, affine
+
+
+def resize(image, size):
+    """Pictures: smooth where it shrinks, then bilinear with voxel borders aligned."""
+    from scipy.ndimage import gaussian_filter1d
+
+    for axis, (old, new) in enumerate(zip(image.shape[1:], size, strict=True), 1):
+        if old > new:
+            image = gaussian_filter1d(image, (old / new - 1) / 2, axis, mode="constant")
+        if old != new:
+            image = along(image, axis, (np.arange(new) + 0.5) * old / new - 0.5)
+    return image
+
+
+def prepare(image, affine):
+    steps = ABOUT["preprocessing"]
+    if "orientation" in steps:
+        image, affine = turn(image, affine, steps["orientation"])
+    if steps.get("spacing_mm"):
+        image, affine = resample(image, affine, steps["spacing_mm"])
+    if steps.get("size") and list(image.shape[1:]) != steps["size"]:
+        old, image = image.shape[1:], resize(image, steps["size"])
+        for axis, (o, n) in enumerate(zip(old, image.shape[1:], strict=True)):
+            move = np.eye(4)
+            move[axis, axis], move[axis, 3] = o / n, (o / n - 1) / 2
+            affine = affine @ move
+    image = image.astype(np.float32)
+    for channel, how in zip(image, steps["intensity"], strict=True):
+        if how["kind"] == "window":
+            low, high = how["low"], how["high"]
+            channel[:] = np.clip((channel - low) / (high - low), 0, 1)
+        elif how["kind"] == "standardise":
+            channel[:] = (channel - channel.mean(dtype=np.float64)) / (channel.std() or 1)
+    return image, affine
+
+
+def whole(image, net):
+    """Logits of an image that is taken whole: padded at its ends to what the net can take."""
+    about = ABOUT["window"]
+    fit = [n + -n % d for n, d in zip(image.shape[1:], about["divisor"], strict=True)]
+    fit = about["net_shape"] or (about["smallest"] if fit == about["divisor"] else fit)
+    short = [(0, wanted - n) for n, wanted in zip(image.shape[1:], fit, strict=True)]
+    padded = np.pad(image, [(0, 0), *short], constant_values=image.min())
+    return net(padded[None])[0][(slice(None), *(slice(n) for n in image.shape[1:]))]
+
+
+def windows(image, net):
+    """Logits, blended from overlapping windows by a Gaussian."""
+    about, shape = ABOUT["window"], image.shape[1:]
+    size = about["shape"]
+    short = [max(w - n, 0) for n, w in zip(shape, size, strict=True)]
+    sides = [(s // 2, s - s // 2) for s in short]
+    padded = np.stack([np.pad(each, sides, constant_values=each.min()) for each in image])
+    weight = np.ones((), np.float32)
+    for n in size:
+        offset = (np.arange(n) - (n - 1) / 2) / (n * about["sigma"])
+        weight = weight[..., None] * np.exp(-0.5 * offset**2)
+    weight = np.maximum(weight, about["least_weight"]).astype(np.float32)
+    steps = [max(1, int(w * (1 - about["overlap"]))) for w in size]
+    starts = [
+        [min(s, n - w) for s in range(0, n - w + step, step)]
+        for n, w, step in zip(padded.shape[1:], size, steps, strict=True)
+    ]
+    total = np.zeros((len(ABOUT["classes"]), *padded.shape[1:]), np.float32)
+    weights = np.zeros(padded.shape[1:], np.float32)
+    for corner in itertools.product(*starts):
+        place = tuple(slice(s, s + w) for s, w in zip(corner, size, strict=True))
+        total[(slice(None), *place)] += whole(padded[(slice(None), *place)], net) * weight
+        weights[place] += weight
+    inside = tuple(slice(a, a + n) for (a, _), n in zip(sides, shape, strict=True))
+    return (total / weights)[(slice(None), *inside)]
+
+
+def home(logits, affine, source, shape):
+    """Labels on the file's own grid: logits interpolated linearly, background outside."""
+    n = len(shape)
+    matrix = np.linalg.inv(affine) @ source
+    axis_of = np.abs(matrix[:n, :n]).argmax(1)
+    inside = np.ones(shape, bool)
+    for axis, other in enumerate(axis_of):
+        places = matrix[axis, other] * np.arange(shape[other]) + matrix[axis, 3]
+        within = (places > -0.501) & (places < logits.shape[axis + 1] - 0.499)
+        inside &= within.reshape([-1 if a == other else 1 for a in range(n)])
+        logits = along(logits, axis + 1, places)
+    labels = logits.argmax(0).astype(np.uint8).transpose(np.argsort(axis_of))
+    return labels * inside
+
+
+def mend(labels, affine):
+    """What the validation cases of the training run chose."""
+    from scipy import ndimage
+
+    voxel = abs(np.linalg.det(affine[:3, :3])) / 1000 if labels.ndim == 3 else 1.0
+    for name, step in ABOUT["postprocessing"].items():
+        index = ABOUT["classes"].index(name)
+        parts, _ = ndimage.label(labels == index, np.ones((3,) * labels.ndim))
+        sizes = np.bincount(parts.ravel())
+        sizes[0] = 0
+        keep = (sizes * voxel >= step["at_least"]) & (sizes > 0)
+        if step["largest"]:
+            keep &= np.arange(len(sizes)) == sizes.argmax()
+        labels = np.where((labels == index) & ~keep[parts], 0, labels)
+        if step["fill"]:
+            labels = np.where(
+                ndimage.binary_fill_holes(labels == index) & (labels == 0), index, labels
+            )
+    return labels.astype(np.uint8)
+
+
+def write(path, labels, affine, header):
+    if header is None:
+        from PIL import Image
+
+        Image.fromarray(labels).save(path)
+        return
+    import nibabel
+
+    mask = nibabel.Nifti1Image(labels, affine)
+    mask.header["xyzt_units"] = header["xyzt_units"]
+    mask.set_sform(affine, int(header["sform_code"]))
+    mask.set_qform(affine, int(header["qform_code"]))
+    nibabel.save(mask, path)
+
+
+def main() -> None:
+    image, source, header = read(Path(sys.argv[1]))
+    net = load_net()
+    ready, affine = prepare(image, source)
+    if ABOUT["task"] != "segmentation":
+        logits = net(ready[None])[0].astype(np.float64)
+        shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+        if ABOUT["task"] == "findings":  # a question each
+            shares = 1 / (1 + np.exp(-logits))
+        print(json.dumps(dict(zip(ABOUT["classes"], shares.round(6).tolist(), strict=True))))
+        return
+    logits = windows(ready, net) if ABOUT["window"]["shape"] else whole(ready, net)
+    labels = home(logits, affine, source, image.shape[1:])
+    write(Path(sys.argv[2]), mend(labels, source), source, header)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""One folder that predicts without medlight: the net, and what is around it, described."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+import medlight
+from medlight.callbacks.files import write_text
+from medlight.core.errors import ConfigError, ExportError, MissingExtraError
+from medlight.inference.choose import pooled
+from medlight.inference.sliding_window import SlidingWindow
+from medlight.jobs.artifact import describe, sizes_of
+from medlight.jobs.model_card import model_card
+from medlight.jobs.trained import Load, Trained
+
+log = logging.getLogger(__name__)
+
+Format = Literal["onnx", "torch_export"]
+FILES = {"onnx": "net.onnx", "torch_export": "net.pt2"}
+TOLERANCE = 1e-3
+"""How far a logit may lie from the checkpoint's, as a share of their standard deviation."""
+LEAST_EQUAL = 0.9999
+CHATTY = ("onnxscript", "onnx_ir", "torch.onnx")
+RUNNER = "artifact_run.py"
+
+
+def export(
+    *,
+    runs: Sequence[Path],
+    load: Load,
+    inference: SlidingWindow,
+    format: Format = "onnx",  # noqa: A002  # what users type
+    checkpoint: str = "best",
+    output: Path | None = None,
+) -> None:
+    """Write the artifact of a run, and compare its net with the checkpoint's before it counts.
+
+    Args:
+        runs: one run directory.
+        load: reads a run.
+        inference: windows, as they are to be described.
+        format: "onnx" (the extra `onnx`) or "torch_export".
+        checkpoint: "best", "last", or a path.
+        output: folder to write to; None: `export/<format>` of the run.
+
+    ExportError where the exported net answers otherwise; nothing is left then.
+    """
+    if len(runs) != 1:
+        raise ConfigError(f"export takes one run, got {len(runs)}; export each into its own folder")
+    if format not in FILES:
+        raise ConfigError(f"job.format must be onnx or torch_export, got {format}")
+    [run] = runs
+    model = load(run, checkpoint)
+    folder = Path(output).expanduser() if output else run / "export" / format
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    net = _Net(model.task.net).cpu().eval()
+    net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    path = folder / FILES[format]
+    images = example(model)
+    with torch.no_grad():
+        (_to_onnx if format == "onnx" else _to_torch)(net, images, path, free=_free(model))
+    try:
+        parity = compare(net, _runner(path), images)
+    except ExportError:
+        path.unlink()
+        raise
+    mends = pooled([model.choice]).as_dict() if model.choice else {}
+    about = {
+        "medlight": medlight.__version__,
+        "run": model.name,
+        "checkpoint": model.digest,
+        "net": path.name,
+        **describe(model, inference, mends),
+        "parity": parity,
+    }
+    write_text(folder / "artifact.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+    source = Path(__file__).with_name(RUNNER).read_text(encoding="utf-8")
+    write_text(folder / "run.py", source)
+    write_text(folder / "MODEL_CARD.md", model_card(run, model, mends))
+    log.info(
+        "%s equals the checkpoint: logits to %.2g, %.4f %% of labels",
+        path.name, parity["largest_difference"], 100 * parity["equal_labels"],
+    )  # fmt: skip
+
+
+class _Net(nn.Module):
+    """The bare net, with a name for what goes in."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.net(image)
+        return logits
+
+
+def example(model: Trained) -> Tensor:
+    """(2, C, *S) noise of a shape the net takes: two, or the exporter takes one for granted."""
+    facts = model.facts
+    shape = facts.patch or model.recipe.get("size") or (64,) * facts.spatial_dims
+    generator = torch.Generator().manual_seed(0)
+    fitting = sizes_of(model).fit(shape)
+    return torch.randn(2, facts.channels, *fitting, generator=generator)
+
+
+def _free(model: Trained) -> Mapping[int, Any]:
+    """Axes of the input that may have other sizes: the batch, and all where images are taken
+    whole and keep their own."""
+    facts = model.facts
+    free: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
+    if facts.patch is None and not model.recipe.get("size"):
+        for axis, step in enumerate(sizes_of(model).divisor, 2):
+            free[axis] = step * torch.export.Dim(f"blocks_{axis}", min=1) if step > 1 else (
+                torch.export.Dim(f"size_{axis}", min=8)
+            )  # fmt: skip
+    return free
+
+
+def _to_onnx(net: nn.Module, images: Tensor, path: Path, *, free: Mapping[int, Any]) -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            "format=onnx needs the extra onnx: pip install 'medlight[onnx]'; or type "
+            "format=torch_export"
+        ) from error
+    torch.onnx.export(
+        net, (images,), path, input_names=["image"], output_names=["logits"],
+        dynamo=True, dynamic_shapes={"image": dict(free)}, external_data=False, verbose=False,
+    )  # fmt: skip
+
+
+def _to_torch(net: nn.Module, images: Tensor, path: Path, *, free: Mapping[int, Any]) -> None:
+    program = torch.export.export(net, (images,), dynamic_shapes={"image": dict(free)})
+    torch.export.save(program, path)
+
+
+def _runner(path: Path) -> Any:
+    """The net as its file has it."""
+    if path.suffix == ".onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return lambda image: torch.from_numpy(session.run(None, {"image": image.numpy()})[0])
+    return torch.export.load(path).module()
+
+
+def compare(net: nn.Module, exported: Any, images: Tensor) -> dict[str, float]:
+    """ExportError where two nets disagree, on a batch and on each image alone."""
+    largest, equal = 0.0, 1.0
+    with torch.no_grad():
+        for batch in (images, images[:1], images[1:] * 3):
+            ours, theirs = net(batch), exported(batch)
+            scale = float(ours.std()) or 1.0
+            largest = max(largest, float((ours - theirs).abs().max()) / scale)
+            equal = min(equal, float((ours.argmax(1) == theirs.argmax(1)).float().mean()))
+    if largest > TOLERANCE or equal < LEAST_EQUAL:
+        raise ExportError(
+            f"the exported net does not equal the checkpoint: logits differ by {largest:.3g} of "
+            f"their spread, {100 * equal:.2f} % of labels agree; try the other format"
+        )
+    return {"largest_difference": largest, "equal_labels": equal, "tolerance": TOLERANCE}

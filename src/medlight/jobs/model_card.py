@@ -1,0 +1,135 @@
+"""The card of an exported net: what it was made from, how well it did, what it is not for."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medlight.jobs.trained import Trained
+from medlight.metrics.names import COUNTS, METRICS
+
+CARD = """\
+# {name}
+
+{purpose}
+
+## Intended use
+
+Research on images like those it was trained on. It is no medical device: it has not been cleared
+for diagnosis or treatment, and nothing here replaces a reader.
+
+## Data
+
+{data}
+
+## Scores
+
+{scores}
+
+## Limits
+
+{limits}
+
+## Origin
+
+{origin}
+"""
+
+
+def model_card(run: Path, model: Trained, mends: Mapping[str, Any]) -> str:
+    """Markdown, from what the run wrote about itself. What a run lacks is said to be lacking."""
+    provenance, scores = _read(run / "provenance.json"), _read(run / "metrics.json")
+    return CARD.format(
+        name=model.name,
+        purpose=_purpose(model),
+        data=_data(provenance),
+        scores=_scores(scores, provenance),
+        limits=_limits(model, mends),
+        origin=_origin(provenance, model),
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _purpose(model: Trained) -> str:
+    facts = model.facts
+    kinds = {"mask": "Labels each voxel", "class": "Names the class of an image"}
+    kind = kinds.get(facts.labels.kind, "Says of each finding whether an image shows it")
+    kind = kind.replace("voxel", "pixel") if facts.spatial_dims == 2 else kind
+    channels = ", ".join(facts.modality) or f"{facts.channels} channel(s) of unnamed modality"
+    return f"{kind}: {', '.join(facts.labels.foreground)}. Takes {facts.spatial_dims}-D {channels}."
+
+
+def _data(provenance: Mapping[str, Any]) -> str:
+    data, split = provenance.get("data"), provenance.get("split")
+    if not data or not split:
+        return "The run holds no provenance.json: nothing is known of its data."
+    lines = [
+        f"- {source['name']} {source['version'] or '(no version named)'}; licence: "
+        f"{source['licence'] or 'not named: ask its owner before you pass the weights on'}"
+        for source in data["sources"]
+    ]
+    return "\n".join([
+        *lines,
+        f"- fingerprint {data['fingerprint']}",
+        f"- fold {split['fold']}: {split['train']} cases trained it, {split['val']} chose the "
+        f"checkpoint, {split['test']} tested it; patients are on one side only (hash "
+        f"{split['hash'][:12]}).",
+    ])  # fmt: skip
+
+
+def _scores(scores: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
+    """A line for each score of the test, with its 95 % bootstrap interval by patient."""
+    lines = []
+    for key, value in scores.items():
+        name, _, label = key.removeprefix("test/").partition("/")
+        if (name not in METRICS and name not in COUNTS) or value is None:
+            continue
+        ends = [scores.get(f"test/{name}_{end}" + (f"/{label}" if label else ""))
+                for end in ("low", "high")]  # fmt: skip
+        known = METRICS.get(name)
+        title = known.title if known else name.replace("_", " ")
+        unit = f" {known.unit}" if known and known.unit else ""
+        shown = f"{value:.4f}{unit}" if known else f"{value:.0f}"
+        between = f"{ends[0]:.4f} to {ends[1]:.4f}" if None not in ends else ""
+        lines.append(f"| {title} | {label or 'all'} | {shown} | {between} |")
+    if not lines:
+        return "The run was not tested."
+    head = "| score | class | test cases | 95 % interval, by patient |\n|---|---|---|---|\n"
+    policy = provenance.get("policy")
+    return head + "\n".join(lines) + (f"\n\nPolicy: {policy}" if policy else "")
+
+
+def _limits(model: Trained, mends: Mapping[str, Any]) -> str:
+    facts = model.facts
+    lines = [
+        "- Scores hold for the population, scanners and protocols of the data above; nothing is "
+        "known beyond them.",
+        "- It answers for any image, also for one that shows none of this: there is no check of "
+        "what an image is.",
+    ]
+    if facts.patch is not None:
+        lines.append(f"- It sees {'x'.join(map(str, facts.patch))} voxels at a time.")
+    if not facts.modality:
+        lines.append("- Its data did not name their modality.")
+    if mends:
+        lines.append(f"- Validation cases chose what is done to its masks: {json.dumps(mends)}.")
+    return "\n".join(lines)
+
+
+def _origin(provenance: Mapping[str, Any], model: Trained) -> str:
+    code, training = provenance.get("code", {}), provenance.get("training", {})
+    net = provenance.get("net", {})
+    parts = {
+        "net": f"{net.get('class')}, {net.get('parameters', 0):,} parameters" if net else None,
+        "epochs": training.get("epochs"),
+        "commit": code.get("commit"),
+        "medlight": code.get("medlight"),
+        "checkpoint sha256": model.digest,
+    }
+    return "\n".join(f"- {name}: {value}" for name, value in parts.items() if value)

@@ -1,0 +1,191 @@
+"""Run a run again, and say whether it came out the same."""
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from rich import get_console
+from rich.table import Table
+
+from medlight.callbacks.files import write_text
+from medlight.core.errors import ConfigError, DataNotFoundError, MedlightError
+from medlight.data.datamodule import DataModule
+from medlight.jobs.fit import fit
+from medlight.jobs.noise import Noise, seed_noise
+from medlight.tasks.base import Task
+
+log = logging.getLogger(__name__)
+
+
+class NotReproducedError(MedlightError):
+    """The same configuration gave other numbers, by more than another seed would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One metric, then and now.
+
+    Attributes:
+        then, now: its values; None where a run does not have it.
+        noise: how far it may differ between two seeds; None where too few runs tell.
+    """
+
+    metric: str
+    then: float | None
+    now: float | None
+    noise: float | None
+
+    @property
+    def gap(self) -> float | None:
+        return None if self.then is None or self.now is None else self.now - self.then
+
+    @property
+    def verdict(self) -> str:
+        if self.then == self.now:
+            return "identical"
+        if self.gap is None or self.noise is None or abs(self.gap) > self.noise:
+            return "differs"
+        return "within seed noise"
+
+
+def reproduce(
+    *,
+    data: DataModule,
+    task: Task,
+    trainer: pl.Trainer,
+    run_dir: Path,
+    original: Path,
+    force: bool = False,
+    siblings: Sequence[str] = (),
+) -> None:
+    """Train and test anew in `run_dir`, and compare metrics.json and cases.csv with the original.
+
+    Says "identical" where every number is, "within seed noise" where every metric differs by no
+    more than between two seeds (see `jobs.noise`), and raises NotReproducedError where one differs
+    by more. Writes what it found to reproduction.json.
+
+    Args:
+        original: the run directory to compare with.
+        force: go on where the data or the split are not those of the original.
+        siblings: run directories that differ from the original in their seed; empty: those beside
+            it, and those of its recipe in `experiments/`.
+    """
+    then = _read(original / "metrics.json")
+    if trainer.is_global_zero:
+        for line in check_same(_read(original / "provenance.json"), data, force=force):
+            log.warning(line)
+    fit(data=data, task=task, trainer=trainer, run_dir=run_dir)
+    if not trainer.is_global_zero:
+        return
+    for line in other_code(*(_read(each / "provenance.json") for each in (original, run_dir))):
+        log.warning(line)
+    noise = seed_noise(original, [Path(each) for each in siblings])
+    found = compare(then, _read(run_dir / "metrics.json"), noise)
+    same_cases = _text(original / "cases.csv") == _text(run_dir / "cases.csv")
+    verdict = judge(found, same_cases=same_cases)
+    write_text(
+        run_dir / "reproduction.json",
+        json.dumps(
+            {
+                "verdict": verdict,
+                "same_cases": same_cases,
+                "seeds": list(noise.seeds),
+                "metrics": [asdict(each) for each in found],
+            },
+            indent=2,
+        )
+        + "\n",
+    )
+    if verdict == "identical":
+        log.info("Reproduced: metrics.json and cases.csv are identical")
+        return
+    get_console().print(table(found, noise))
+    if verdict == "differs":
+        raise NotReproducedError(f"not reproduced: {worst(found)}; {noise.said}")
+    log.info("Reproduced: %s (%s)", verdict, noise.said)
+
+
+def check_same(record: Mapping[str, Any], data: DataModule, *, force: bool = False) -> list[str]:
+    """What differs that makes a comparison void. ConfigError, unless it is forced; then lines."""
+    then, now = record.get("data", {}).get("fingerprint"), data.cases.fingerprint()
+    lines = []
+    if then != now:
+        lines.append(f"the data are not those of the run: fingerprint {now[:12]}, then {then[:12]}")
+    if record.get("split", {}).get("hash") != data.split.hash:
+        lines.append("the split is not that of the run")
+    if lines and not force:
+        raise ConfigError("; ".join([*lines, "compare all the same with force=true"]))
+    return lines
+
+
+def other_code(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What may move the last bits, or more: versions, commit, device, threads."""
+    lines = []
+    for part in ("code", "hardware"):
+        old, new = then.get(part, {}), now.get(part, {})
+        for key in [key for key in new if old.get(key) != new[key]]:
+            lines.append(f"{key}: {new[key]}, then {old.get(key)}")
+    if then.get("code", {}).get("dirty"):
+        lines.append("the code of the run had changes that no commit holds")
+    return lines
+
+
+def compare(
+    then: Mapping[str, float | None], now: Mapping[str, float | None], noise: Noise
+) -> list[Difference]:
+    names = dict.fromkeys([*then, *now])
+    return [Difference(n, then.get(n), now.get(n), noise.tolerance.get(n)) for n in names]
+
+
+def judge(found: Sequence[Difference], *, same_cases: bool) -> str:
+    verdicts = {each.verdict for each in found}
+    for verdict in ("differs", "within seed noise"):
+        if verdict in verdicts:
+            return verdict
+    return "identical" if same_cases else "within seed noise"
+
+
+def worst(found: Sequence[Difference]) -> str:
+    """The metric that differs most, for its noise where that is known."""
+
+    def size(each: Difference) -> float:
+        return math.inf if each.gap is None else abs(each.gap) / (each.noise or 1e-9)
+
+    most = max((each for each in found if each.verdict == "differs"), key=size)
+    return f"{most.metric} is {_shown(most.now)}, then {_shown(most.then)}"
+
+
+def table(found: Sequence[Difference], noise: Noise) -> Table:
+    """Every metric that is not identical."""
+    page = Table(title="Then and now", title_justify="left")
+    page.add_column("metric")
+    for name in ("then", "now", "difference", f"noise of {len(noise.seeds)} seeds"):
+        page.add_column(name, justify="right")
+    for each in found:
+        if each.verdict != "identical":
+            values = (each.then, each.now, each.gap, each.noise)
+            style = "red" if each.verdict == "differs" else ""
+            page.add_row(each.metric, *map(_shown, values), style=style)
+    return page
+
+
+def _shown(value: float | None) -> str:
+    return "\N{EN DASH}" if value is None else f"{value:.6g}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise DataNotFoundError(
+            f"nothing to compare with: {path} is missing; finish that run first"
+        )
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None

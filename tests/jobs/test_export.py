@@ -1,0 +1,80 @@
+"""An artifact predicts as medlight does, with nothing of medlight."""
+
+import json
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.networks.nets import UNet
+
+from medlight.core.errors import ConfigError, ExportError
+from medlight.core.facts import Facts
+from medlight.core.labels import Labels
+from medlight.inference.sliding_window import SlidingWindow
+from medlight.jobs.export import compare, export
+from medlight.jobs.predict import predict
+from medlight.jobs.trained import Trained
+from medlight.tasks.segmentation import SegmentationTask
+from medlight.transforms.volume import Volume
+
+LABELS = Labels(("background", "liver", "tumour"), "mask")
+AFFINE = np.array([[0, 0, -2.0, 30], [-0.8, 0, 0, -8], [0, 1.0, 0, 4], [0, 0, 0, 1]])
+
+
+def load(run: Path, checkpoint: str) -> Trained:
+    torch.manual_seed(3)
+    net = partial(UNet, channels=(4, 8), strides=(2,), num_res_units=1, norm="batch")
+    facts = Facts(3, 2, LABELS, patch=(9, 8, 12), modality=("CT", "PET"))
+    task = SegmentationTask(net=net, facts=facts, loss=torch.nn.CrossEntropyLoss())
+    return Trained(
+        name="seg/run", digest="0", task=task.eval(), recipe={}, device=torch.device("cpu"),
+        transforms=Volume(spacing_mm=(1.5, 1.5, 1.5)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["onnx", pytest.param("torch_export", marks=pytest.mark.slow)])
+def test_the_folder_alone_predicts_the_same(tmp_path: Path, kind: str) -> None:
+    image = np.random.default_rng(0).normal(0, 200, (19, 21, 13, 2)).astype(np.float32)
+    nib.save(nib.Nifti1Image(image, AFFINE), tmp_path / "case.nii.gz")
+    windows = SlidingWindow(overlap=0.3)
+    given = {"runs": [tmp_path], "load": load, "inference": windows}
+    export(**given, format=kind, output=tmp_path / "artifact")
+    predict(**given, input=tmp_path / "case.nii.gz", output=tmp_path / "ours")
+    words = [sys.executable, "-I", "artifact/run.py", "case.nii.gz", "theirs.nii.gz"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ours, theirs = (nib.load(tmp_path / p) for p in ("ours/case.nii.gz", "theirs.nii.gz"))
+    one, other = (np.asanyarray(each.dataobj) for each in (ours, theirs))
+    assert len(np.unique(one)) > 1
+    assert (one != other).mean() < 1e-3  # where two classes tie
+    np.testing.assert_allclose(ours.affine, theirs.affine, atol=1e-6)
+    about = json.loads((tmp_path / "artifact/artifact.json").read_text())
+    low, high = (about["preprocessing"]["intensity"][0][end] for end in ("low", "high"))
+    assert (low, high) == pytest.approx((-200, 300))
+    assert about["preprocessing"]["intensity"][1] == {"kind": "standardise"}
+    assert about["parity"]["equal_labels"] >= 0.9999
+    card = (tmp_path / "artifact/MODEL_CARD.md").read_text()
+    assert "Takes 3-D CT, PET" in card
+    assert "no provenance.json" in card
+    assert str(tmp_path) not in card + json.dumps(about)
+
+
+def test_a_net_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
+    net = torch.nn.Conv3d(1, 2, 3, padding=1).eval()
+    images = torch.randn(2, 1, 8, 8, 8)
+    assert compare(net, net, images)["equal_labels"] == 1
+    with pytest.raises(ExportError, match="does not equal the checkpoint"):
+        compare(net, lambda batch: net(batch) + 0.01 * torch.randn(len(batch), 2, 8, 8, 8), images)
+
+
+def test_one_run_in_one_format(tmp_path: Path) -> None:
+    given = {"load": load, "inference": SlidingWindow(), "output": tmp_path}
+    with pytest.raises(ConfigError, match="takes one run, got 2"):
+        export(runs=[tmp_path, tmp_path], **given)
+    with pytest.raises(ConfigError, match="onnx or torch_export"):
+        export(runs=[tmp_path], format="onxx", **given)

@@ -1,0 +1,242 @@
+"""Two processes give what one gives: losses, scores, files.
+
+They enter the front door as torchrun starts them, forked from this process. Each works in a folder
+of its own, so that what it writes is seen.
+"""
+
+import csv
+import json
+import multiprocessing
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+
+from medlight.cli import main
+from medlight.core.errors import ConfigError
+from medlight.ranks import rank as my_rank
+from medlight.ranks import stamp
+
+STEPS = 20
+RUN = [
+    "experiment=seg_unet2d",
+    "data.n_cases=30",
+    "data.epoch_samples=4",  # one step
+    "model.channels=[4,8]",
+    "model.strides=[2]",
+    "model.norm=instance",
+    "callbacks.ema.decay=0.5",
+    "trainer.check_val_every_n_epoch=10",
+    f"trainer.max_epochs={STEPS}",
+    f"+callbacks.pause={{_target_: {__name__}.Pause}}",
+    "hydra.run.dir=run",
+]
+DDP = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
+
+
+class Pause(pl.Callback):
+    """In the epoch that $PAUSE names: sends SIGTERM to rank 1, or sleeps where it says so."""
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        how, epoch = os.environ.get("PAUSE", "never -1").split()
+        if trainer.current_epoch == int(epoch) and trainer.global_rank == trainer.world_size - 1:
+            Path("here").touch()
+            if how == "sigterm":
+                os.kill(os.getpid(), signal.SIGTERM)
+            else:
+                time.sleep(3600)
+
+
+def enter(folder: Path, words: list[str], env: dict[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(folder)
+    os.environ |= env
+    screen = os.open("screen.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    sys.stdout = sys.stderr = os.fdopen(screen, "w", buffering=1)
+    os.dup2(screen, 1)
+    os.dup2(screen, 2)
+
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    sys.argv = ["medlight", *words]
+    sys.exit(main(words))
+
+
+def start(folders: list[Path], cache: Path, words: list[str], **more: str) -> list[BaseProcess]:
+    """One process for each folder; several as torchrun would start them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = []
+    for rank, folder in enumerate(folders):
+        env = {"MEDLIGHT_CACHE": str(cache), "WANDB_MODE": "offline", **more}
+        if len(folders) > 1:
+            env |= {
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": str(len(folders)),
+                "LOCAL_WORLD_SIZE": str(len(folders)),
+                "GROUP_RANK": "0",
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+                "TORCHELASTIC_RUN_ID": "test",
+            }
+        fork = multiprocessing.get_context("fork")
+        processes.append(fork.Process(target=enter, args=(folder, words, env)))
+        processes[-1].start()
+    return processes
+
+
+def finish(processes: list[BaseProcess], folders: list[Path]) -> list[int | None]:
+    for process in processes:
+        process.join(150)
+        process.kill()
+    return [process.exitcode for process in processes]
+
+
+def run(folders: list[Path], cache: Path, words: list[str], **more: str) -> None:
+    codes = finish(start(folders, cache, words, **more), folders)
+    screens = "\n".join((folder / "screen.txt").read_text() for folder in folders)
+    expected = 143 if more.get("PAUSE", "").startswith("sigterm") else 0
+    assert codes == [expected] * len(folders), screens
+
+
+def curves(folder: Path) -> dict[str, list[float]]:
+    with (folder / "run" / "curves.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == [str(n) for n in range(STEPS)]
+    return {
+        name: [float(row[name] or "nan") for row in rows] for name in rows[0] if name != "seconds"
+    }
+
+
+def written(folder: Path) -> set[str]:
+    run = folder / "run"
+    return {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    """Twenty steps in one process."""
+    folder = tmp_path_factory.mktemp("one")
+    run([folder], shared_cache, [*RUN, "data.batch_size=4"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> tuple[Path, Path]:
+    """The same in two, with W&B."""
+    folder = tmp_path_factory.mktemp("two")
+    words = [*RUN, *DDP, "data.batch_size=2", "logger=wandb"]
+    run([folder / "0", folder / "1"], shared_cache, words)
+    return folder / "0", folder / "1"
+
+
+def test_two_processes_equal_one(one: Path, two: tuple[Path, Path]) -> None:
+    alone, together = curves(one), curves(two[0])
+    assert together.keys() == alone.keys()
+    for name, values in alone.items():
+        assert together[name] == pytest.approx(values, rel=1e-4, nan_ok=True), name
+
+
+def test_one_process_writes(two: tuple[Path, Path]) -> None:
+    """Of rank 1 only the predictions of its own cases; every case once."""
+    first, second = map(written, two)
+    assert {name.split("/")[0] for name in second} == {"predictions"}
+    predictions = {name for name in first if name.startswith("predictions/")}
+    assert not predictions & second
+    cases = json.loads((two[0] / "run" / "split.json").read_text())["test"]
+    assert len(predictions | second) == len(cases)
+    assert {"config.yaml", "curves.csv", "cases.csv", "metrics.json", "provenance.json", "run.log",
+            "checkpoints/best.ckpt", "checkpoints/last.ckpt"} <= first  # fmt: skip
+    assert len(list((two[0] / "run" / "wandb").glob("**/*.wandb"))) == 1
+
+
+def test_scores_are_those_of_one_process(
+    one: Path, two: tuple[Path, Path], shared_cache: Path
+) -> None:
+    """From the same weights, with one test case more than ranks can share evenly."""
+
+    def read(name: str) -> Any:
+        return (one / "run" / name).read_text()
+
+    before = {name: read(name) for name in ("metrics.json", "cases.csv")}
+    words = ["evaluate", f"run={one / 'run'}", *DDP]
+    run([one / "0", one / "1"], shared_cache, words)
+    assert {name: read(name) for name in before} == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
+def test_a_run_resumes_on_another_number_of_ranks(
+    before: int, after: int, one: Path, tmp_path: Path, shared_cache: Path
+) -> None:
+    """It keeps its global batch. Both work in one folder now, as on one file system."""
+    words = [*RUN, f"data.batch_size={4 // before}", *(DDP if before == 2 else [])]
+    run([tmp_path] * before, shared_cache, words, PAUSE="sigterm 9")
+    more = DDP if after == 2 else ["trainer=default", "trainer.accelerator=cpu"]
+    run([tmp_path] * after, shared_cache, ["resume=run", *more, f"trainer.max_epochs={STEPS}"])
+    alone, resumed = curves(one), curves(tmp_path)
+    for name, values in alone.items():
+        assert resumed[name] == pytest.approx(values, rel=1e-4, nan_ok=True), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dies", [0, 1])
+def test_a_rank_that_dies_ends_the_others(dies: int, tmp_path: Path, shared_cache: Path) -> None:
+    """As started by Lightning: `trainer=ddp`, each process with its own interpreter."""
+    words = [word for word in RUN if "callbacks.pause" not in word]
+    words = [*words, *DDP, "data.batch_size=2", "trainer.max_epochs=100000"]
+    env = {**os.environ, "MEDLIGHT_CACHE": str(shared_cache)}
+    first = subprocess.Popen([sys.executable, "-m", "medlight", *words], cwd=tmp_path, env=env)
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    wait(last.exists, 120)
+    (second,) = children(first.pid)
+    os.kill((first.pid, second)[dies], signal.SIGKILL)
+    wait(lambda: first.poll() is not None and not Path(f"/proc/{second}").exists(), 30)
+    assert first.returncode != 0
+
+
+def wait(until: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.2)
+
+
+def children(pid: int) -> list[int]:
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    named = {int(each): Path(f"/proc/{each}/cmdline").read_text() for each in found}
+    return [each for each, line in named.items() if "medlight" in line]
+
+
+def test_processes_on_several_machines_agree_on_the_run_directory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As Slurm and torchrun name the job; alone, a run has its own time and token."""
+    for key in [key for key in os.environ if key.startswith(("SLURM", "TORCHELASTIC"))]:
+        monkeypatch.delenv(key)
+    name = stamp.__wrapped__
+    assert re.fullmatch(r"\d{4}(-\d\d){2}_\d\d(-\d\d){2}_ab12", name("ab12"))
+    slurm = {"SLURM_NTASKS": "8", "SLURM_PROCID": "5", "SLURM_JOB_ID": "17", "SLURM_STEP_ID": "0"}
+    for key, value in slurm.items():
+        monkeypatch.setenv(key, value)
+    assert (name("ab12"), my_rank()) == ("slurm-17-0", 5)
+    for key in slurm:
+        monkeypatch.delenv(key)
+    torchrun = {"WORLD_SIZE": "8", "RANK": "3", "TORCHELASTIC_RUN_ID": "hippo"}
+    for key, value in {**torchrun, "GROUP_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(key, value)
+    assert (name("ab12"), my_rank()) == ("torchrun-hippo", 3)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")  # torchrun's default
+    with pytest.raises(ConfigError, match="--rdzv-id"):
+        name("ab12")

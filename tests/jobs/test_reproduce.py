@@ -1,0 +1,132 @@
+"""Run again: identical, within the noise of seeds, or not; and the noise itself."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from scipy.stats import t
+
+from medlight.core.errors import ConfigError
+from medlight.jobs.noise import seed_noise
+from medlight.jobs.reproduce import Difference, compare, judge, other_code
+
+RUN = [
+    "experiment=seg_unet2d",
+    "data.n_cases=30",
+    "data.batch_size=4",
+    "data.epoch_samples=8",
+    "model.channels=[4,8]",
+    "model.strides=[2]",
+    "trainer.max_epochs=1",
+    "hydra.run.dir=runs/first",
+]
+
+
+def medlight(folder: Path, cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "medlight", *words],
+        cwd=folder,
+        env={**os.environ, "HOME": str(folder), "MEDLIGHT_CACHE": str(cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_run_comes_out_the_same(tmp_path: Path, shared_cache: Path) -> None:
+    first = tmp_path / "runs" / "first"
+    done = medlight(tmp_path, shared_cache, *RUN)
+    assert done.returncode == 0, done.stderr
+    again = medlight(
+        tmp_path, shared_cache, "reproduce", "run=runs/first", "hydra.run.dir=runs/again"
+    )
+    assert again.returncode == 0, again.stderr
+    assert "Reproduced: metrics.json and cases.csv are identical" in again.stdout
+    saved = yaml.safe_load((tmp_path / "runs/again/config.yaml").read_text())
+    assert (saved["job"]["_target_"], saved["run"]) == ("medlight.jobs.fit.fit", None)
+
+    metrics = json.loads((first / "metrics.json").read_text())
+    (first / "metrics.json").write_text(json.dumps({**metrics, "test/dice": 0.999}))
+    other = medlight(
+        tmp_path, shared_cache, "reproduce", "run=runs/first", "hydra.run.dir=runs/third"
+    )
+    assert other.returncode == 1
+    assert "not reproduced: test/dice is" in other.stderr
+    assert "then 0.999" in other.stderr
+    verdict = json.loads((tmp_path / "runs/third/reproduction.json").read_text())["verdict"]
+    assert verdict == "differs"
+
+
+@pytest.fixture
+def seeds(tmp_path: Path) -> Path:
+    """Five finished runs of one recipe, one of another, one unfinished."""
+    for seed, dice in enumerate((0.80, 0.82, 0.81, 0.79, 0.83)):
+        write(tmp_path / str(seed), {"seed": seed, "name": "x", "lr": 1}, {"test/dice": dice})
+    write(tmp_path / "other", {"seed": 9, "name": "x", "lr": 2}, {"test/dice": 0.1})
+    write(tmp_path / "unfinished", {"seed": 8, "name": "x", "lr": 1}, None)
+    return tmp_path
+
+
+def write(run: Path, config: dict[str, object], metrics: dict[str, float] | None) -> None:
+    run.mkdir()
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    if metrics is not None:
+        (run / "metrics.json").write_text(json.dumps(metrics))
+
+
+def test_noise_is_what_two_seeds_differ_by(seeds: Path) -> None:
+    noise = seed_noise(seeds / "0")
+    assert noise.seeds == (0, 1, 2, 3, 4)
+    spread = np.std([0.80, 0.82, 0.81, 0.79, 0.83], ddof=1)
+    assert noise.tolerance["test/dice"] == pytest.approx(t.ppf(0.975, 4) * spread * np.sqrt(2))
+
+
+def test_the_bound_holds_for_nineteen_pairs_in_twenty() -> None:
+    """With three seeds, which is few: Student's quantile is what makes it true."""
+    random = np.random.default_rng(0)
+    known, pair = random.normal(size=(20_000, 3)), random.normal(size=(20_000, 2))
+    bound = t.ppf(0.975, 2) * np.std(known, axis=1, ddof=1) * np.sqrt(2)
+    assert np.mean(np.abs(np.diff(pair)[:, 0]) <= bound) == pytest.approx(0.95, abs=0.005)
+
+
+def test_two_seeds_tell_nothing(seeds: Path) -> None:
+    noise = seed_noise(seeds / "0", [seeds / "1"])
+    assert (noise.seeds, noise.tolerance) == ((0, 1), {})
+    assert "not known" in noise.said
+
+
+def test_verdicts(seeds: Path) -> None:
+    noise = seed_noise(seeds / "0")
+    for now, verdict in ((0.80, "identical"), (0.84, "within seed noise"), (0.95, "differs")):
+        found = compare({"test/dice": 0.80}, {"test/dice": now}, noise)
+        assert judge(found, same_cases=now == 0.80) == verdict
+    assert Difference("test/new", None, 0.5, 0.1).verdict == "differs"
+    assert judge([], same_cases=False) == "within seed noise"
+
+
+def test_other_versions_are_said() -> None:
+    then = {"code": {"torch": "2.6", "dirty": True}, "hardware": {"threads": 1}}
+    now = {"code": {"torch": "2.7", "dirty": True}, "hardware": {"threads": 2}}
+    assert other_code(then, now) == [
+        "torch: 2.7, then 2.6",
+        "threads: 2, then 1",
+        "the code of the run had changes that no commit holds",
+    ]
+
+
+def test_other_data_are_refused(tmp_path: Path, shared_cache: Path) -> None:
+    from medlight.datasets.phantom import PhantomMasksDataModule
+    from medlight.jobs.reproduce import check_same
+
+    data = PhantomMasksDataModule(cache=shared_cache, n_cases=30)
+    same = {"data": {"fingerprint": data.cases.fingerprint()}, "split": {"hash": data.split.hash}}
+    assert check_same(same, data) == []
+    other = {**same, "data": {"fingerprint": "0" * 64}}
+    with pytest.raises(ConfigError, match="force=true"):
+        check_same(other, data)
+    assert len(check_same(other, data, force=True)) == 1
