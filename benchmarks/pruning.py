@@ -21,7 +21,8 @@ SMALL = [
     "data.val_fraction=0.3", "model.channels=[8,16]", "model.strides=[2]",
     "callbacks.ema.decay=0.5",
     "trainer.accelerator=cpu", f"trainer.max_epochs={EPOCHS}", "logger=none", "~callbacks.panels",
-    "callbacks.results.predictions=false", "sweep=optuna", f"sweep.n_trials={TRIALS}",
+    "callbacks.results.predictions=false", "sweep=optuna", "sweep.compare=false",
+    f"sweep.n_trials={TRIALS}",
     "sweep.name=s", "optimizer.lr=tag(log,interval(1e-4,1e-1))",
     "optimizer.weight_decay=tag(log,interval(1e-5,1e-1))", "model.dropout=interval(0.0,0.4)",
 ]  # fmt: skip
