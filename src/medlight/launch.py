@@ -55,6 +55,7 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
         callbacks: besides those of the configuration.
     """
     ranks.enter()
+    rank_zero_only.rank = ranks.rank()  # type: ignore[attr-defined]  # Lightning looks at import
     keep_freed_memory()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in NOISE:

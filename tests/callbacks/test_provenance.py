@@ -17,6 +17,8 @@ import torch
 import medlight
 from medlight.callbacks.environment import command, forward_flops, portable
 from medlight.callbacks.provenance import Provenance
+from medlight.core.facts import Facts
+from medlight.core.labels import Labels
 
 ROOT = Path(medlight.__file__).parents[2]
 
@@ -133,12 +135,9 @@ def test_checkpoints_hold_plain_facts(new_run: Callable[..., Any], tmp_path: Pat
     new_run("volumes", tmp_path, [Provenance(run_dir=tmp_path), checkpoint(tmp_path)]).fit()
     found = torch.load(tmp_path / "best.ckpt", weights_only=True)["medlight"]
     assert found["version"] == medlight.__version__
-    assert found["facts"] == {
-        "spatial_dims": 3,
-        "channels": 1,
-        "labels": {"names": ["background", "liver", "spleen"], "kind": "mask"},
-        "patch": [16, 16, 16],
-    }
+    facts = Facts(3, 1, Labels(("background", "liver", "spleen"), "mask"), (16, 16, 16))
+    assert found["facts"] == facts.as_dict()
+    assert Facts.from_dict(found["facts"]) == facts
     assert found["split"]["fold"] == "0"
 
 

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -101,6 +102,18 @@ def medlight(shared_cache: Path) -> Medlight:
         return process.exitcode, (folder / "screen.txt").read_text()
 
     return run
+
+
+def kill_somewhere(folder: Path, words: list[str], cache: Path, seconds: float) -> int | None:
+    """kill -9 after so many seconds; the exit code where it ended before."""
+    process = multiprocessing.get_context("fork").Process(
+        target=enter, args=(folder, words, "never x 0 0", cache)
+    )
+    process.start()
+    process.join(seconds)
+    process.kill()
+    process.join()
+    return process.exitcode
 
 
 def everything(run: Path) -> dict[str, Any]:
@@ -220,3 +233,21 @@ def test_wherever_it_stops(
     tmp_path: Path,
 ) -> None:
     check(medlight, whole, tmp_path, stop, *WORDS[words], *([OFTEN] if often else []))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(int(os.environ.get("MEDLIGHT_CHAOS", "2"))))
+def test_killed_at_random_moments(
+    seed: int, medlight: Medlight, whole: Callable[..., Path], tmp_path: Path, shared_cache: Path
+) -> None:
+    """Again and again, wherever it is: while it builds, trains, validates, writes or tests."""
+    random, words = Random(seed), [*RUN, *HARD, OFTEN]
+    whole(HARD)
+    for _ in range(12):
+        if kill_somewhere(tmp_path, words, shared_cache, random.uniform(0.5, 8)) == 0:
+            break
+        if (tmp_path / "run" / "config.yaml").is_file():
+            words = ["resume=run"]
+    code, screen = medlight(tmp_path, *words)
+    assert code == 0, screen
+    assert differences(everything(tmp_path / "run"), everything(whole(HARD))) == []
