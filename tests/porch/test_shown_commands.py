@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from medlight import comparing
+from medlight.comparing import _VERBS as VERBS
 from medlight.options import conf_dir
 from medlight.sweep.command import EXTRAS, installed
 from medlight.sweep.words import is_sweep
@@ -56,6 +58,10 @@ def test_shown_commands_compose(door, page: Path) -> None:
             continue
         if plain[:1] == [VERB]:
             _parser().parse_known_args(plain[1:])
+            continue
+        if plain[:1] == [comparing.VERB]:
+            known = door(*[w for w in plain[:2] if w in (comparing.VERB, *VERBS)], "--help").out
+            assert all(word in known for word in plain if word.startswith("--")), words
             continue
         if is_sweep(plain, multirun="-m" in words):  # one value of each is as good as all of them
             plain = [re.sub(r"=([^\[(',]+),.*", r"=\1", word) for word in plain]
