@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from medlight import __version__, comparing, versions
 from medlight.core.errors import ConfigError
-from medlight.options import GROUP_OF_VERBS, colour, conf_dir, conf_dirs, groups, own_keys
+from medlight.options import GROUP_OF_VERBS, colour, conf_dir, conf_dirs, groups, own_keys, verbs
 
 log = logging.getLogger(__name__)  # goes to run.log only; see `hydra:` in conf/config.yaml
 log.propagate = False
@@ -175,9 +175,9 @@ def with_verb(words: Sequence[str], tree: dict[str, dict[str, Path]]) -> list[st
 def _variant(verb: str, texts: Sequence[str], tree: dict[str, dict[str, Path]]) -> str:
     """The form of a verb that has these keys: `evaluate predictions=...` is `evaluate_files`."""
     given = {text.partition("=")[0] for text in texts}
-    verbs = tree.get(GROUP_OF_VERBS, {})
-    for name, file in verbs.items():
-        if name.startswith(f"{verb}_") and given & (own_keys(file) - own_keys(verbs[verb])):
+    forms = tree.get(GROUP_OF_VERBS, {})
+    for name, file in forms.items():
+        if name.startswith(f"{verb}_") and given & (own_keys(file) - own_keys(forms[verb])):
             return name
     return verb
 
@@ -207,10 +207,10 @@ def _names_files(value: str) -> bool:
 def _complete_verbs(dirs: Sequence[Path]) -> None:
     """Hydra completes key=value; verbs are ours. Hydra reads the line from the environment."""
     program, *words = os.environ.get("COMP_LINE", "").split(" ")
-    verbs = groups(dirs).get(GROUP_OF_VERBS, {})
+    known = verbs(groups(dirs))
     if len(words) == 1 and "=" not in words[0]:
-        print(" ".join(verb for verb in verbs if verb.startswith(words[0])))
-    elif words and words[0] in verbs:
+        print(" ".join(verb for verb in known if verb.startswith(words[0])))
+    elif words and words[0] in known:
         words[0] = f"{GROUP_OF_VERBS}={words[0]}"
         os.environ["COMP_LINE"] = " ".join([program, *words])
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 GROUP_OF_VERBS = "job"
@@ -31,6 +31,12 @@ def groups(dirs: Sequence[Path]) -> dict[str, dict[str, Path]]:
             if group != "." and not group.startswith("hydra"):
                 found.setdefault(group, {}).setdefault(file.stem, file)
     return found
+
+
+def verbs(tree: Mapping[str, dict[str, Path]]) -> dict[str, Path]:
+    """The words that may stand first. A form of a verb, `evaluate_files`, is typed as the verb."""
+    known = tree.get(GROUP_OF_VERBS, {})
+    return {name: file for name, file in known.items() if name.rpartition("_")[0] not in known}
 
 
 def summary(file: Path) -> str:

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medlight.config import RunConfig
 from medlight.core.errors import ConfigError, MedlightError
-from medlight.options import GROUP_OF_VERBS, conf_dir, groups
+from medlight.options import conf_dir, groups, verbs
 from medlight.rerun import parse_overrides
 
 Groups = dict[str, dict[str, Path]]
@@ -53,10 +53,10 @@ def bare_word(word: str, tree: Groups) -> ConfigError:
     if homes:
         return ConfigError(f"{word} is not a verb; did you mean {', '.join(homes)}?")
     options = [f"{group}={name}" for group in ("experiment",) for name in tree.get(group, ())]
-    verbs = tree.get(GROUP_OF_VERBS, {})
-    hits = difflib.get_close_matches(word, [*verbs, *(o.partition("=")[2] for o in options)], n=3)
-    named = [hit if hit in verbs else f"experiment={hit}" for hit in hits]
-    hint = f"; did you mean {', '.join(named)}?" if named else f"; there are {', '.join(verbs)}"
+    known = verbs(tree)
+    hits = difflib.get_close_matches(word, [*known, *(o.partition("=")[2] for o in options)], n=3)
+    named = [hit if hit in known else f"experiment={hit}" for hit in hits]
+    hint = f"; did you mean {', '.join(named)}?" if named else f"; there are {', '.join(known)}"
     return ConfigError(f"{word} is neither a verb nor key=value{hint}")
 
 

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from medlight.options import GROUP_OF_VERBS, colour, groups, stated, summary
+from medlight.options import GROUP_OF_VERBS, colour, groups, stated, summary, verbs
 
 USAGE = """\
   medlight [verb] [key=value ...] [options]     (python -m medlight is the same)"""
@@ -25,7 +25,8 @@ OPTIONS = """\
 def help_screen(dirs: Sequence[Path], *, tty: bool) -> str:
     tree = groups(dirs)
     experiments = tree.pop("experiment", {})
-    verbs = tree.pop(GROUP_OF_VERBS, {})
+    known = verbs(tree)
+    tree.pop(GROUP_OF_VERBS, None)
 
     def head(title: str) -> str:
         return "\n" + colour(title, "1;36", stream_is_tty=tty)
@@ -34,7 +35,7 @@ def help_screen(dirs: Sequence[Path], *, tty: bool) -> str:
         colour("medlight", "1", stream_is_tty=tty)
         + " trains, sweeps and compares deep-learning models on medical images.",
         head("Usage"), USAGE,
-        head("Verbs"), *_rows({name: summary(file) for name, file in verbs.items()}),
+        head("Verbs"), *_rows({name: summary(file) for name, file in known.items()}),
         *_rows({"compare": "Runs beside each other, with statistics (medlight compare --help)",
                 "dataset": "Versions: snapshot, verify, diff (medlight dataset --help)"}),
         head("Experiments") + "  (experiment=...)",

@@ -147,6 +147,7 @@ def test_scores_reach_the_loggers_and_the_trainer(
         assert float(next(csv.DictReader(file))["test/accuracy"]) == pytest.approx(expected)
 
 
+@pytest.mark.filterwarnings("ignore:It is recommended to use .self.log")  # of all ranks already
 @pytest.mark.parametrize("kind", ["volumes", "classes"])
 def test_two_processes_write_what_one_writes(
     kind: str, new_run: Callable[..., Any], tmp_path: Path

@@ -43,7 +43,7 @@ def test_the_wheel_holds_the_code_the_configs_and_nothing_else(wheel: Path) -> N
     packed = {name for name in names if ".dist-info/" not in name}
     code = {path.relative_to(ROOT / "src").as_posix()
             for path in (ROOT / "src" / "medlight").rglob("*")
-            if path.suffix == ".py" or path.name == "py.typed"}  # fmt: skip
+            if path.is_file() and path.suffix != ".pyc"}  # fmt: skip
     conf = {"medlight/" + path.relative_to(ROOT).as_posix() for path in conf_dir().rglob("*.yaml")}
     assert packed == code | conf
     assert any(name.endswith("/LICENSE") for name in names)
