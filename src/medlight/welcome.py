@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from medlight.options import GROUP_OF_VERBS, colour, groups, stated, summary, verbs
+from medlight.options import GROUP_OF_VERBS, colour, groups, stated, summary
 
 USAGE = """\
   medlight [verb] [key=value ...] [options]     (python -m medlight is the same)"""
@@ -25,8 +25,7 @@ OPTIONS = """\
 def help_screen(dirs: Sequence[Path], *, tty: bool) -> str:
     tree = groups(dirs)
     experiments = tree.pop("experiment", {})
-    known = verbs(tree)
-    tree.pop(GROUP_OF_VERBS, None)
+    known = tree.pop(GROUP_OF_VERBS, {})
 
     def head(title: str) -> str:
         return "\n" + colour(title, "1;36", stream_is_tty=tty)

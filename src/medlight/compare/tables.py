@@ -89,7 +89,8 @@ def called(found: Comparison) -> dict[str, str]:
 
 def scores(found: Comparison, metric: str) -> Table:
     rivals = len(found.groups) > 1
-    named = f"{title(metric)}: mean and 95 % interval by patient"
+    how = "area and 95 % interval by DeLong" if metric == "auroc" else "mean and 95 % interval"
+    named = f"{title(metric)}: {how} by patient"
     columns = ["class", "run", "mean"]
     if rivals:
         columns += ["against reference", "p", "effect", "+/=/-"]
