@@ -9,14 +9,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install lint test test-all chaos chaos bench clean
+.PHONY: help demo install lint test test-all chaos bench clean
 
 help:
 	@echo 'make demo      install into .venv, then train and test a small 3-D UNet on generated data'
 	@echo 'make test      lint, types, imports, and the tests that take seconds'
 	@echo 'make test-all  the long ones too'
-	@echo 'make chaos     kill runs at random moments, resume them, compare; ROUNDS=20'
-	@echo 'make chaos     a sweep of 24 jobs, killed five times, against one that is not'
+	@echo 'make chaos     kill runs (ROUNDS=20) and a sweep of 24 jobs at random, resume, compare'
 	@echo 'make install | lint | bench | clean'
 
 demo: install
@@ -40,13 +39,11 @@ lint: install
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m 'not slow'
 
-chaos: install
-	MEDLIGHT_CHAOS=$(or $(ROUNDS),20) OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slow -k random_moments tests/jobs
-
 test-all: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
 chaos: install
+	MEDLIGHT_CHAOS=$(or $(ROUNDS),20) OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slow -k random_moments tests/jobs
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/sweep/test_chaos.py
 
 bench: install
