@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,12 +18,22 @@ import pytest
 pytestmark = pytest.mark.usefixtures("nobody")
 
 
+LEFT = {
+    "name": "B", "displayName": "d", "historyLineCount": 7, "eventsLineCount": 0,
+    "logLineCount": 0, "historyTail": json.dumps([json.dumps({"_step": 6, "_runtime": 3})]),
+    "summaryMetrics": json.dumps({"_step": 6}), "eventsTail": "[]", "config": "{}",
+    "tags": [], "wandbConfig": json.dumps({"t": 1}),
+}  # fmt: skip
+"""What the server says of a run that was begun before."""
+
+
 class Server(ThreadingHTTPServer):
     """Stands in for W&B: takes everything, keeps all it was told."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.heard: list[str] = []
+        self.known: set[str] = set()  # runs that were begun
 
     @property
     def url(self) -> str:
@@ -75,8 +86,11 @@ class Handler(BaseHTTPRequestHandler):
             },
         }  # fmt: skip
         data = {name: answer for name, answer in answers.items() if name in query}
+        if "upsertBucket" in data:
+            self.server.known.add(str(given.get("name")))
         if asked.get("operationName") == "RunResumeStatus":
-            data = {"model": {**project, "bucket": None}}
+            there = given.get("name") in self.server.known
+            data = {"model": {**project, "bucket": LEFT if there else None}}
         if "artifactType" in query and "createArtifact" not in query:
             data = {"project": {"artifact": None}}
         return {"data": data}
@@ -128,6 +142,25 @@ def test_what_a_server_hears_names_nobody(
     names_nobody(heard, tmp_path)
     for hidden in ("ward7", "mrs_smith", "image-file"):
         assert hidden not in heard
+
+
+def test_a_run_goes_on_under_its_id_where_its_history_ended(server: Server, tmp_path: Path) -> None:
+    python = [sys.executable, "-c", ONLINE, str(Path(__file__).with_name("conftest.py"))]
+    env = {**os.environ, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": "0123456789" * 4}
+    sent = []
+    for _ in range(2):
+        done = subprocess.run(python, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        sent.append([words for words in server.heard if "file_stream" in words.split()[0]])
+        server.heard.clear()
+    offsets = [
+        [int(n) for n in re.findall(r'"wandb-history.jsonl":{[^}]*?"offset":(\d+)', "".join(each))]
+        for each in sent
+    ]
+    assert min(offsets[0]) == 0
+    assert min(offsets[1]) == LEFT["historyLineCount"]
+    assert len({words.split()[0] for each in sent for words in each}) == 1
+    assert len(server.known) == 1
 
 
 def test_a_pushed_comparison_arrives(server: Server, tmp_path: Path) -> None:
