@@ -44,7 +44,10 @@ class During(pl.Callback):
             raise self.error
 
 
-def test_a_whole_run(new_run: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_whole_run(
+    new_run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)  # of a run that was here before
     during = During(tmp_path)
     callbacks = [Provenance(run_dir=tmp_path), during, checkpoint(tmp_path)]
     run = new_run("volumes", tmp_path, callbacks, epochs=2)
