@@ -20,7 +20,7 @@ def painted(regions: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
     (2, 1, 4)
     """
     labels, later = [], set[int]()
-    for name, region in reversed(regions.items()):
+    for name, region in reversed(list(regions.items())):
         own = set(region) - later
         if not own:
             raise ConfigError(
