@@ -138,4 +138,5 @@ def test_twenty_steps_give_the_recorded_losses(build: Any, shared_cache: Path) -
         limit_val_batches=0,
     )
     trainer.fit(task, datamodule=data)
-    assert losses.seen == pytest.approx(GOLDEN[build.__name__], rel=1e-3, abs=1e-3), str(losses.seen)
+    golden = pytest.approx(GOLDEN[build.__name__], rel=1e-3, abs=1e-3)
+    assert losses.seen == golden, str(losses.seen)
