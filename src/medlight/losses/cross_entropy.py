@@ -22,6 +22,7 @@ class CrossEntropy(nn.Module):
             2016).
     """
 
+    overlapping = False
     weight: Tensor | None
 
     def __init__(
