@@ -5,7 +5,7 @@ Shapes: B batch, C channels, *S spatial axes.
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast
 
 import numpy as np
@@ -159,11 +159,17 @@ class CaseDataset(Dataset[Sample]):
         def aim(place: int, numbers: np.random.Generator) -> NDArray[Any] | None:
             if self.foreground is None:
                 return None
-            marks = self._here(int(rows[place]), self.stored.marks, int(rows[place]))
-            return self.foreground.centre(marks, draws[place].draw, numbers)
+            read = partial(self._marks, int(rows[place]))
+            return self.foreground.centre(read, draws[place].draw, numbers)
 
         shapes = self.stored.shapes[rows]
         return corners(shapes, self.patch or shapes[0], random, aim)
+
+    def _marks(self, row: int) -> NDArray[np.int32]:
+        if self.held is not None:
+            return self.held.marks(row)
+        marks: NDArray[np.int32] = self._here(row, self.stored.marks, row)
+        return marks
 
     def _patches(
         self, rows: NDArray[np.int64], first: NDArray[np.int64]
