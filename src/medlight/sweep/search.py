@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from medlight.core.errors import ConfigError, MissingExtraError
 from medlight.rerun import parse_overrides
 from medlight.sweep.job import DONE, PRUNED, Job
+from medlight.sweep.secret import put_aside
 from medlight.sweep.space import suggest
 from medlight.sweep.sweep import Sweep
 from medlight.sweep.task import OnOom, carry_on, check_on_oom
@@ -110,7 +111,7 @@ class Search:
         from medlight.sweep.study import Place
 
         return Place(
-            url=self.storage or f"sqlite:///{sweep.folder}/study.db",
+            url=put_aside(self.storage or f"sqlite:///{sweep.folder}/study.db"),
             name=f"{sweep.folder.name}-{sweep.job([]).key}",
             mode=sweep.cfg.mode,
             epochs=int(sweep.cfg.trainer.max_epochs),
