@@ -7,7 +7,8 @@ import torch
 
 from medlight.augment.augment import Augment
 from medlight.augment.spatial import Affine, Flip
-from medlight.inference.ensemble import combined, entropy
+from medlight.inference.ensemble import combined
+from medlight.inference.heads import entropy
 
 
 def nets(count: int) -> list[torch.nn.Module]:

@@ -21,7 +21,7 @@ from medlight.data.admission import LeftOut, left_out, withdrawal_lists
 from medlight.data.cases import open_cases, set_name
 from medlight.data.dataset import CaseDataset
 from medlight.data.loader import Loader
-from medlight.data.patch import auto_patch
+from medlight.data.patch import Foreground, auto_patch
 from medlight.data.sampling import EvalCases, TrainBatches, share
 from medlight.data.version import DataVersion, version_of
 from medlight.io.store.store import Store
@@ -46,6 +46,8 @@ class DataModule(pl.LightningDataModule, ABC):
         augment: random, batched, training only; see `medlight.augment`.
         patch: spatial shape of a training image; "auto": the median shape of the training cases,
             rounded up to multiples of 8, capped at 96^3 voxels; None: images are taken whole.
+        foreground: share of the patches that are centred on a voxel of the foreground, of each
+            label equally often; the others lie anywhere.
         batch_size: samples in a training batch, on each device.
         eval_batch_size: whole cases in a batch; above 1 only where they share a shape.
         epoch_samples: training samples in an epoch; None: as many as there are cases.
@@ -71,6 +73,7 @@ class DataModule(pl.LightningDataModule, ABC):
     transforms: Preset | None = None
     augment: Augment | None = None
     patch: Sequence[int] | Literal["auto"] | None = None
+    foreground: float = 0.33
     batch_size: int = 4
     eval_batch_size: int = 1
     epoch_samples: int | None = None
@@ -97,6 +100,8 @@ class DataModule(pl.LightningDataModule, ABC):
         self.cache = Path(self.cache).expanduser()
         if self.batch_size < 1:
             raise ConfigError(f"data.batch_size must be at least 1, got {self.batch_size}")
+        if not 0 <= self.foreground <= 1:
+            raise ConfigError(f"data.foreground is a share, from 0 to 1, got {self.foreground}")
 
     @abstractmethod
     def index(self) -> Index:
@@ -210,7 +215,8 @@ class DataModule(pl.LightningDataModule, ABC):
 
     @cached_property
     def _train_set(self) -> CaseDataset:
-        return self._dataset(self.split.train)
+        aim = Foreground(self.foreground, self.ignore)
+        return self._dataset(self.split.train, foreground=aim)
 
     def train_dataloader(self) -> DataLoader[Sample]:
         rank, ranks = self._ranks()

@@ -17,7 +17,7 @@ from medlight.core.annotations import seen_boxes, seen_points
 from medlight.core.index import Index
 from medlight.core.sample import LISTED, Sample
 from medlight.data.cases import MASK_ROLE, open_cases
-from medlight.data.patch import corners, overlap
+from medlight.data.patch import Foreground, corners, overlap
 from medlight.data.sampling import Again, Draw, generator
 from medlight.data.seen import Seen
 from medlight.io.read import read_mask
@@ -44,9 +44,10 @@ class CaseDataset(Dataset[Sample]):
         seed: int = 0,
         references: bool = False,
         modality: tuple[str, ...] = (),
+        foreground: Foreground | None = None,
     ) -> None:
         self.index, self.store, self.transforms, self.seed = index, store, transforms, seed
-        self.modality, self.references = modality, references
+        self.modality, self.references, self.foreground = modality, references, foreground
         self.patch: tuple[int, ...] | None = None
 
     def with_patch(self, patch: Sequence[int] | None) -> "CaseDataset":
@@ -171,8 +172,14 @@ class CaseDataset(Dataset[Sample]):
         def random(place: int) -> np.random.Generator:
             return generator(self.seed, draws[place].epoch, draws[place].draw)
 
+        def aim(place: int, numbers: np.random.Generator) -> NDArray[Any] | None:
+            if self.foreground is None:
+                return None
+            marks = self._here(int(rows[place]), self.stored.marks, int(rows[place]))
+            return self.foreground.centre(marks, draws[place].draw, numbers)
+
         shapes = self.stored.shapes[rows]
-        return corners(shapes, self.patch or shapes[0], random)
+        return corners(shapes, self.patch or shapes[0], random, aim)
 
     def _patches(
         self, rows: NDArray[np.int64], first: NDArray[np.int64]

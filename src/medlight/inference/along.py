@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medlight.inference.heads import Head
+
 MANY = 0.1
 """Of the voxels of a plane: where more need it, all of it is interpolated."""
 
@@ -72,12 +74,15 @@ class Plane:
         values: (K, P, Q) logits, followed by channels that are no class.
         classes: K.
         first, second: where the source's voxels lie on the axes of the plane.
+        head: what the classes mean.
     """
 
-    def __init__(self, values: Tensor, classes: int, first: Along, second: Along) -> None:
-        self.values, self.first, self.second = values, first, second
+    def __init__(
+        self, values: Tensor, classes: int, first: Along, second: Along, head: Head
+    ) -> None:
+        self.values, self.first, self.second, self.head = values, first, second, head
         self.logits = values[:classes]
-        self.labels = self.logits.max(0).indices.to(torch.uint8)
+        self.labels = head.labels(self.logits)
 
     @cached_property
     def bounds(self) -> tuple[Tensor, Tensor]:
@@ -134,5 +139,5 @@ def labels_between(low: Plane, high: Plane, weight: float) -> Tensor:
     if weight:
         values = values.lerp_(high.at(rows, columns), weight)
     labels = least.clone()
-    labels[mixed] = values.max(0).indices.to(torch.uint8)
+    labels[mixed] = low.head.labels(values)
     return labels

@@ -1,11 +1,10 @@
 """How uncertain a segmentation is as a whole: one number a case, from logits as they come."""
 
-import math
 from collections.abc import Iterator
 
 import torch
 
-from medlight.inference.ensemble import entropy
+from medlight.inference.heads import Exclusive, Head
 from medlight.inference.sliding_window import Slabs
 
 
@@ -17,7 +16,8 @@ class Doubt:
     The background is left out, since it would make large images certain.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, head: Head = Exclusive()) -> None:  # noqa: B008  # it is frozen
+        self.head = head
         self._sum = self._count = self._largest = 0.0
 
     def watch(self, slabs: Slabs) -> Slabs:
@@ -26,8 +26,10 @@ class Doubt:
         def parts() -> Iterator[torch.Tensor]:
             for part in slabs.parts:
                 # The first half of a prediction's work again, a part at a time: no map is kept.
-                doubt = entropy(part.float().log_softmax(0), dim=0) / math.log(len(part))
-                found = part.argmax(0) > 0
+                logits = part.float()
+                most = self.head.most(len(part))
+                doubt = self.head.entropy(self.head.logs(logits)) / most
+                found = self.head.labels(logits) > 0
                 self._sum += float(doubt[found].sum())
                 self._count += int(found.sum())
                 self._largest = max(self._largest, float(doubt.max()))

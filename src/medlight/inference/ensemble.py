@@ -11,15 +11,23 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from medlight.inference.heads import Exclusive, Head
 from medlight.inference.sliding_window import Net, Slabs
 
 
-def combined(nets: Sequence[Net], mirrored: Sequence[int] = (), *, spread: bool = False) -> Net:
-    """One net in the place of many: the mean of their probabilities, given as its logarithm.
+def combined(
+    nets: Sequence[Net],
+    mirrored: Sequence[int] = (),
+    *,
+    head: Head = Exclusive(),  # noqa: B008  # it is frozen
+    spread: bool = False,
+) -> Net:
+    """One net in the place of many: the mean of their probabilities, given as logits.
 
     Args:
         nets: (B, C, *S) to (B, K, *S) logits each, such as those of folds and seeds.
         mirrored: spatial axes; each net also answers for every reflection along them.
+        head: that of all nets.
         spread: append a channel, (B, K+1, *S): the mean entropy of the single answers, in nats.
             The entropy of the mean exceeds it by what the answers disagree about (mutual
             information, Houlsby et al. 2011).
@@ -37,18 +45,23 @@ def combined(nets: Sequence[Net], mirrored: Sequence[int] = (), *, spread: bool 
             logits = net(windows.flip(flip)).flip(flip) if flip else net(windows)
             if answers == 1 and not spread:
                 return logits
-            logs = logits.float().log_softmax(1)
+            logs = head.logs(logits.float(), dim=1)
             mean = torch.logaddexp(mean, logs) if number else logs
             if spread:
-                own = entropy(logs, dim=1, keepdim=True)
+                own = head.entropy(logs, dim=1, keepdim=True)
                 entropies = entropies + own if number else own
-        mean = mean - math.log(answers)
+        mean = head.logits(mean - math.log(answers), dim=1)
         return torch.cat([mean, entropies / answers], 1) if spread else mean
 
     return answer
 
 
-def together(streams: Sequence[tuple[Slabs, float]], *, spread: bool = False) -> Slabs:
+def together(
+    streams: Sequence[tuple[Slabs, float]],
+    *,
+    head: Head = Exclusive(),  # noqa: B008
+    spread: bool = False,
+) -> Slabs:
     """The mean of several passes over one image, such as those of nets with other windows.
 
     Args:
@@ -57,19 +70,15 @@ def together(streams: Sequence[tuple[Slabs, float]], *, spread: bool = False) ->
     """
     axis = streams[0][0].axis
 
-    def logs(part: Tensor) -> Tensor:
-        classes = len(part) - int(spread)
-        return torch.cat([part[:classes].log_softmax(0), part[classes:]])
-
     def parts() -> Iterator[Tensor]:
-        sources = [map(logs, slabs.parts) for slabs, _ in streams]
+        sources = [(part.clone() for part in slabs.parts) for slabs, _ in streams]
         shares = [share for _, share in streams]
         held = [next(source) for source in sources]
         while True:
             count = min(part.shape[axis + 1] for part in held)
             some = [part.narrow(axis + 1, 0, count) for part in held]
             held = [part.narrow(axis + 1, count, part.shape[axis + 1] - count) for part in held]
-            yield _mean(some, shares, len(some[0]) - int(spread))
+            yield _mean(some, shares, len(some[0]) - int(spread), head)
             for number, part in enumerate(held):
                 if not part.shape[axis + 1]:
                     following = next(sources[number], None)
@@ -80,17 +89,9 @@ def together(streams: Sequence[tuple[Slabs, float]], *, spread: bool = False) ->
     return Slabs(axis, parts())
 
 
-def _mean(parts: Sequence[Tensor], shares: Sequence[float], classes: int) -> Tensor:
-    """Of probabilities, as logarithms; of further channels, as they are."""
-    weighted = [p[:classes] + math.log(s) for p, s in zip(parts, shares, strict=True)]
+def _mean(parts: Sequence[Tensor], shares: Sequence[float], classes: int, head: Head) -> Tensor:
+    """Of probabilities, as logits; of further channels, as they are."""
+    weighted = [head.logs(p[:classes]) + math.log(s) for p, s in zip(parts, shares, strict=True)]
     rest = [p[classes:] * s for p, s in zip(parts, shares, strict=True)]
-    return torch.cat([torch.stack(weighted).logsumexp(0), torch.stack(rest).sum(0)])
-
-
-def entropy(logs: Tensor, *, dim: int, keepdim: bool = False) -> Tensor:
-    """Of log-probabilities along `dim`, in nats.
-
-    >>> entropy(torch.log(torch.tensor([0.5, 0.5])), dim=0).item() == math.log(2)
-    True
-    """
-    return -(logs.exp() * logs).sum(dim, keepdim=keepdim)
+    mean = head.logits(torch.stack(weighted).logsumexp(0))
+    return torch.cat([mean, torch.stack(rest).sum(0)])

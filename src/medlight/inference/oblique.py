@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from medlight.inference.heads import Head
 from medlight.inference.sliding_window import Slabs
 
 
@@ -15,14 +16,19 @@ def labels_through(
     offset: NDArray[np.float64],
     shape: tuple[int, ...],
     source_shape: tuple[int, ...],
+    head: Head,
 ) -> NDArray[np.uint8]:
     """(*T) labels of logits interpolated at `matrix` @ voxel + `offset` of a grid of `shape`."""
-    parts = [(part - part.amax(0)).half() for part in slabs.parts]
-    return _sampled(torch.cat(parts, slabs.axis + 1), matrix, offset, source_shape)
+    parts = [head.steady_(part).half() for part in slabs.parts]
+    return _sampled(torch.cat(parts, slabs.axis + 1), matrix, offset, source_shape, head)
 
 
 def _sampled(
-    logits: Tensor, matrix: NDArray[np.float64], offset: NDArray[np.float64], shape: tuple[int, ...]
+    logits: Tensor,
+    matrix: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    shape: tuple[int, ...],
+    head: Head,
 ) -> NDArray[np.uint8]:
     """A slab at a time along the first axis, so that memory stays small."""
     sizes = torch.tensor(logits.shape[1:], dtype=torch.float64)
@@ -39,5 +45,5 @@ def _sampled(
         inside = ((place > -0.5) & (place < sizes - 0.5)).all(-1)
         unit = ((2 * place + 1) / sizes - 1).flip(-1)[None, None].to(whole)
         values = grid_sample(whole, unit, padding_mode="border", align_corners=False)[0, :, 0]
-        labels[start] = (values.argmax(0).cpu() * inside).numpy()
+        labels[start] = (head.labels(values).cpu() * inside).numpy()
     return labels

@@ -3,7 +3,6 @@
 Shapes: K classes, *S spatial axes of the net's grid, *T those of the source.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from medlight.core.grid import Grid
 from medlight.inference.along import Along, Plane, labels_between
-from medlight.inference.ensemble import entropy
+from medlight.inference.heads import Exclusive, Head
 from medlight.inference.oblique import labels_through
 from medlight.inference.sliding_window import Slabs
 
@@ -26,7 +25,7 @@ class Restored:
 
     Attributes:
         labels: (*T) uint8.
-        probabilities: (K, *T) float32 in [0, 1], the background's 1 outside the net's grid.
+        probabilities: (K, *T) float32 in [0, 1]; outside the net's grid there is background.
         entropy: (*T) float32 of the probabilities, as a share of the largest there can be.
         disagreement: (*T) float32, what single answers disagree about, as a share of the same.
     """
@@ -55,6 +54,7 @@ def restored(
     probabilities: bool = False,
     uncertainty: bool = False,
     spread: bool = False,
+    head: Head = Exclusive(),  # noqa: B008  # it is frozen
 ) -> Restored:
     """The same of logits that come part by part; no more than two planes are kept of them.
 
@@ -62,6 +62,7 @@ def restored(
         probabilities, uncertainty: what to tell beside the labels.
         spread: the last channel is no class but the mean entropy of single answers; see
             `medlight.inference.ensemble.combined`.
+        head: what the other channels mean.
 
     Only where the axes of the two grids are not parallel, all logits are kept, in half precision.
     """
@@ -76,12 +77,12 @@ def restored(
     if not parallel or np.abs(rest).max() * max(source.shape) >= TOLERANCE_VOXELS:
         if probabilities or uncertainty:
             raise ValueError("probabilities need axes that are parallel to those of the source")
-        return Restored(labels_through(slabs, matrix, offset, grid.shape, source.shape))
+        return Restored(labels_through(slabs, matrix, offset, grid.shape, source.shape, head))
     steps = [
         Along.of(source.shape[axis], grid.shape[k], scale[k], offset[k], TOLERANCE_VOXELS)
         for k, axis in enumerate(axis_of)
     ]
-    home = _Home(slabs.axis, steps, probabilities=probabilities, uncertainty=uncertainty)
+    home = _Home(slabs.axis, steps, head, probabilities=probabilities, uncertainty=uncertainty)
     for part in slabs.parts:
         home.add(part, spread=spread)
     return home.finish(np.argsort(axis_of))
@@ -95,9 +96,9 @@ class _Home:
     """
 
     def __init__(
-        self, axis: int, steps: list[Along], *, probabilities: bool, uncertainty: bool
+        self, axis: int, steps: list[Along], head: Head, *, probabilities: bool, uncertainty: bool
     ) -> None:
-        self.axis, self.ndim = axis, len(steps)
+        self.axis, self.ndim, self.head = axis, len(steps), head
         if self.ndim == 2:
             steps = [*steps, Along.of(1, 1, 1.0, 0.0, TOLERANCE_VOXELS)]
         self.order = [axis, *(a for a in range(3) if a != axis)]
@@ -122,7 +123,7 @@ class _Home:
         def plane(i: int) -> Plane:
             if i not in ready:
                 values = planes[:, i - begin].contiguous()
-                ready[i] = Plane(values, classes, self.first, self.second)
+                ready[i] = Plane(values, classes, self.first, self.second, self.head)
             return ready[i]
 
         while self.next is not None and self.stream.above[self.next] < self.have:
@@ -133,7 +134,7 @@ class _Home:
                     del ready[old]
             self.next = next(self.todo, None)
         values = planes[:, -1].clone()  # the part itself is overwritten
-        self.last = Plane(values, classes, self.first, self.second)
+        self.last = Plane(values, classes, self.first, self.second, self.head)
 
     def _plane(self, low: Plane, high: Plane) -> None:
         row = self.next
@@ -144,21 +145,21 @@ class _Home:
             return
         values = torch.lerp(low.spread, high.spread, weight) if weight else low.spread
         classes = len(low.logits)
-        logs = values[:classes].log_softmax(0)
-        self.labels[row] = logs.max(0).indices.to(torch.uint8).cpu().numpy() * inside
-        most = math.log(max(classes, 2))
+        logits, head = values[:classes], self.head
+        self.labels[row] = head.labels(logits).cpu().numpy() * inside
         told = {}
         if self.probabilities:
-            told["probabilities"] = logs.exp()
+            told["probabilities"] = head.probabilities(logits)
         if self.uncertainty:
-            told["entropy"] = entropy(logs, dim=0) / most
+            most = head.most(classes)
+            told["entropy"] = head.entropy(head.logs(logits)) / most
             if len(values) > classes:
                 told["disagreement"] = told["entropy"] - values[classes] / most
         for name, extra in told.items():
             if name not in self.extras:
                 self.extras[name] = np.zeros((*extra.shape[:-2], *self.shape), np.float32)
                 if name == "probabilities":
-                    self.extras[name][0] = 1
+                    self.extras[name].T[:] = head.outside(classes)
             target = self.extras[name][..., row, :, :]
             np.copyto(target, extra.clamp_(0, 1).cpu().numpy(), where=inside)
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
+from medlight.inference.heads import Exclusive, Head
+
 Net = Callable[[Tensor], Tensor]
 """(B, C, *window) to (B, K, *window) logits."""
 SIGMA, LEAST_WEIGHT = 1 / 8, 1e-3
@@ -36,7 +38,11 @@ class Slabs:
     parts: Iterator[Tensor]
 
 
-def labelled(slabs: Slabs, labels: NDArray[np.uint8]) -> Slabs:
+def labelled(
+    slabs: Slabs,
+    labels: NDArray[np.uint8],
+    head: Head = Exclusive(),  # noqa: B008  # it is frozen
+) -> Slabs:
     """The same parts; on the way, the label of each voxel is written to `labels` (*S)."""
 
     def parts() -> Iterator[Tensor]:
@@ -44,7 +50,7 @@ def labelled(slabs: Slabs, labels: NDArray[np.uint8]) -> Slabs:
         for part in slabs.parts:
             planes = part.shape[slabs.axis + 1]
             at = (*[slice(None)] * slabs.axis, slice(place, place + planes))
-            labels[at] = part.max(0).indices.to(torch.uint8).cpu().numpy()
+            labels[at] = head.labels(part).cpu().numpy()
             place += planes
             yield part
 
@@ -77,12 +83,20 @@ class SlidingWindow:
         self.overlap, self.batch_size = overlap, batch_size
         self.mirror, self.half = mirror, half
 
-    def __call__(self, image: Tensor, net: Net, window: Sequence[int] | None) -> Tensor:
+    def __call__(
+        self,
+        image: Tensor,
+        net: Net,
+        window: Sequence[int] | None,
+        *,
+        head: Head = Exclusive(),  # noqa: B008
+    ) -> Tensor:
         """(C, *S) image to (K, *S) logits. `window` None takes the image whole.
 
-        With `half`, sums are taken in float32 and the largest logit of every voxel is subtracted
-        before rounding: near the decision, where it matters, half precision is then exact to a
-        share of the margin, so that labels and probabilities stay what they were.
+        With `half`, sums are taken in float32 and, of exclusive classes, the largest logit of
+        every voxel is subtracted before rounding: near the decision, where it matters, half
+        precision is then exact to a share of the margin, so that labels and probabilities stay
+        what they were.
         """
         if not self.half:
             [logits] = self._slabs(image, net, window, whole=True).parts
@@ -93,8 +107,7 @@ class SlidingWindow:
                 shape = (part.shape[0], *image.shape[1:])
                 whole = part.new_empty(shape, dtype=torch.float16)
             planes = part.shape[slabs.axis + 1]
-            part -= part.amax(0)
-            whole.narrow(slabs.axis + 1, place, planes).copy_(part)
+            whole.narrow(slabs.axis + 1, place, planes).copy_(head.steady_(part))
             place += planes
         return whole
 

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from medlight.core.sample import Sample
-from medlight.inference.ensemble import combined, entropy
+from medlight.inference.ensemble import combined
+from medlight.inference.heads import entropy
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.io.inputs import Input
 from medlight.jobs.done import Done, Line

@@ -44,7 +44,7 @@ class MaskWriter:
         postprocess: bool,
     ) -> None:
         self.models, self.inference, self.output = models, inference, output
-        self.facts = models[0].facts
+        self.facts, self.head = models[0].facts, models[0].head
         mirrored = self.facts.mirrored if inference.mirror else ()
         self.mirrored = mirrored
         self.extras = [name for name, wanted in (
@@ -91,6 +91,7 @@ class MaskWriter:
             probabilities="probabilities" in self.extras,
             uncertainty="entropy" in self.extras,
             spread=spread,
+            head=self.head,
         )
 
     def _slabs(self, image: torch.Tensor, *, spread: bool) -> Slabs:
@@ -100,12 +101,14 @@ class MaskWriter:
             windows.setdefault(each.facts.patch, []).append(each)
         parts, axis = [], None
         for window, models in windows.items():
-            net = combined([each.net for each in models], self.mirrored, spread=spread)
+            net = combined(
+                [each.net for each in models], self.mirrored, head=self.head, spread=spread
+            )
             device = models[0].device
             slabs = self.inference.slabs(image, net, window, device=device, axis=axis)
             parts.append((slabs, len(models) / len(self.models)))
             axis = slabs.axis
-        return parts[0][0] if len(parts) == 1 else together(parts, spread=spread)
+        return parts[0][0] if len(parts) == 1 else together(parts, head=self.head, spread=spread)
 
     def _path(self, case: Input, extra: str = "") -> Path:
         suffix = ".nii.gz" if self.facts.spatial_dims == 3 else ".png"

@@ -15,6 +15,7 @@ from medlight.core.grid import Grid
 from medlight.core.intensity import Statistics
 from medlight.core.sample import Sample
 from medlight.inference.choose import Choice
+from medlight.inference.heads import Exclusive, Head
 from medlight.tasks.base import Task
 from medlight.transforms.preset import Preset
 
@@ -47,6 +48,11 @@ class Trained:
     @property
     def facts(self) -> Facts:
         return self.task.facts
+
+    @property
+    def head(self) -> Head:
+        """What the channels of its output mean, where voxels are labelled."""
+        return getattr(self.task, "head", Exclusive())
 
     def net(self, images: torch.Tensor) -> torch.Tensor:
         """(B, C, *S) images to float32 logits, on the run's device."""
@@ -84,6 +90,7 @@ def check_alike(models: Sequence[Trained]) -> None:
     for other in models[1:]:
         for what, one, two in (
             ("classes", first.facts.labels, other.facts.labels),
+            ("outputs", first.head, other.head),
             ("channels", first.facts.channels, other.facts.channels),
             ("modalities", first.facts.modality, other.facts.modality),
             ("transforms", first.recipe, other.recipe),

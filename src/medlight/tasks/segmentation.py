@@ -13,6 +13,7 @@ from medlight.core.facts import Facts
 from medlight.core.grid import Grid
 from medlight.inference.doubt import Doubt
 from medlight.inference.ensemble import combined
+from medlight.inference.heads import Exclusive, Head
 from medlight.inference.postprocess import Postprocessing
 from medlight.inference.restore import restored
 from medlight.inference.sliding_window import SlidingWindow, labelled
@@ -50,6 +51,7 @@ class SegmentationTask(Task):
             tolerance_mm=facts.tolerance_mm,
             ignore=facts.ignore,
         )
+        self.head: Head = Exclusive()
         self.sizes = Sizes.of(self.net, channels=facts.channels, spatial_dims=facts.spatial_dims)
 
     @classmethod
@@ -99,9 +101,10 @@ class SegmentationTask(Task):
 
     def _case(self, batch: Batch, i: int) -> CaseResult:
         image, case = batch["image"][i], batch["case"][i]
-        net = combined(self.members or [self], self.facts.mirrored if self.inference.mirror else ())
+        mirrored = self.facts.mirrored if self.inference.mirror else ()
+        net = combined(self.members or [self], mirrored, head=self.head)
         prediction = np.empty(image.shape[1:], np.uint8)
-        slabs = labelled(self.inference.slabs(image, net, self.facts.patch), prediction)
+        slabs = labelled(self.inference.slabs(image, net, self.facts.patch), prediction, self.head)
         truth = _labels(batch["mask"][i, 0]) if "mask" in batch else None
         shown = {"case": case, "truth": truth, "prediction": prediction}
         shown["image"] = image.float().cpu().numpy()
@@ -109,8 +112,8 @@ class SegmentationTask(Task):
             for _ in slabs.parts:
                 pass
             return CaseResult(rows=self.scoring.dice_rows(case, prediction, truth), **shown)
-        source, doubt = batch["source"][i], Doubt()
-        home = restored(doubt.watch(slabs), batch["grid"][i], source).labels
+        source, doubt = batch["source"][i], Doubt(self.head)
+        home = restored(doubt.watch(slabs), batch["grid"][i], source, head=self.head).labels
         home = self._mended(home, source)
         rows: tuple[Row, ...] = ()
         if "reference" in batch:

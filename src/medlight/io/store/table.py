@@ -37,6 +37,7 @@ class Stored:
         self.cases, self.paths = tuple(cases), tuple(paths)
         images = [head.arrays["image"] for head in heads]
         self._images, self._masks = images, [head.arrays.get("mask") for head in heads]
+        self._marks = [head.arrays.get("marks") for head in heads]
         self.channels = images[0].shape[0] if images else 0
         for case, image in zip(self.cases, images, strict=True):
             if (image.shape[0], len(image.shape)) != (self.channels, len(images[0].shape)):
@@ -74,6 +75,14 @@ class Stored:
         masks = [place.dtype for place in self._masks if place is not None]
         images = np.result_type(*(place.dtype for place in self._images))
         return images, np.result_type(*masks) if masks else np.dtype(np.uint8)
+
+    def marks(self, row: int) -> NDArray[np.int32]:
+        """(M, 1 + n) label and position of some voxels of a case's mask; see `store.marks`."""
+        place = self._marks[row]
+        if place is None:
+            return np.zeros((0, 1 + self.shapes.shape[1]), np.int32)
+        found: NDArray[np.int32] = place.within(mapped(self.paths[row]))
+        return found
 
     def grids(self, row: int) -> tuple[Grid, Grid]:
         """Of the source file, and of the image."""
