@@ -86,6 +86,7 @@ def test_being_asked_to_end_is_no_failure(typed) -> None:
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 130, out
+    assert "The same command goes on from here" in out
     assert [each["state"] for each in typed.statuses().values()].count("interrupted") == 1
     assert not [each for each in typed.statuses().values() if each["failures"]]
 
