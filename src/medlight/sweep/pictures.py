@@ -88,7 +88,7 @@ def _budget(entries: Sequence[Entry], path: Path, metric: str, mode: str) -> Non
     axes.set_xlabel("epochs trained in all")
     axes.set_ylabel(metric)
     _plain(axes)
-    place = "lower right" if mode == "max" else "upper right"
+    place: Any = "lower right" if mode == "max" else "upper right"
     axes.legend(frameon=False, fontsize=8, loc=place, scatterpoints=1)
     page.savefig(path, dpi=110)
 
