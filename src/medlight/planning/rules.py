@@ -161,10 +161,18 @@ def _training(f: Fingerprint, batch: int) -> list[Choice]:
             f"{STEPS} steps an epoch, whatever the number of cases",
         ),
         Choice("experiment", "augment", "standard", "few cases, many epochs"),
-        *_flips(f),
+        *(_flips(f) or [_MIRROR]),
         Choice("experiment", "optimizer.lr", 3e-3, "for AdamW with warm-up, see experiments/"),
         Choice("experiment", "trainer.max_epochs", EPOCHS[f.spatial_dims], "the shipped recipe's"),
     ]
+
+
+_MIRROR = Choice(
+    "experiment",
+    "inference.mirror",
+    True,
+    "answers for both sides are averaged, as both are learnt",
+)
 
 
 def _flips(f: Fingerprint) -> list[Choice]:
