@@ -87,5 +87,5 @@ def main() -> None:
     print(json.dumps(found))
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and len(sys.argv) > 2:
     main()

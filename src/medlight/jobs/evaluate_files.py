@@ -67,6 +67,7 @@ def evaluate_files(
     if missing not in ("refuse", "miss"):
         raise ConfigError(f"missing must be refuse or miss, got {missing!r}")
     folders = Path(predictions).expanduser(), Path(labels).expanduser()
+    pairs = mask_pairs(*folders, images=images, missing=missing)
     names, overlapping = named_labels(folders, class_names)
     given = {name: tuple(numbers) for name, numbers in (regions or overlapping).items()}
     if ignore is None and CALLED_IGNORE in names:
@@ -74,7 +75,6 @@ def evaluate_files(
     scoring = Scoring.of(
         Labels(names, "mask"), regions=given or None, tolerance_mm=tolerance_mm, ignore=ignore
     )
-    pairs = mask_pairs(*folders, images=images, missing=missing)
     worst = Worst(max_cases)
     rows: list[Row] = []
     for found, pictures in _scored(pairs, scoring, draw=max_cases > 0):

@@ -25,7 +25,7 @@ FILES = {"onnx": "net.onnx", "torch_export": "net.pt2"}
 TOLERANCE = 1e-3
 """How far a logit may lie from the checkpoint's, as a share of their standard deviation."""
 LEAST_EQUAL = 0.9999
-CHATTY = ("onnxscript", "onnx_ir", "torch.onnx")
+CHATTY = ("onnxscript", "onnx_ir", "torch.onnx")  # one warns that torchvision is not there
 RUNNER = "artifact_run.py"
 
 
@@ -59,7 +59,7 @@ def export(
     folder = Path(output).expanduser() if output else run / "export" / format
     folder.mkdir(parents=True, exist_ok=True)
     for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.ERROR)
     net = _Net(model.task.net).cpu().eval()
     net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     path = folder / FILES[format]

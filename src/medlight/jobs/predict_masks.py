@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from medlight.callbacks.files import file_stem
 from medlight.core.grid import Grid
 from medlight.core.sample import Sample
-from medlight.inference.choose import pooled
 from medlight.inference.ensemble import combined, together
 from medlight.inference.postprocess import Postprocessing, unit
 from medlight.inference.restore import Restored, restored
@@ -21,7 +20,7 @@ from medlight.inference.sliding_window import Slabs, SlidingWindow
 from medlight.io.inputs import Input
 from medlight.io.write import write_mask, write_shares
 from medlight.jobs.done import Done, Line
-from medlight.jobs.trained import Trained
+from medlight.jobs.trained import Trained, mends
 
 
 class MaskWriter:
@@ -51,9 +50,7 @@ class MaskWriter:
             ("probabilities", probabilities), ("entropy", uncertainty),
             ("disagreement", uncertainty and bool(len(models) > 1 or mirrored)),
         ) if wanted]  # fmt: skip
-        choices = [each.choice for each in models if each.choice is not None]
-        asked = postprocess and len(choices) == len(models)
-        self.postprocessing = pooled(choices) if asked else Postprocessing({})
+        self.postprocessing = mends(models) if postprocess else Postprocessing({})
         self.mends = self.postprocessing.as_dict()
         means = [f"mean_{name}" for name in self.extras if name != "probabilities"]
         foreground = self.facts.labels.foreground
