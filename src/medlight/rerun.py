@@ -15,7 +15,10 @@ from medlight.config import SAVED, load_config, shipped_hydra_settings
 from medlight.core.errors import ConfigError
 
 FREE = ("inference", "trainer", "logger", "paths", "callbacks")
-"""What may change without making it another run."""
+"""Groups that may change without making it another run."""
+
+COMPUTED_OTHERWISE = ("compile", "gradient_checkpointing")
+"""Root keys that may: the same arithmetic, on a machine that can do it so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +96,14 @@ def primary_config(rerun: Rerun, overrides: Sequence[Override]) -> dict[str, Any
     Of several runs, that of the first. A group that is chosen anew gives way as a whole; single
     keys are Hydra's to override.
     """
-    free = [*FREE, "hydra", rerun.key, *(["job"] if rerun.key == "run" else [])]
+    may = (*FREE, *COMPUTED_OTHERWISE)
+    free = [*may, "hydra", rerun.key, *(["job"] if rerun.key == "run" else [])]
     for override in overrides:
         root = override.key_or_group.partition(".")[0].partition("/")[0]
         if root not in free and override.input_line != "job=fit":
             raise ConfigError(
                 f"{override.input_line} would make it another run: with {rerun.key}= only "
-                f"{', '.join(free[: len(FREE)])} can change"
+                f"{', '.join(may)} can change"
             )
     saved = cast(dict[str, Any], OmegaConf.to_container(load_config(rerun.runs[0])))
     saved.update(run=None, resume=None)

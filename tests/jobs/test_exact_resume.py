@@ -14,10 +14,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import monai.networks.nets  # noqa: F401  # imported once, not by every process
 import pytest
 import pytorch_lightning as pl
 import torch
 
+import medlight.launch
 from medlight.cli import main
 
 EPOCHS, BATCHES = 3, 5
@@ -30,6 +32,8 @@ RUN = [
     "model.strides=[2]",
     "model.dropout=0.3",
     f"trainer.max_epochs={EPOCHS}",
+    "~callbacks.panels",  # pictures take longer than the training
+    "~callbacks.selective",
     f"+callbacks.stop={{_target_: {__name__}.Stop}}",
     "hydra.run.dir=run",
 ]
@@ -97,7 +101,7 @@ def medlight(shared_cache: Path) -> Medlight:
             target=enter, args=(folder, list(words), stop, shared_cache)
         )
         process.start()
-        process.join(120)
+        process.join(300)
         assert process.exitcode is not None, "does not end"
         return process.exitcode, (folder / "screen.txt").read_text()
 

@@ -19,9 +19,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import monai.networks.nets  # noqa: F401  # imported once, not by every process
 import pytest
 import pytorch_lightning as pl
 
+import medlight.launch  # noqa: F401
 from medlight.cli import main
 from medlight.core.errors import ConfigError
 from medlight.ranks import rank as my_rank
@@ -45,7 +47,7 @@ DDP = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
 
 
 class Pause(pl.Callback):
-    """In the epoch that $PAUSE names: sends SIGTERM to rank 1, or sleeps where it says so."""
+    """In the epoch that $PAUSE names: rank 1 gets SIGTERM, or dies, or hangs."""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         how, epoch = os.environ.get("PAUSE", "never -1").split()
@@ -53,6 +55,8 @@ class Pause(pl.Callback):
             Path("here").touch()
             if how == "sigterm":
                 os.kill(os.getpid(), signal.SIGTERM)
+            elif how == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
             else:
                 time.sleep(3600)
 
@@ -228,6 +232,22 @@ def test_a_rank_that_dies_ends_the_others(dies: int, tmp_path: Path, shared_cach
     os.kill((first.pid, second)[dies], signal.SIGKILL)
     wait(lambda: first.poll() is not None and not Path(f"/proc/{second}").exists(), 30)
     assert first.returncode != 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["die", "hang"])
+def test_nobody_waits_longer_than_the_timeout(how: str, tmp_path: Path, shared_cache: Path) -> None:
+    """Where no launcher looks after the processes, as on two machines."""
+    words = [*RUN, *DDP, "data.batch_size=2", "trainer.strategy.timeout.minutes=0.5"]
+    folders = [tmp_path / "0", tmp_path / "1"]
+    first, second = start(folders, shared_cache, words, PAUSE=f"{how} 3")
+    wait((folders[1] / "here").exists, 300)
+    first.join(90)
+    code, screen = first.exitcode, (folders[0] / "screen.txt").read_text()
+    second.kill()
+    first.kill()
+    assert code == 1, screen
+    assert ("Timed out" if how == "hang" else "Connection closed by peer") in screen
 
 
 def wait(until: Callable[[], bool], seconds: float) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from monai.losses import GeneralizedDiceLoss
 from sklearn.utils.class_weight import compute_class_weight
 
 from medlight.config import register
@@ -16,6 +17,7 @@ from medlight.core.facts import Facts, NeedsFacts
 from medlight.core.labels import Labels
 from medlight.losses.cross_entropy import CrossEntropy
 from medlight.losses.findings import MaskedBCE
+from medlight.losses.generalised_dice import GeneralisedDice
 from medlight.options import conf_dir, groups
 
 RANDOM = np.random.default_rng(0)
@@ -62,6 +64,19 @@ def test_dice_ce() -> None:
     assert value("dice_ce") == pytest.approx(dice() + surprise().mean())
 
 
+def test_dice_bce() -> None:
+    """Of two regions, the second within the first."""
+    regions = np.concatenate([MASK > 0, MASK > 1], axis=1)
+    logits = LOGITS[:, :2]
+    p, axes = 1 / (1 + np.exp(-logits)), (0, 2, 3, 4)
+    both, sides = (p * regions).sum(axes), (p + regions).sum(axes)
+    dice_part = 1 - ((2 * both + 1e-5) / (sides + 1e-5)).mean()
+    bce = -(regions * np.log(p) + (1 - regions) * np.log(1 - p)).mean()
+    for weight in (1.0, 0.25):
+        got = loss("dice_bce", f"loss.bce={weight}")(torch.tensor(logits), torch.tensor(regions))
+        assert float(got) == pytest.approx(dice_part + weight * bce)
+
+
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
 def test_dice_focal(gamma: float) -> None:
     focal = ((1 - np.exp(-surprise())) ** gamma * surprise()).mean()
@@ -83,9 +98,31 @@ def test_generalised_dice(absent: bool) -> None:
     mask = MASK % 2 if absent else MASK
     both, predicted, true = sums(mask)
     weight = np.where(true > 0, 1 / np.maximum(true, 1) ** 2, 0)
-    weight = np.where(true > 0, weight, weight.max())  # MONAI: as much as the rarest that is there
+    weight = np.where(true > 0, weight, weight.max()) / weight.max()
     wanted = 1 - (2 * (weight * both).sum() + 1e-5) / ((weight * (predicted + true)).sum() + 1e-5)
     assert value("generalised_dice", mask=mask) == pytest.approx(float(wanted))
+
+
+@pytest.mark.parametrize("absent", [False, True])
+@pytest.mark.parametrize("weight", ["square", "simple", "uniform"])
+def test_generalised_dice_is_monais_without_smoothing(weight: str, absent: bool) -> None:
+    mask = torch.from_numpy(MASK % 2 if absent else MASK)
+    theirs = GeneralizedDiceLoss(
+        to_onehot_y=True, softmax=True, batch=True, w_type=weight, smooth_nr=0, smooth_dr=0
+    )
+    wanted = theirs(torch.from_numpy(LOGITS), mask).item()
+    assert value("generalised_dice", f"loss.weight={weight}", mask=mask.numpy()) == pytest.approx(
+        wanted, abs=1e-5
+    )
+
+
+def test_generalised_dice_sees_what_is_wrong_in_a_large_volume() -> None:
+    """MONAI's smoothing hides most of it: with 1 / volume^2 the sums are as small as its terms."""
+    mask = torch.zeros(1, 1, 64, 64, 64, dtype=torch.long)
+    mask[..., :32] = 1
+    wrong = 20.0 * torch.cat([mask == 1, mask == 0], dim=1)
+    assert loss("generalised_dice")(wrong, mask).item() > 0.99
+    assert GeneralizedDiceLoss(to_onehot_y=True, softmax=True, batch=True)(wrong, mask) < 0.9
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -138,6 +175,8 @@ def test_settings_that_mean_nothing_are_refused() -> None:
         CrossEntropy(weight="equal")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="label_smoothing"):
         CrossEntropy(label_smoothing=1.5)
+    with pytest.raises(ConfigError, match="square, simple, uniform"):
+        GeneralisedDice(weight="volume")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="ignore, zeros, ones"):
         MaskedBCE(uncertain="perhaps")  # type: ignore[arg-type]
 
@@ -173,6 +212,7 @@ def test_a_batch_that_nobody_annotated_teaches_nothing() -> None:
 
 def test_every_loss_is_checked_here() -> None:
     checked = {
+        "dice_bce",
         "dice_ce",
         "dice_focal",
         "tversky",

@@ -64,8 +64,16 @@ def test_a_choice_replaces_the_saved_group(door, run_dir: str) -> None:
     assert list(shown(door, f"resume={run_dir}", "logger=csv").logger) == ["csv"]
     assert shown(door, f"resume={run_dir}", "logger=null").logger == {}
     cfg = shown(door, f"resume={run_dir}", "trainer=ddp", "trainer.devices=2", "~callbacks.panels")
-    assert (cfg.trainer.strategy, cfg.trainer.devices) == ("ddp", 2)
+    assert cfg.trainer.strategy._target_.endswith("DDPStrategy")
+    assert cfg.trainer.devices == 2
     assert "panels" not in cfg.callbacks
+
+
+def test_another_way_to_compute_leaves_it_the_same_run(door, run_dir: str) -> None:
+    for words in ([f"resume={run_dir}"], ["reproduce", f"run={run_dir}"]):
+        cfg = shown(door, *words, "compile=true", "gradient_checkpointing=true")
+        assert (cfg.compile, cfg.gradient_checkpointing, cfg.seed) == (True, True, 5)
+        assert OmegaConf.to_container(cfg.task) == OmegaConf.to_container(load_config(run_dir).task)
 
 
 @pytest.mark.parametrize("words", ["seed=2", "model=unet3d", "data.fold=2", "experiment=seg_unet3d",
@@ -75,7 +83,7 @@ def test_what_would_make_it_another_run_is_refused(door, run_dir: str, words: st
     assert code == 1
     assert err == (
         f"error: {words} would make it another run: with resume= only "
-        "inference, trainer, logger, paths, callbacks can change\n"
+        "inference, trainer, logger, paths, callbacks, compile, gradient_checkpointing can change\n"
     )
 
 

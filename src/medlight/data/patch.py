@@ -2,6 +2,7 @@
 each axis."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,51 @@ def auto_patch(shape: NDArray[np.floating]) -> tuple[int, ...]:
     return tuple(patch)
 
 
+Aim = Callable[[int, np.random.Generator], NDArray[np.integer] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Foreground:
+    """Which patches are centred on a voxel of the foreground (Isensee et al. 2021).
+
+    Attributes:
+        share: of the draws; they are spread evenly, so that every batch has its part of them.
+        ignore: label that is not learnt: every patch is then centred on a voxel that is.
+    """
+
+    share: float
+    ignore: int | None = None
+
+    def centre(
+        self, read: Callable[[], NDArray[np.int32]], draw: int, random: np.random.Generator
+    ) -> NDArray[np.int32] | None:
+        """A voxel of the foreground, of each label equally often; None where any place will do.
+
+        Args:
+            read: what gives the (M, 1 + n) label and position of voxels to choose from; asked
+                where there is something to choose.
+            draw: place in the epoch's order.
+        """
+        aimed = int((draw + 1) * self.share) > int(draw * self.share)
+        if not aimed and self.ignore is None:
+            return None
+        marks = read()
+        marks = marks[marks[:, 0] != self.ignore] if self.ignore is not None else marks
+        found = marks[marks[:, 0] > 0]
+        if aimed and len(found):
+            labels = np.unique(found[:, 0])
+            marks = found[found[:, 0] == labels[random.integers(len(labels))]]
+        elif self.ignore is None or not len(marks):
+            return None
+        voxel: NDArray[np.int32] = marks[random.integers(len(marks)), 1:]
+        return voxel
+
+
 def corners(
-    shapes: NDArray[np.int64], patch: Sequence[int], random: Callable[[int], np.random.Generator]
+    shapes: NDArray[np.int64],
+    patch: Sequence[int],
+    random: Callable[[int], np.random.Generator],
+    aim: Aim | None = None,
 ) -> NDArray[np.int64]:
     """The first voxel of each patch, in voxels of its case: negative where the patch is larger,
     so that the case lies in its middle.
@@ -35,13 +79,20 @@ def corners(
         shapes: (B, n) of the cases.
         random: numbers for the patch with this place in the batch; asked for where there is
             something to choose.
+        aim: place in the batch and its numbers to the voxel that its patch is centred on, as far
+            as the case reaches; None for anywhere.
     """
     room = shapes - np.array(patch)
     first: NDArray[np.int64] = -(np.maximum(-room, 0) // 2)
     room = np.maximum(room, 0)
     for place in np.flatnonzero(room.any(axis=1)).tolist():
         numbers = random(place)
-        first[place] += [int(numbers.integers(0, most + 1)) for most in room[place].tolist()]
+        centre = None if aim is None else aim(place, numbers)
+        first[place] += (
+            [int(numbers.integers(0, most + 1)) for most in room[place].tolist()]
+            if centre is None
+            else np.clip(centre - np.array(patch) // 2, 0, room[place])
+        )
     return first
 
 

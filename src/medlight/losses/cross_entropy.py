@@ -1,6 +1,7 @@
 """Cross-entropy with weights that may come from the data."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -9,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
+from medlight.losses.global_batch import over_ranks, ranks
 
 
 class CrossEntropy(nn.Module):
@@ -17,11 +19,12 @@ class CrossEntropy(nn.Module):
     Args:
         weight: one number for each label; "balanced": N / (K n_k), where n_k of the N training
             cases are of class k (King and Zeng 2001, scikit-learn's word); None: all alike. The
-            mean is weighted, as torch does it.
+            mean is weighted, as torch does it, over the global batch.
         label_smoothing: share of the target that is spread evenly over all labels (Szegedy et al.
             2016).
     """
 
+    overlapping = False
     weight: Tensor | None
 
     def __init__(
@@ -55,8 +58,12 @@ class CrossEntropy(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         if target.ndim == logits.ndim:
             target = target[:, 0]
-        weight = None if self.weight is None else self.weight.to(logits)
-        return cross_entropy(logits, target, weight=weight, label_smoothing=self.label_smoothing)
+        entropy = partial(cross_entropy, label_smoothing=self.label_smoothing)
+        if self.weight is None:
+            return entropy(logits, target)
+        weight = self.weight.to(logits)
+        total = entropy(logits, target, weight=weight, reduction="sum")
+        return total * ranks() / over_ranks(weight[target].sum())
 
 
 def balanced(facts: Facts) -> Tensor:

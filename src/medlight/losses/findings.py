@@ -8,6 +8,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
+from medlight.losses.global_batch import over_ranks, ranks
 
 Uncertain = Literal["ignore", "zeros", "ones"]
 UNCERTAIN = -1
@@ -15,7 +16,7 @@ UNCERTAIN = -1
 
 class MaskedBCE(nn.Module):
     """Mean binary cross-entropy of (B, K) logits over the entries of a (B, K) target that are
-    known: 1 present, 0 absent, nan never annotated, -1 uncertain.
+    known in the global batch: 1 present, 0 absent, nan never annotated, -1 uncertain.
 
     Args:
         uncertain: what an uncertain entry counts as: "ignore" leaves it out, "zeros" takes it for
@@ -46,4 +47,4 @@ class MaskedBCE(nn.Module):
         each = binary_cross_entropy_with_logits(
             logits, torch.where(known, truth, 0.0), weight=known.to(logits.dtype), reduction="sum"
         )
-        return each / known.sum().clamp(min=1)
+        return each * ranks() / over_ranks(known.sum()).clamp(min=1)

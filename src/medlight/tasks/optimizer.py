@@ -25,4 +25,7 @@ def build_optimizer(
     if getattr(optimizer, "keywords", {}).get("fused") != "auto":
         return optimizer(weights)
     fused = not scaled and all(weight.device.type in FUSED_DEVICES for weight in weights)
-    return optimizer(weights, fused=fused or None)
+    built = optimizer(weights, fused=fused or None)
+    if fused:  # there is nothing to unscale; Lightning would not clip with precision bf16-mixed
+        built._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+    return built

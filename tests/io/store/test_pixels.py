@@ -14,7 +14,7 @@ from medlight.io.store.pixels import Coded, encode_image, encode_mask, pack, unp
 from medlight.io.store.store import STORE_VERSION
 
 RANDOM = np.random.default_rng(0)
-GOLDEN = {"version": 1, "none": "5e7c3b8ec4684906"}
+GOLDEN = {"version": 2, "none": "bb16eb27b024c8bc"}
 """Where these hashes change, what is stored of the same file has changed: raise STORE_VERSION,
 and write the new ones down."""
 

@@ -126,7 +126,7 @@ def test_a_changed_version_is_named(
     numbers.open(store())
     monkeypatch.setattr("medlight.io.store.store.STORE_VERSION", 99)
     numbers.open(store())
-    assert "store.version changed from 1 to 99" in caplog.text
+    assert "store.version changed from 2 to 99" in caplog.text
 
 
 def test_a_changed_file_is_named(

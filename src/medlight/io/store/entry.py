@@ -1,4 +1,5 @@
-"""One case in one file: a short head, then the voxels of image and mask.
+"""One case in one file: a short head, then the voxels of image and mask, and some of the mask's by
+label.
 
 One file, so that a case is there as a whole or not at all; plain voxels at a known place, so that
 any part of them can be mapped into memory.
@@ -6,7 +7,7 @@ any part of them can be mapped into memory.
     8 bytes    MEDLIGHT
     4 + 4      length of the head, its CRC-32 (little endian)
     head       JSON
-    voxels     each array at a multiple of 64 bytes
+    voxels     each array at a multiple of 64 bytes: image, mask, marks
 """
 
 import json
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from medlight.core.grid import Grid
 from medlight.core.intensity import Statistics
 from medlight.io.atomic import aside
+from medlight.io.store.marks import marks
 from medlight.io.store.pixels import Codec, Coded, pack, unpacked
 
 MAGIC = b"MEDLIGHT"
@@ -103,8 +105,11 @@ def write_entry(
     codec: Codec,
 ) -> None:
     """Write a file that appears whole or not at all. `case` says what it was made from."""
-    arrays = {"image": coded.values} | ({} if mask is None else {"mask": mask})
-    packed = {role: pack(values, codec) for role, values in arrays.items()}
+    arrays, codecs = {"image": coded.values}, {"image": codec}
+    if mask is not None:
+        arrays |= {"mask": mask, "marks": marks(mask)}
+        codecs |= {"mask": codec, "marks": "none"}
+    packed = {role: pack(values, codecs[role]) for role, values in arrays.items()}
     statistics = Statistics.of(prepared.image)
     about = {
         **case,
@@ -119,7 +124,7 @@ def write_entry(
                 "length": len(content),
                 "dtype": arrays[role].dtype.newbyteorder("<").str,
                 "shape": list(arrays[role].shape),
-                "codec": codec,
+                "codec": codecs[role],
                 "crc": isal_zlib.crc32(content),
             }
             for role, content in packed.items()

@@ -30,7 +30,7 @@ from medlight.io.store.table import Stored
 
 log = logging.getLogger(__name__)
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 """Raised by hand when what `medlight.io` or `medlight.transforms` make of the same file changes;
 tests hold golden hashes of it."""
 _TOLD = 5  # broken cases named in one message

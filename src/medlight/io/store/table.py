@@ -4,6 +4,7 @@ Shapes: N cases, C channels, *S spatial axes.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class Stored:
         self.cases, self.paths = tuple(cases), tuple(paths)
         images = [head.arrays["image"] for head in heads]
         self._images, self._masks = images, [head.arrays.get("mask") for head in heads]
+        self._marks = [head.arrays.get("marks") for head in heads]
         self.channels = images[0].shape[0] if images else 0
         for case, image in zip(self.cases, images, strict=True):
             if (image.shape[0], len(image.shape)) != (self.channels, len(images[0].shape)):
@@ -68,12 +70,20 @@ class Stored:
         smallest: NDArray[np.float64] = np.where(whole, np.rint(values), values)
         return smallest
 
-    @property
+    @cached_property
     def dtypes(self) -> tuple[np.dtype[Any], np.dtype[Any]]:
         """Types that hold the images and the masks of all cases."""
         masks = [place.dtype for place in self._masks if place is not None]
         images = np.result_type(*(place.dtype for place in self._images))
         return images, np.result_type(*masks) if masks else np.dtype(np.uint8)
+
+    def marks(self, row: int) -> NDArray[np.int32]:
+        """(M, 1 + n) label and position of some voxels of a case's mask; see `store.marks`."""
+        place = self._marks[row]
+        if place is None:
+            return np.zeros((0, 1 + self.shapes.shape[1]), np.int32)
+        found: NDArray[np.int32] = place.within(mapped(self.paths[row]))
+        return found
 
     def grids(self, row: int) -> tuple[Grid, Grid]:
         """Of the source file, and of the image."""
