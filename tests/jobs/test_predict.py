@@ -12,7 +12,7 @@ import torch
 from monai.networks.nets import UNet
 from PIL import Image
 
-from medlight.core.errors import ConfigError, DataError, DataNotFoundError
+from medlight.core.errors import ConfigError, DataError
 from medlight.core.facts import Facts
 from medlight.core.labels import Labels
 from medlight.inference.sliding_window import SlidingWindow
@@ -99,39 +99,6 @@ def folder(tmp_path: Path) -> Path:
     for number in range(3):
         volume(tmp_path / "task/imagesTs" / f"case_{number}.nii.gz", seed=number)
     return tmp_path / "task"
-
-
-def test_a_folder_a_file_a_pattern_and_a_list(tmp_path: Path, folder: Path) -> None:
-    (folder / "dataset.json").write_text("{}")
-    (folder / "imagesTs/._case_0.nii.gz").write_bytes(b"litter")
-    images = folder / "imagesTs"
-    names = ["case_0", "case_1", "case_2"]
-    for where in (folder, images, images / "*.nii.gz", folder / "**/*", [images, folder]):
-        assert [case.name for case in inputs(where)] == names, where
-    assert inputs(images / "case_1.nii.gz")[0].files == (images / "case_1.nii.gz",)
-    assert [c.name for c in inputs(tmp_path / "task", channels=2)] == names
-    with pytest.raises(DataNotFoundError, match="no such file or folder"):
-        inputs(tmp_path / "nowhere")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataNotFoundError, match="holds no images"):
-        inputs(tmp_path / "empty")
-    (tmp_path / "empty/imagesTr").mkdir()
-    with pytest.raises(DataNotFoundError, match="has no imagesTs"):
-        inputs(tmp_path / "empty")
-    volume(images / "case_1.nii")
-    with pytest.raises(DataError, match=r"would both be predicted as case_1"):
-        inputs(images)
-
-
-def test_pictures_beside_volumes_are_passed_over(tmp_path: Path, folder: Path) -> None:
-    Image.new("L", (4, 4)).save(folder / "imagesTs/screenshot.png")
-    for where in (folder, folder / "imagesTs/*"):
-        assert [case.name for case in inputs(where)] == ["case_0", "case_1", "case_2"]
-        assert len(inputs(where, spatial_dims=2)) == 4
-    [named] = inputs(folder / "imagesTs/screenshot.png")
-    assert named.name == "screenshot"  # who names a file hears what is wrong with it
-    with pytest.raises(DataError, match="it has 2 axes, but the net takes 3"):
-        predicted("1", named.files[0], tmp_path / "out")
 
 
 def test_subfolders_are_part_of_the_name(tmp_path: Path) -> None:
