@@ -43,6 +43,7 @@ RUN = [
     f"+callbacks.pause={{_target_: {__name__}.Pause}}",
     "hydra.run.dir=run",
 ]
+EXACT = "trainer.precision=32-true"  # bfloat16 has three digits
 DDP = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
 
 
@@ -80,7 +81,7 @@ def start(folders: list[Path], cache: Path, words: list[str], **more: str) -> li
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    processes = []
+    processes, words = [], [*words, EXACT]
     for rank, folder in enumerate(folders):
         env = {"MEDLIGHT_CACHE": str(cache), "WANDB_MODE": "offline", **more}
         if len(folders) > 1:
