@@ -15,6 +15,7 @@ import pytest
 import pytorch_lightning as pl
 
 from medlight.callbacks.curves import CurvesLogger
+from medlight.callbacks.epochs import Pruned
 from medlight.callbacks.provenance import Provenance
 from medlight.callbacks.results import Results
 from medlight.callbacks.wandb import RunLogger
@@ -116,21 +117,32 @@ def test_sharing_is_asked_for(new_run: Callable[..., Any], tmp_path: Path) -> No
 
 
 class Trouble(pl.Callback):
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
     def on_train_batch_end(self, *args: Any) -> None:
-        raise RuntimeError("out of luck")
+        raise self.error
 
 
 def test_a_broken_run_ends_as_failed_and_the_next_is_another(
     new_run: Callable[..., Any], tmp_path: Path
 ) -> None:
     with pytest.raises(RuntimeError, match="out of luck"):
-        whole_run(new_run, "images", tmp_path / "a", extra=(Trouble(),))
+        whole_run(new_run, "images", tmp_path / "a", extra=(Trouble(RuntimeError("out of luck")),))
     whole_run(new_run, "images", tmp_path / "b")
     broken, whole = inspect(tmp_path / "a"), inspect(tmp_path / "b")
     assert broken[-1]["exit"]["exit_code"] == 1
     assert whole[-1]["exit"]["exit_code"] == 0
     ids = [next(r for r in rs if r["type"] == "run")["run"]["run_id"] for rs in (broken, whole)]
     assert ids[0] != ids[1]
+
+
+def test_a_run_that_is_stopped_early_is_finished(
+    new_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    with pytest.raises(Pruned):
+        whole_run(new_run, "images", tmp_path, extra=(Trouble(Pruned("not worth it")),))
+    assert inspect(tmp_path)[-1]["exit"]["exit_code"] == 0
 
 
 def test_a_directory_keeps_its_run_id(tmp_path: Path) -> None:

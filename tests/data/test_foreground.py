@@ -53,7 +53,7 @@ def test_marks_lie_all_over_a_label() -> None:
 def test_the_share_is_kept_in_every_run_of_draws(share: float) -> None:
     known = marks(blobs((20, 20, 20), 3, seed=2))
     aimed = [
-        Foreground(share).centre(known, draw, generator(0, 0, draw)) is not None
+        Foreground(share).centre(lambda: known, draw, generator(0, 0, draw)) is not None
         for draw in range(400)
     ]
     for start in range(0, 400 - 12):
@@ -64,7 +64,9 @@ def test_every_label_is_aimed_at_equally_often() -> None:
     """Although one is sixteen times as large as another."""
     mask = blobs((30, 30, 30), 3, seed=3)
     known = marks(mask)
-    hit = [Foreground(1.0).centre(known, draw, generator(0, 0, draw)) for draw in range(900)]
+    hit = [
+        Foreground(1.0).centre(lambda: known, draw, generator(0, 0, draw)) for draw in range(900)
+    ]
     labels = np.array([mask[0][tuple(voxel)] for voxel in hit if voxel is not None])
     counts = np.bincount(labels, minlength=4)
     assert counts[0] == 0
@@ -73,7 +75,7 @@ def test_every_label_is_aimed_at_equally_often() -> None:
 
 def test_without_a_foreground_any_place_will_do() -> None:
     empty = marks(np.zeros((1, 9, 9, 9), np.uint8))
-    assert Foreground(1.0).centre(empty, 0, generator(0, 0, 0)) is None
+    assert Foreground(1.0).centre(lambda: empty, 0, generator(0, 0, 0)) is None
 
 
 def test_what_is_not_annotated_is_not_aimed_at() -> None:
@@ -81,7 +83,7 @@ def test_what_is_not_annotated_is_not_aimed_at() -> None:
     known = marks(mask)
     for share in (0.0, 0.5, 1.0):
         for draw in range(60):
-            voxel = Foreground(share, ignore=2).centre(known, draw, generator(0, 0, draw))
+            voxel = Foreground(share, ignore=2).centre(lambda: known, draw, generator(0, 0, draw))
             assert voxel is not None
             assert mask[0][tuple(voxel)] != 2
             if share == 1.0:

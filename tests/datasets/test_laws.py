@@ -116,7 +116,10 @@ def test_a_batch_is_what_tasks_expect(dataset: type[DataModule], tmp_path: Path)
     assert torch.isfinite(image).all()
     assert batch["draw"].tolist() == [0, 1, 2]
     if labels.kind == "mask":
-        assert batch["mask"].dtype == torch.int64
+        assert batch["mask"].dtype in (torch.uint8, torch.int16), "as it is stored"
+        augmented = module.augmented(batch, epoch=0)["mask"]
+        assert augmented.dtype == torch.int64
+        assert torch.equal(augmented, batch["mask"].long())
         assert batch["mask"].shape == (3, 1, *image.shape[2:])
         assert 0 <= batch["mask"].min() <= batch["mask"].max() < len(labels)
         assert len(module.modalities) in (0, module.facts.channels)

@@ -34,6 +34,7 @@ def test_a_sweep_runs_what_it_can_and_again_only_what_it_must(typed) -> None:
 
     code, out = typed(*words)
     assert "4 jobs in outputs/sweeps/s: 2 done, 2 failed: tried again" in out
+    assert "  seed=0 lr=wrong: failed: tried again" in out, "and which"
     again = typed.statuses()
     assert [again[key] for key in first if first[key]["state"] == "done"] == [
         status for status in first.values() if status["state"] == "done"

@@ -11,7 +11,7 @@ from medlight.sweep.command import EXTRAS, installed
 @pytest.mark.parametrize(
     "words",
     [["launcher=joblib"], ["launcher=submitit_local", "launcher.timeout_min=10"],
-     ["launcher=ray", "+launcher.ray.init.num_cpus=2"]],
+     ["launcher=ray"]],
     ids=lambda words: words[0],
 )  # fmt: skip
 def test_a_launcher_runs_every_job_in_its_directory(typed, words: list[str]) -> None:

@@ -15,9 +15,11 @@ from optuna.trial import TrialState
 
 from medlight.rerun import parse_overrides
 from medlight.sweep.search import Search
+from medlight.sweep.secret import PASSWORD, put_aside, whole
 from medlight.sweep.space import suggest
 from medlight.sweep.study import AGAIN, ERROR, JOB, Place, ended, failed, repeat, running
 
+SECRET = "open-sesame"
 SPACE = ["optimizer.lr=tag(log,interval(1e-4,1e-1))"]
 
 
@@ -58,6 +60,17 @@ def test_the_same_history_leads_to_the_same_trial(tmp_path: Path) -> None:
     places = [Place(f"sqlite:///{tmp_path}/{n}.db", "s", "max", 9, 3, 0, None) for n in "ab"]
     first, second = ([drawn(place, SPACE) for _ in range(5)] for place in places)
     assert first == second
+
+
+def test_a_password_travels_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD, "old")
+    for plain in ("sqlite:///outputs/s/study.db", "postgresql+psycopg://me@here:5432/sweeps?a=b"):
+        assert put_aside(plain) == plain
+        assert PASSWORD not in os.environ
+    address = "postgresql+psycopg://me:p%40ss@here:5432/sweeps?a=b"
+    assert put_aside(address) == address.replace(":p%40ss", "")
+    assert os.environ[PASSWORD] == "p@ss"
+    assert whole(put_aside(address), os.environ[PASSWORD]) == address
 
 
 def test_what_counts_as_done(place: Place) -> None:
@@ -137,29 +150,39 @@ def postgresql() -> Iterator[str]:
         pytest.skip("PostgreSQL is not installed")
     folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
     user = {"user": "postgres"} if os.geteuid() == 0 else {}  # the server refuses root
+    (folder / "password").write_text(SECRET)
     if user:
         shutil.chown(folder, "postgres")
+        shutil.chown(folder / "password", "postgres")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     quiet = {"stdout": subprocess.DEVNULL, "cwd": folder, **user}
-    subprocess.run([found[-1], "-D", "db", "-U", "me", "-A", "trust"], check=True, **quiet)
+    asks = ["-A", "scram-sha-256", "--pwfile=password"]
+    subprocess.run([found[-1], "-D", "db", "-U", "me", *asks], check=True, **quiet)
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
     control = [found[-1].with_name("pg_ctl"), "-D", "db", "-w"]
     subprocess.run([*control, "-l", "log", "-o", options, "start"], check=True, **quiet)
     try:
-        yield f"postgresql+psycopg://me@127.0.0.1:{port}/postgres"
+        yield f"postgresql+psycopg://me:{SECRET}@127.0.0.1:{port}/postgres"
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], check=True, **quiet)
         shutil.rmtree(folder)
 
 
 @pytest.mark.slow
-def test_postgresql_serves_several_at_a_time(typed, postgresql: str) -> None:
-    words = ["sweep=optuna", *SPACE, "sweep.n_trials=4", f"sweep.storage={postgresql}",
-             "launcher=joblib"]  # fmt: skip
+def test_postgresql_serves_several_at_a_time_and_no_file_holds_its_password(
+    typed, postgresql: str
+) -> None:
+    """Submitit's jobs are processes of their own, and what they are given lies in pickles."""
+    typed.environ["SWEEPS"] = postgresql
+    words = ["sweep=optuna", *SPACE, "sweep.n_trials=4", "sweep.storage=${oc.env:SWEEPS}",
+             "launcher=submitit_local", "launcher.timeout_min=10"]  # fmt: skip
     code, out = typed(*words)
     assert code == 0, out
+    assert list(typed.folder.rglob("*.pkl")), "there is where to look"
+    for file in filter(Path.is_file, typed.folder.rglob("*")):
+        assert SECRET.encode() not in file.read_bytes(), file
     assert not (typed.sweep / "study.db").exists()
     rates = [each["overrides"][0] for each in typed.statuses().values()]
     assert len(set(rates)) == 4

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+EPOCHS = 12
+
 
 def wait_for(what, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
@@ -26,12 +28,15 @@ def training(typed) -> bool:
     return any(s["state"] == "running" and s["epoch"] >= 2 for s in typed.statuses().values())
 
 
-def killed(typed, process: subprocess.Popen[str], whom: str) -> None:
-    """Kill -9 while the first job trains."""
+def killed(typed, process: subprocess.Popen[str], whom: str) -> int:
+    """Kill -9 while the first job trains; the job's process, halted where it is to go on."""
     wait_for(lambda: training(typed))
     pids = family(process.pid)
+    if whom == "sweep":
+        os.kill(pids[-1], signal.SIGSTOP)
     for pid in {"job": pids[-1:], "sweep": pids[:1], "tree": pids}[whom]:
         os.kill(pid, signal.SIGKILL)
+    return pids[-1]
 
 
 def epochs(folder: Path) -> list[int]:
@@ -44,10 +49,9 @@ def epochs(folder: Path) -> list[int]:
              pytest.param("job", marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_the_same_command_goes_on(typed, whom: str) -> None:
-    epochs_each = 40 if whom == "sweep" else 12  # the job must outlive its sweep for a while
-    words = ["seed=0,1", f"trainer.max_epochs={epochs_each}"]
+    words = ["seed=0,1", f"trainer.max_epochs={EPOCHS}"]
     process = typed.start(*words)
-    killed(typed, process, whom)
+    survivor = killed(typed, process, whom)
     if whom == "job":
         out, _ = process.communicate(timeout=600)
         assert process.returncode == 0, "the sweep takes up a job whose process dies"
@@ -57,8 +61,13 @@ def test_the_same_command_goes_on(typed, whom: str) -> None:
         assert process.stdout
         process.stdout.close()
         assert process.wait(60) == -signal.SIGKILL
-        code, out = typed(*words)
-        assert code == 0, out
+        process = typed.start(*words)
+        assert process.stdout
+        out = process.stdout.readline()
+        if whom == "sweep":
+            os.kill(survivor, signal.SIGCONT)
+        out += process.communicate(timeout=600)[0]
+        assert process.returncode == 0, out
         assert ("1 interrupted: resumed" if whom == "tree" else "1 still running") in out
         assert "1 new" in out
     statuses = typed.statuses()
@@ -66,7 +75,7 @@ def test_the_same_command_goes_on(typed, whom: str) -> None:
     assert sorted(each["starts"] for each in statuses.values()) == ([1, 1] if whom == "sweep"
                                                                     else [1, 2])  # fmt: skip
     for key in statuses:
-        assert epochs(typed.sweep / key) == list(range(epochs_each))
+        assert epochs(typed.sweep / key) == list(range(EPOCHS))
         assert (typed.sweep / key / "metrics.json").is_file()
 
 
@@ -77,6 +86,7 @@ def test_being_asked_to_end_is_no_failure(typed) -> None:
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 130, out
+    assert "The same command goes on from here" in out
     assert [each["state"] for each in typed.statuses().values()].count("interrupted") == 1
     assert not [each for each in typed.statuses().values() if each["failures"]]
 

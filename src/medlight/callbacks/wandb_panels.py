@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import WandbLogger
 
+from medlight.callbacks.epochs import Pruned
 from medlight.callbacks.tested import Tested
 from medlight.callbacks.wandb import finish
 from medlight.callbacks.worst import Picture, Worst
@@ -80,7 +81,7 @@ class WandbPanels(Tested):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         if loggers(trainer):
-            finish(trainer.loggers, failed=True)
+            finish(trainer.loggers, failed=not isinstance(exception, Pruned))
 
 
 def loggers(trainer: pl.Trainer) -> list[WandbLogger]:

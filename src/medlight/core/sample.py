@@ -19,7 +19,8 @@ class Sample(TypedDict, total=False):
 
     Attributes:
         image: (C, *S) float32.
-        mask: (1, *S) int64, index of the label of each voxel.
+        mask: (1, *S) int64, index of the label of each voxel; in the small type it is stored in
+            until a training batch is on its device and augmented.
         label: () int64 index of the class, or (K,) float32 with nan where nobody looked.
         boxes: (N, 2n) float32, low corner and high corner.
         box_labels: (N,) int64 index of the class of each box.

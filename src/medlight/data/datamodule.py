@@ -1,39 +1,35 @@
 """A data set as Lightning wants it: one abstract method, everything else here."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import pytorch_lightning as pl
-import torch
 from torch.utils.data import BatchSampler, DataLoader
 
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
 from medlight.core.index import Index
-from medlight.core.sample import ON_HOST, Sample
+from medlight.core.sample import Sample
 from medlight.core.split import Split, make_split
 from medlight.data.admission import LeftOut, left_out, withdrawal_lists
 from medlight.data.cases import open_cases, set_name
 from medlight.data.dataset import CaseDataset
+from medlight.data.hooks import Augment, TrainerHooks
 from medlight.data.loader import Loader
 from medlight.data.patch import Foreground, auto_patch
-from medlight.data.sampling import EvalCases, TrainBatches, share
+from medlight.data.sampling import EvalCases, TrainBatches
 from medlight.data.version import DataVersion, version_of
 from medlight.io.store.store import Store
 from medlight.io.store.table import Stored
 from medlight.transforms.preset import Preset
 
-Augment = Callable[..., dict[str, Any]]
-"""(batch, seed, epoch) to a batch: random, on the device of the batch; see `medlight.augment`."""
-
 
 @dataclass(kw_only=True, eq=False)
-class DataModule(pl.LightningDataModule, ABC):
+class DataModule(TrainerHooks, ABC):
     """Splits, reads, transforms, batches and augments the cases that a subclass finds.
 
     A data set is one subclass with `index()`, and `fake()` that writes its layout in miniature.
@@ -95,7 +91,6 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self._start, self._global_batch = (0, 0), 0
         self.root = Path(self.root).expanduser()
         self.cache = Path(self.cache).expanduser()
         if self.batch_size < 1:
@@ -220,11 +215,10 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Sample]:
         rank, ranks = self._ranks()
-        epoch, skip = self._start
-        self._start = (0, 0)
+        epoch, skip = self._resumed()
         batches = TrainBatches(
             len(self._train_set),
-            batch_size=self._batch_size(ranks),
+            batch_size=self._rank_batch(ranks),
             samples=self.epoch_samples,
             seed=self.seed,
             rank=rank,
@@ -237,28 +231,6 @@ class DataModule(pl.LightningDataModule, ABC):
     @cached_property
     def _patches(self) -> CaseDataset:
         return self._train_set.with_patch(self.facts.patch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where in the run a checkpoint was made: Lightning asks for batches before it says so."""
-        if self.trainer is None:
-            return {}
-        loop: Any = self.trainer.fit_loop
-        epochs, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress.current
-        within = epochs.started > epochs.processed
-        ranks = self._ranks()[1]
-        return {
-            "epoch": epochs.processed,
-            "batch": batches.processed if within else 0,
-            "global_batch": ranks * self._batch_size(ranks),
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if self.trainer is not None and self.trainer.state.fn == "fit":
-            self._start = (state_dict["epoch"], state_dict["batch"])
-            self._global_batch = state_dict["global_batch"]
-
-    def _batch_size(self, ranks: int) -> int:
-        return share(self._global_batch, ranks) if self._global_batch else self.batch_size
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         return self._eval_loader(self._val_set) if self.split.val else []
@@ -277,22 +249,3 @@ class DataModule(pl.LightningDataModule, ABC):
         cases = EvalCases(len(dataset), rank=rank, ranks=ranks)
         batches = BatchSampler(cases, self.eval_batch_size, drop_last=False)
         return Loader(dataset, batches, workers=self.num_workers)
-
-    def _ranks(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-
-    def transfer_batch_to_device(
-        self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
-    ) -> dict[str, Any]:
-        """Tensors move; what is needed on the host only stays: grids, references, `ON_HOST`."""
-        return {
-            key: value.to(device, non_blocking=True)
-            if isinstance(value, torch.Tensor) and key not in ON_HOST
-            else value
-            for key, value in batch.items()
-        }
-
-    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        if self.augment is None or self.trainer is None or not self.trainer.training:
-            return batch
-        return self.augment(batch, seed=self.seed, epoch=self.trainer.current_epoch)

@@ -5,7 +5,7 @@ Shapes: B batch, C channels, *S spatial axes.
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast
 
 import numpy as np
@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
-from medlight.core.annotations import seen_boxes, seen_points
 from medlight.core.index import Index
 from medlight.core.sample import LISTED, Sample
+from medlight.data.annotations import seen_annotations
 from medlight.data.cases import MASK_ROLE, open_cases
 from medlight.data.patch import Foreground, corners, overlap
 from medlight.data.sampling import Again, Draw, generator
@@ -113,7 +113,7 @@ class CaseDataset(Dataset[Sample]):
         if isinstance(row, Again):
             sample["again"] = True
         if mask is not None:
-            sample["mask"] = torch.from_numpy(mask[0])
+            sample["mask"] = torch.from_numpy(mask[0]).long()
             if self.references:
                 sample["reference"] = torch.from_numpy(read_mask(case.files[MASK_ROLE])[0][0])
         elif self.targets is not None:
@@ -137,28 +137,12 @@ class CaseDataset(Dataset[Sample]):
     def _annotations(
         self, rows: Sequence[int], first: NDArray[Any], shape: Sequence[int]
     ) -> dict[str, list[torch.Tensor]]:
-        """Boxes and points of patches of this shape that start at `first`: what is seen of them."""
-        noted: dict[str, list[torch.Tensor]] = {}
         known = self.stored.annotations
-        if known is None:
-            return noted
-        for row, corner in zip(rows, first, strict=True):
-            every = {key: np.array(values) for key, values in known[row].items()}
-            points = every.get("points", np.zeros((0, 0))).reshape(-1, len(shape)) - corner
-            boxes = every.get("boxes", np.zeros((0, 0))).reshape(-1, 2 * len(shape))
-            boxes, kept = seen_boxes(boxes - np.tile(corner, 2), shape)
-            labels = every.get("box_labels", np.zeros(0))[kept]
-            for key, array, kind in (
-                ("points", seen_points(points, shape), torch.float32),
-                ("boxes", boxes, torch.float32),
-                ("box_labels", labels, torch.int64),
-            ):
-                noted.setdefault(key, []).append(torch.from_numpy(array).to(kind))
-        return noted
+        return {} if known is None else seen_annotations([known[r] for r in rows], first, shape)
 
     def _stacked(
         self, rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None] | None:
+    ) -> tuple[NDArray[np.float32], NDArray[np.integer] | None] | None:
         """Whole images from memory in one step, where they have the shape that is wanted."""
         stack = None if self.held is None else self.held.stack()
         if stack is None or (self.patch is not None and self.patch != stack[0].shape[2:]):
@@ -166,7 +150,7 @@ class CaseDataset(Dataset[Sample]):
         images, masks = stack
         image = images[rows].astype(np.float32)
         self._seen(image, rows)
-        return image, None if masks is None else masks[rows].astype(np.int64)
+        return image, None if masks is None else masks[rows]
 
     def _corners(self, rows: NDArray[np.int64], draws: Sequence[Draw]) -> NDArray[np.int64]:
         def random(place: int) -> np.random.Generator:
@@ -175,15 +159,21 @@ class CaseDataset(Dataset[Sample]):
         def aim(place: int, numbers: np.random.Generator) -> NDArray[Any] | None:
             if self.foreground is None:
                 return None
-            marks = self._here(int(rows[place]), self.stored.marks, int(rows[place]))
-            return self.foreground.centre(marks, draws[place].draw, numbers)
+            read = partial(self._marks, int(rows[place]))
+            return self.foreground.centre(read, draws[place].draw, numbers)
 
         shapes = self.stored.shapes[rows]
         return corners(shapes, self.patch or shapes[0], random, aim)
 
+    def _marks(self, row: int) -> NDArray[np.int32]:
+        if self.held is not None:
+            return self.held.marks(row)
+        marks: NDArray[np.int32] = self._here(row, self.stored.marks, row)
+        return marks
+
     def _patches(
         self, rows: NDArray[np.int64], first: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.integer] | None]:
         patch = self.patch or tuple(self.stored.shapes[rows[0]].tolist())
         image, mask = self._empty(len(rows), patch, masks=bool(self.stored.masked[rows].all()))
         for place, (row, corner) in enumerate(zip(rows.tolist(), first.tolist(), strict=True)):
@@ -192,9 +182,10 @@ class CaseDataset(Dataset[Sample]):
 
     def _empty(
         self, count: int, shape: tuple[int, ...], *, masks: bool
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.integer] | None]:
+        """Masks in the type they are stored in: an eighth of what tasks get."""
         image = np.empty((count, self.stored.channels, *shape), np.float32)
-        return image, np.empty((count, 1, *shape), np.int64) if masks else None
+        return image, np.empty((count, 1, *shape), self.stored.dtypes[1]) if masks else None
 
     def _cut(
         self, row: int, first: Sequence[int], image: NDArray[Any], mask: NDArray[Any] | None

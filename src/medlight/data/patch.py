@@ -42,16 +42,20 @@ class Foreground:
     ignore: int | None = None
 
     def centre(
-        self, marks: NDArray[np.int32], draw: int, random: np.random.Generator
+        self, read: Callable[[], NDArray[np.int32]], draw: int, random: np.random.Generator
     ) -> NDArray[np.int32] | None:
         """A voxel of the foreground, of each label equally often; None where any place will do.
 
         Args:
-            marks: (M, 1 + n) label and position of voxels to choose from.
+            read: what gives the (M, 1 + n) label and position of voxels to choose from; asked
+                where there is something to choose.
             draw: place in the epoch's order.
         """
-        marks = marks[marks[:, 0] != self.ignore] if self.ignore is not None else marks
         aimed = int((draw + 1) * self.share) > int(draw * self.share)
+        if not aimed and self.ignore is None:
+            return None
+        marks = read()
+        marks = marks[marks[:, 0] != self.ignore] if self.ignore is not None else marks
         found = marks[marks[:, 0] > 0]
         if aimed and len(found):
             labels = np.unique(found[:, 0])

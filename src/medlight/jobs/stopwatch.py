@@ -94,8 +94,7 @@ def _step(
     with watch.time("transfer"):
         batch = data.transfer_batch_to_device(batch, watch.device, 0)
     with watch.time("augment"):
-        if data.augment is not None:
-            batch = data.augment(batch, seed=data.seed, epoch=0)
+        batch = data.augmented(batch, epoch=0)
     task.train()
     with watch.time("forward"), trainer.precision_plugin.forward_context():
         loss = task.step(batch)

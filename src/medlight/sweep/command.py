@@ -22,6 +22,7 @@ from medlight.sweep.ending import finish
 from medlight.sweep.names import short
 from medlight.sweep.process import server
 from medlight.sweep.sweep import ROOT, Sweep
+from medlight.sweep.watch import say
 from medlight.sweep.words import OURS
 from medlight.targets import check_targets
 
@@ -29,7 +30,7 @@ EXTRAS = {
     "joblib": "hydra_plugins.hydra_joblib_launcher",
     "submitit_local": "hydra_plugins.hydra_submitit_launcher",
     "submitit_slurm": "hydra_plugins.hydra_submitit_launcher",
-    "ray": "hydra_plugins.hydra_ray_launcher",
+    "ray": "ray",
 }
 """Launcher to the package that it is made of."""
 
@@ -60,7 +61,11 @@ def sweep(words: Sequence[str], dirs: Sequence[Path]) -> int:
             shared.append(f"group={name}")  # one group in W&B
         one = Sweep(cfg=cfg, loader=hydra.config_loader, fixed=shared, folder=ROOT / name)
         with ended_by_sigterm():
-            jobs = way.run(one, typed)
+            try:
+                jobs = way.run(one, typed)
+            except KeyboardInterrupt:
+                say("The same command goes on from here")
+                raise
     return finish(one.folder, jobs, metric=cfg.metric, mode=cfg.mode, compare=way.compare)
 
 

@@ -36,6 +36,10 @@ def finish(folder: Path, jobs: Sequence[Job], *, metric: str, mode: str, compare
                 from medlight.sweep.page import compare_best
 
                 say(compare_best(ranked, folder))
+    for status in (job.read() for job in jobs):
+        if status.halved and status.state in ENDED:
+            size = f"1/{2**status.halved} of the batch, accumulated"
+            say(f"{label(status.overrides)} ran with {size}: memory ran out")
     wrong = [(job, status) for job in jobs if (status := job.settled()).state not in ENDED]
     for job, status in wrong:
         why = f"{status.state}: {status.error}" if status.error else status.state

@@ -20,6 +20,7 @@ from medlight.sweep.job import (
     Job,
     Status,
 )
+from medlight.sweep.names import label
 from medlight.sweep.sweep import Sweep
 from medlight.sweep.task import check_on_oom, task
 from medlight.sweep.watch import Watch, say
@@ -70,6 +71,9 @@ class Grid:
         before = {job: job.settled() for job in jobs}
         due = [job for job, status in before.items() if self.is_due(status)]
         say(f"{len(jobs)} jobs in {sweep.folder}: {self.plan(before.values())}")
+        for status in before.values():
+            if status.starts and status.state not in ENDED:
+                say(f"  {label(status.overrides)}: {self.fate(status)}")
         if due:
             one_by_one = [[*jobs[job], f"hydra.sweep.subdir={job.key}"] for job in due]
             with Watch(lambda: list(jobs), metric=sweep.cfg.metric):
@@ -81,9 +85,18 @@ class Grid:
         return status.state not in ENDED and not given_up
 
     def plan(self, before: Iterable[Status]) -> str:
-        """What becomes of which jobs, in words."""
-        found = Counter((status.state, self.is_due(status)) for status in before)
-        words = {
+        """How many jobs meet which fate."""
+        found = Counter(self.fate(status) for status in before)
+        return ", ".join(f"{found[fate]} {fate}" for fate in self.fates.values() if found[fate])
+
+    def fate(self, status: Status) -> str:
+        """What becomes of a job, in words."""
+        return self.fates[status.state, self.is_due(status)]
+
+    @property
+    def fates(self) -> dict[tuple[str, bool], str]:
+        """By state, and whether the job is due."""
+        return {
             (DONE, False): "done",
             (PRUNED, False): "pruned",
             (RUNNING, True): "still running: waited for",
@@ -92,7 +105,6 @@ class Grid:
             (FAILED, False): f"failed {self.failures} times: left alone",
             (WAITING, True): "new",
         }
-        return ", ".join(f"{found[kind]} {text}" for kind, text in words.items() if found[kind])
 
 
 def _each(override: Override) -> list[str]:

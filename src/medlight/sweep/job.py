@@ -78,7 +78,7 @@ class Job:
     def describe(self, overrides: list[str]) -> None:
         """Make its directory, and note what sets it apart."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self.read().overrides != overrides:
+        if not (self.folder / FILE).exists() or self.read().overrides != overrides:
             self.update(overrides=overrides)
 
     def settled(self) -> Status:

@@ -25,6 +25,25 @@ def short(keys: Iterable[str]) -> dict[str, str]:
     return {k: k if ends[k.rpartition(".")[2]] > 1 else k.rpartition(".")[2] for k in keys}
 
 
+def plain(overrides: Sequence[str]) -> dict[str, int | float | str]:
+    """Short names to values, of which numbers are numbers.
+
+    >>> plain(["optimizer.lr=1e-3", "model.channels=[4,8]", "seed=2"])
+    {'lr': 0.001, 'channels': '[4,8]', 'seed': 2}
+    """
+    found = values(overrides)
+    return {name: _number(found[key]) for key, name in short(found).items()}
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
 def label(overrides: Sequence[str]) -> str:
     """Of one job.
 

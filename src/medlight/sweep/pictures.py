@@ -17,6 +17,8 @@ FEW = 6
 """Values of a setting up to which each is a group of its own; beyond, quarters of them are."""
 WIDE = 20
 """Ratio of the ends of an axis from which on it is logarithmic."""
+FAN = 0.3
+"""How far lines through one value are spread, of the way to the next: the best on top."""
 
 
 def draw(entries: Sequence[Entry], folder: Path, *, metric: str, mode: str) -> None:
@@ -86,7 +88,8 @@ def _budget(entries: Sequence[Entry], path: Path, metric: str, mode: str) -> Non
     axes.set_xlabel("epochs trained in all")
     axes.set_ylabel(metric)
     _plain(axes)
-    axes.legend(frameon=False, fontsize=8, loc="lower right" if mode == "max" else "upper right")
+    place: Any = "lower right" if mode == "max" else "upper right"
+    axes.legend(frameon=False, fontsize=8, loc=place, scatterpoints=1)
     page.savefig(path, dpi=110)
 
 
@@ -101,22 +104,30 @@ def _parallel(
     scale, colours = Normalize(scores.min(), scores.max()), colormaps["viridis"]
     page = figure(max(5.5, 1.7 * len(names) + 2.5), 3.8)
     axes = page.subplots()
-    columns = [_axis(axes, x, [_text(e, key) for e in entries]) for x, key in enumerate(names)]
+    order = np.argsort(scores if mode == "max" else -scores, kind="stable")
+    fan = np.empty(len(order))
+    fan[order] = np.linspace(-0.5, 0.5, len(order))
+    columns = [_axis(axes, x, [_text(e, key) for e in entries], fan) for x, key in enumerate(names)]
     heights = np.array([*columns, _axis(axes, len(names), [str(float(score)) for score in scores])])
-    order = np.argsort(scores if mode == "max" else -scores)
     for number in order:
         axes.plot(heights[:, number], color=colours(scale(scores[number])), alpha=0.75,
                   linewidth=2.8 if number == order[-1] else 1.1)  # fmt: skip
     axes.set_xticks(range(len(names) + 1), [*names.values(), metric])
     axes.set_yticks([])
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
-    axes.set_xlim(-0.3, len(names) + 0.45)
+    axes.set_xlim(-0.45, len(names) + 0.45)
     page.colorbar(ScalarMappable(scale, colours), ax=axes, label=metric, pad=0.02)
     page.savefig(path, dpi=110)
 
 
-def _axis(axes: Any, x: int, texts: Sequence[str]) -> NDArray[np.float64]:
-    """Draw one upright axis; where on it, from 0 to 1, each value lies."""
+def _axis(
+    axes: Any, x: int, texts: Sequence[str], fan: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Draw one upright axis; where on it, from 0 to 1, each value lies.
+
+    Args:
+        fan: of each line, -0.5 to 0.5: keeps lines apart that share one of few values.
+    """
     axes.axvline(x, color="#999999", linewidth=0.8, zorder=0)
     numbers = _numbers(texts)
     if numbers is None:
@@ -134,9 +145,13 @@ def _axis(axes: Any, x: int, texts: Sequence[str]) -> NDArray[np.float64]:
         shown = sorted(set(zip(heights, numbers, strict=True)))
         shown = shown if len(shown) <= FEW else [shown[0], shown[-1]]
         labels = [(mark, f"{number:.3g}") for mark, number in shown]
+    side, end = (0.04, "left") if fan is None else (-0.04, "right")
+    behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
     for mark, label in labels:
-        axes.text(x + 0.03, mark, label, fontsize=7, va="center", color="#333333")
-    return heights
+        axes.text(x + side, mark, label, fontsize=7, va="center", ha=end, zorder=3, bbox=behind)
+    if fan is not None and 1 < len(labels) == len(set(texts)):
+        heights = heights + FAN * np.diff([mark for mark, _ in labels]).min() * fan
+    return np.asarray(heights)
 
 
 def _importance(shares: dict[str, float], path: Path, metric: str) -> None:
@@ -145,8 +160,9 @@ def _importance(shares: dict[str, float], path: Path, metric: str) -> None:
         return
     page = figure(6, 0.4 * len(known) + 1.3)
     axes = page.subplots()
-    axes.barh([name for name, _ in known], [100 * share for _, share in known], color="#0072B2")
-    axes.set_xlim(0, 100)
+    bars = axes.barh([kv[0] for kv in known], [100 * kv[1] for kv in known], color="#0072B2")
+    axes.bar_label(bars, fmt="%.0f", padding=3, fontsize=8)
+    axes.set_xlim(0, 108)
     axes.set_xlabel(f"variance of {metric} between its values, %")
     _plain(axes)
     page.savefig(path, dpi=110)

@@ -27,11 +27,13 @@ from medlight.sweep.job import (
     Job,
     Status,
 )
+from medlight.sweep.names import plain
 
 Stop = Callable[[int, float], bool]
 """(epochs done, score) to whether the job is not worth finishing."""
 NAME = "medlight.sweep.process"
-PRELOADED = "medlight.launch"
+PRELOADED = ("medlight.launch", "monai")
+"""What every job needs."""
 LOG = "run.log"
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 PATIENCE_S = 60
@@ -44,7 +46,7 @@ def server() -> Any:
     context: Any = multiprocessing.get_context("forkserver" if "forkserver" in known else "spawn")
     if multiprocessing.get_start_method(allow_none=True) not in (None, *known):
         multiprocessing.set_start_method(context.get_start_method(), force=True)  # joblib's own
-    context.set_forkserver_preload([PRELOADED])
+    context.set_forkserver_preload(list(PRELOADED))
     return context
 
 
@@ -102,16 +104,15 @@ class Books:
         self.started = time.monotonic()
 
     def keep(self) -> int:
-        self.job.update(state=RUNNING, starts=self.before.starts + 1, error=None, left=None)
-        from pytorch_lightning.utilities.exceptions import SIGTERMException
-
+        self.job.update(state=RUNNING, starts=self.before.starts + 1, error=None, left=None,
+                        out_of_memory=False)  # fmt: skip
         from medlight.callbacks.epochs import Pruned
 
         try:
             score = _run(self.job, self.epoch)
         except Pruned:
             self._write(PRUNED)
-        except SIGTERMException:
+        except SystemExit:  # after SIGTERM
             self._write(INTERRUPTED, error="it was asked to end")
             return 1
         except Exception as error:
@@ -140,6 +141,7 @@ class Books:
 
 def _run(job: Job, tell: Callable[[Any], bool]) -> float | None:
     from medlight.callbacks.epochs import Epochs
+    from medlight.callbacks.varied import Varied
     from medlight.config import load_config, register
     from medlight.launch import run
     from medlight.targets import check_targets
@@ -151,7 +153,8 @@ def _run(job: Job, tell: Callable[[Any], bool]) -> float | None:
     if (job.folder / "checkpoints" / "last.ckpt").is_file():
         cfg.resume = str(job.folder)
     check_targets(cfg)
-    return run(cfg, job.folder, callbacks=[Epochs(metric=cfg.metric, tell=tell)])
+    watching = [Epochs(metric=cfg.metric, tell=tell), Varied(values=plain(job.read().overrides))]
+    return run(cfg, job.folder, callbacks=watching)
 
 
 def _speak_to(path: Path) -> None:

@@ -12,6 +12,8 @@ from omegaconf import DictConfig
 from medlight.core.errors import ConfigError, MissingExtraError
 from medlight.rerun import parse_overrides
 from medlight.sweep.job import DONE, PRUNED, Job
+from medlight.sweep.names import label
+from medlight.sweep.secret import put_aside
 from medlight.sweep.space import suggest
 from medlight.sweep.sweep import Sweep
 from medlight.sweep.task import OnOom, carry_on, check_on_oom
@@ -87,9 +89,12 @@ class Search:
         sweep.folder.mkdir(parents=True, exist_ok=True)
         place = self.place(sweep)
         study = place.open()
-        self._repeat_failed(sweep, study)
+        again = self._repeat_failed(sweep, study)
         done = room.ended(study)
-        say(f"{self.n_trials} trials in {sweep.folder}: {done} done, {self.n_trials - done} to go")
+        to_go = max(0, self.n_trials - done)
+        say(f"{self.n_trials} trials in {sweep.folder}: {done} done, {to_go} to go")
+        for job in again:
+            say(f"  {label(job.read().overrides)}: failed: tried again")
 
         def jobs() -> list[Job]:
             keys = [each.user_attrs.get(room.JOB) for each in study.get_trials(deepcopy=False)]
@@ -110,7 +115,7 @@ class Search:
         from medlight.sweep.study import Place
 
         return Place(
-            url=self.storage or f"sqlite:///{sweep.folder}/study.db",
+            url=put_aside(self.storage or f"sqlite:///{sweep.folder}/study.db"),
             name=f"{sweep.folder.name}-{sweep.job([]).key}",
             mode=sweep.cfg.mode,
             epochs=int(sweep.cfg.trainer.max_epochs),
@@ -119,9 +124,10 @@ class Search:
             pruning=self.pruning,
         )
 
-    def _repeat_failed(self, sweep: Sweep, study: "optuna.Study") -> None:
+    def _repeat_failed(self, sweep: Sweep, study: "optuna.Study") -> list[Job]:
         from medlight.sweep import study as room
 
+        again = []
         trials = study.get_trials(deepcopy=False)
         repeated = {each.user_attrs.get(room.AGAIN) for each in trials}
         for each in trials:
@@ -129,6 +135,8 @@ class Search:
                 job = Job(sweep.folder / each.user_attrs[room.JOB])
                 if job.read().failures < self.failures:
                     room.repeat(study, each)
+                    again.append(job)
+        return again
 
 
 class TrialFailed(Exception):  # noqa: N818

@@ -1,8 +1,9 @@
 """Where a search is kept: an Optuna study in an SQL database, which outlives its processes."""
 
 import hashlib
+import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -10,6 +11,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from medlight.sweep.process import Stop
+from medlight.sweep.secret import PASSWORD, whole
 
 BEAT_S, GRACE_S = 5, 20
 """How often a trial says that it lives, and after what silence it counts as dead."""
@@ -26,7 +28,7 @@ class Place:
     """All that a process must know to take part in a search.
 
     Attributes:
-        url, name: of the database, and of the study in it.
+        url, name: of the database, without its password, and of the study in it.
         mode: "max" or "min".
         epochs: of a trial that is not stopped.
         startup: trials at random before the sampler learns; `seed`: of the sampler.
@@ -41,13 +43,13 @@ class Place:
     seed: int
     pruning: tuple[int, int] | None
 
-    def open(self, *, alive: bool = True) -> optuna.Study:
+    def open(self, *, alive: bool = True, password: str | None = None) -> optuna.Study:
         """The study, made where there is none. `alive`: its trials here have a heartbeat."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         sqlite = self.url.startswith("sqlite")
         storage = RDBStorage(
-            self.url,
+            whole(self.url, password or os.environ.get(PASSWORD)),
             engine_kwargs={"connect_args": {"timeout": WAIT_S}} if sqlite else {},
             heartbeat_interval=BEAT_S if alive else None,
             grace_period=GRACE_S if alive else None,
@@ -86,9 +88,14 @@ class Judge:
 
     place: Place
     trial_id: int
+    password: str | None = field(
+        default_factory=lambda: os.environ.get(PASSWORD), repr=False
+    )  # the process was forked before there was one
 
     def __call__(self) -> Stop:
-        trial = optuna.trial.Trial(self.place.open(alive=False), self.trial_id)
+        trial = optuna.trial.Trial(
+            self.place.open(alive=False, password=self.password), self.trial_id
+        )
 
         def stop(epoch: int, score: float) -> bool:
             trial.report(score, epoch)

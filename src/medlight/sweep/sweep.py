@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from medlight.io.atomic import aside
@@ -48,8 +50,6 @@ class Fingerprints:
 
 
 def _fingerprint(data: dict[str, Any]) -> str:
-    from hydra.utils import instantiate
-
     try:
         return str(instantiate(data, _convert_="all").cases.fingerprint())
     except Exception:  # the job will meet it too, and fail alone
@@ -79,6 +79,8 @@ class Sweep:
             self.cfg.hydra.sweep.dir = str(self.folder)
             if self.cfg.launcher is not None:
                 self.cfg.hydra.launcher = self.cfg.launcher
+            self.cfg.sweep = None  # launchers write the rest to files; it may hold a password
+            self.cfg.hydra.overrides.task = []
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The configuration of one job."""
@@ -97,12 +99,16 @@ class Sweep:
     def launch(self, words: Sequence[Sequence[str]], task: Callable[[DictConfig], Any]) -> None:
         """Have the launcher call `task` with the configuration of each list of overrides."""
         context = HydraContext(config_loader=self.loader, callbacks=Callbacks(self.cfg))
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=context, task_function=task, config=self.cfg
-        )
+        launcher = self._launcher()
+        launcher.setup(hydra_context=context, task_function=task, config=self.cfg)
         place = f"hydra.sweep.dir='{self.folder}'"
         for done in launcher.launch([[*self.fixed, place, *each] for each in words], 0):
             _ = done.return_value  # raises what is no fault of one job
+
+    def _launcher(self) -> Launcher:
+        if str(self.cfg.hydra.launcher._target_).startswith("medlight."):
+            return cast(Launcher, instantiate(self.cfg.hydra.launcher, _convert_="all"))
+        return cast(Launcher, Plugins.instance()._instantiate(self.cfg.hydra.launcher))
 
     def record(self, jobs: dict[str, Sequence[str]]) -> None:
         """Note which jobs the command that was typed last has."""

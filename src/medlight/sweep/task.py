@@ -3,13 +3,13 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from medlight.config import SAVED, save_config
 from medlight.core.errors import ConfigError
-from medlight.sweep.job import ENDED, FAILED, INTERRUPTED, WAITING, Job, Status
+from medlight.sweep.job import ENDED, FAILED, FILE, INTERRUPTED, WAITING, Job, Status
 from medlight.sweep.names import label
 from medlight.sweep.process import Stop, carry_out
 
@@ -27,7 +27,7 @@ def task(cfg: DictConfig, *, on_oom: OnOom = "fail") -> float | None:
 
     hydra = HydraConfig.get()
     job = Job(Path(hydra.runtime.output_dir))
-    if not job.read().overrides:
+    if not (job.folder / FILE).exists():  # another sweeper of Hydra's does not describe its jobs
         job.update(overrides=list(hydra.overrides.task))
     return carry_on(job, cfg, on_oom=on_oom).score
 
@@ -64,9 +64,10 @@ def prepare(job: Job, cfg: DictConfig, status: Status) -> None:
     cfg = cfg.copy()
     cfg.sweep = cfg.launcher = None
     cfg.paths.run_dir = str(job.folder)
-    wandb = (cfg.logger or {}).get("wandb")
-    if wandb is not None and wandb.get("name", "") is None:
-        wandb.name = label(status.overrides)
+    loggers: Any = OmegaConf.to_container(cfg.logger or OmegaConf.create())
+    wandb = loggers.get("wandb")
+    if wandb and "medlight.named" in str(wandb.get("name")):  # all that was typed
+        cfg.logger.wandb.name = label(status.overrides)
     for _ in range(status.halved):
         cfg.data.batch_size //= 2
         cfg.trainer.accumulate_grad_batches *= 2

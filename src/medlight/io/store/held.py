@@ -28,6 +28,9 @@ class Held:
         images, masks = stored.dtypes
         self._images = np.empty(int(self._starts[-1]) * stored.channels, images)
         self._masks = np.zeros(int(self._starts[-1]) if stored.masked.any() else 0, masks)
+        marks = [stored.marks(row) for row in range(len(stored))]
+        self._marks = np.concatenate(marks)
+        self._mark_ends = np.cumsum([len(each) for each in marks])
         darkest = stored.darkest
         for row in range(len(stored)):
             image, mask = self._view(row)
@@ -54,6 +57,11 @@ class Held:
         image[...] = held[tuple(part)]
         if mask is not None and labels is not None:
             mask[...] = labels[tuple(part)]
+
+    def marks(self, row: int) -> NDArray[np.int32]:
+        """As `Stored.marks`."""
+        start = 0 if row == 0 else self._mark_ends[row - 1]
+        return self._marks[start : self._mark_ends[row]]
 
     def stack(self) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
         """(N, C, *S) images and (N, 1, *S) masks; None where shapes differ."""

@@ -4,6 +4,7 @@ Shapes: N cases, C channels, *S spatial axes.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Stored:
         smallest: NDArray[np.float64] = np.where(whole, np.rint(values), values)
         return smallest
 
-    @property
+    @cached_property
     def dtypes(self) -> tuple[np.dtype[Any], np.dtype[Any]]:
         """Types that hold the images and the masks of all cases."""
         masks = [place.dtype for place in self._masks if place is not None]
