@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -197,5 +197,6 @@ def computes_in_bf16(*, cuda: bool) -> bool:
     """Whether the device has instructions for bfloat16, so that it need not be emulated."""
     if cuda:
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    has = getattr(torch.cpu, "get_capabilities", dict)()  # older ones of torch do not tell
-    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+    tell: Callable[[], Mapping[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
+    known = tell()  # nothing from an older torch
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))

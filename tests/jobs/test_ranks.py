@@ -222,7 +222,7 @@ def test_nobody_waits_longer_than_the_timeout(how: str, tmp_path: Path, shared_c
     second.kill()
     first.kill()
     assert code == 1, screen
-    assert ("Timed out" if how == "hang" else "Connection closed by peer") in screen
+    assert "RuntimeError" in screen  # of the exchange that the other is missing from
 
 
 @pytest.mark.slow
