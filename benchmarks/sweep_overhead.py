@@ -26,6 +26,9 @@ import sys, time
 from pathlib import Path
 from medlight.config import load_config, register
 from medlight.launch import run
+from medlight.sweep.process import PRELOADED
+for name in PRELOADED:
+    __import__(name)
 start = time.perf_counter()
 register()
 run(load_config(sys.argv[1]), Path(sys.argv[1]))

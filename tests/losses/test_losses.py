@@ -64,6 +64,19 @@ def test_dice_ce() -> None:
     assert value("dice_ce") == pytest.approx(dice() + surprise().mean())
 
 
+def test_dice_bce() -> None:
+    """Of two regions, the second within the first."""
+    regions = np.concatenate([MASK > 0, MASK > 1], axis=1)
+    logits = LOGITS[:, :2]
+    p, axes = 1 / (1 + np.exp(-logits)), (0, 2, 3, 4)
+    both, sides = (p * regions).sum(axes), (p + regions).sum(axes)
+    dice_part = 1 - ((2 * both + 1e-5) / (sides + 1e-5)).mean()
+    bce = -(regions * np.log(p) + (1 - regions) * np.log(1 - p)).mean()
+    for weight in (1.0, 0.25):
+        got = loss("dice_bce", f"loss.bce={weight}")(torch.tensor(logits), torch.tensor(regions))
+        assert float(got) == pytest.approx(dice_part + weight * bce)
+
+
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
 def test_dice_focal(gamma: float) -> None:
     focal = ((1 - np.exp(-surprise())) ** gamma * surprise()).mean()
@@ -199,6 +212,7 @@ def test_a_batch_that_nobody_annotated_teaches_nothing() -> None:
 
 def test_every_loss_is_checked_here() -> None:
     checked = {
+        "dice_bce",
         "dice_ce",
         "dice_focal",
         "tversky",

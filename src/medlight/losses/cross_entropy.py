@@ -24,6 +24,7 @@ class CrossEntropy(nn.Module):
             2016).
     """
 
+    overlapping = False
     weight: Tensor | None
 
     def __init__(

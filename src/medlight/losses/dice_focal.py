@@ -21,6 +21,8 @@ class DiceFocal(nn.Module):
         focal: weight of the focal part.
     """
 
+    overlapping = False
+
     def __init__(self, *, gamma: float = 2.0, focal: float = 1.0) -> None:
         super().__init__()
         self.gamma, self.focal = gamma, focal

@@ -24,6 +24,8 @@ class GeneralisedDice(nn.Module):
         weight: "square", 1 / volume^2; "simple", 1 / volume; "uniform", all alike.
     """
 
+    overlapping = False
+
     def __init__(self, *, weight: Volume = "square") -> None:
         super().__init__()
         if weight not in get_args(Volume):

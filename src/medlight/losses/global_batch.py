@@ -57,7 +57,11 @@ def overlaps(logits: Tensor, mask: Tensor, *, background: bool = False) -> Tenso
     first = 0 if background else 1
     p = logits.float().softmax(dim=1)[:, first:]
     labels = torch.arange(first, logits.shape[1], device=mask.device)
-    truth = mask == labels.view(1, -1, *(1,) * (mask.ndim - 2))
+    return overlaps_of(p, mask == labels.view(1, -1, *(1,) * (mask.ndim - 2)))
+
+
+def overlaps_of(p: Tensor, truth: Tensor) -> Tensor:
+    """The same (3, K) of (B, K, *S) probabilities and what is true of them."""
     axes = (0, *range(2, p.ndim))
     sums = [(p * truth).sum(axes), p.sum(axes), truth.sum(axes).to(p.dtype)]
     return over_ranks(torch.stack(sums))

@@ -1,26 +1,30 @@
 """Soft Dice of the global batch."""
 
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from medlight.losses.global_batch import overlaps
+from medlight.losses.global_batch import overlaps, overlaps_of
 
 SMOOTH = 1e-5
 """In numerator and denominator: a class that is neither there nor predicted is right."""
 
 
-class SoftDice(nn.Module):
-    """1 - Dice of softmax probabilities (Milletari et al. 2016), mean over the foreground classes.
+def soft_dice(sums: Tensor) -> Tensor:
+    """1 - Dice (Milletari et al. 2016), mean over the K of (3, K) sums over space, batch and
+    processes; see `overlaps`."""
+    both, predicted, true = sums
+    loss: Tensor = 1 - ((2 * both + SMOOTH) / (predicted + true + SMOOTH)).mean()
+    return loss
 
-    Sums go over space, batch and processes before they are divided.
-    """
+
+class SoftDice(nn.Module):
+    """Of softmax probabilities, without background; see `soft_dice`."""
+
+    overlapping = False
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         """(B, K, *S) and (B, 1, *S) to a scalar."""
-        both, predicted, true = overlaps(logits, mask)
-        dice = (2 * both + SMOOTH) / (predicted + true + SMOOTH)
-        loss: Tensor = 1 - dice.mean()
-        return loss
+        return soft_dice(overlaps(logits, mask))
 
 
 class DiceCE(nn.Module):
@@ -30,6 +34,8 @@ class DiceCE(nn.Module):
         ce: weight of the cross-entropy.
     """
 
+    overlapping = False
+
     def __init__(self, *, ce: float = 1.0) -> None:
         super().__init__()
         self.ce, self.dice = ce, SoftDice()
@@ -37,4 +43,26 @@ class DiceCE(nn.Module):
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         """(B, K, *S) and (B, 1, *S) to a scalar."""
         total: Tensor = self.dice(logits, mask) + self.ce * cross_entropy(logits, mask[:, 0])
+        return total
+
+
+class DiceBCE(nn.Module):
+    """Of regions that may overlap, a sigmoid each: soft Dice of the global batch plus binary
+    cross-entropy (Isensee et al. 2021, region-based training).
+
+    Args:
+        bce: weight of the cross-entropy.
+    """
+
+    overlapping = True
+
+    def __init__(self, *, bce: float = 1.0) -> None:
+        super().__init__()
+        self.bce = bce
+
+    def forward(self, logits: Tensor, regions: Tensor) -> Tensor:
+        """(B, R, *S) and (B, R, *S) of zeros and ones to a scalar."""
+        dice = soft_dice(overlaps_of(logits.float().sigmoid(), regions))
+        bce = binary_cross_entropy_with_logits(logits, regions.to(logits.dtype))
+        total: Tensor = dice + self.bce * bce
         return total

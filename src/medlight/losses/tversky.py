@@ -15,6 +15,8 @@ class Tversky(nn.Module):
         beta: weight of misses.
     """
 
+    overlapping = False
+
     def __init__(self, *, alpha: float = 0.3, beta: float = 0.7) -> None:
         super().__init__()
         self.alpha, self.beta = alpha, beta

@@ -17,7 +17,7 @@ NAMES = {
 SIZE = "img_size"
 
 
-def build(net: Callable[..., nn.Module], facts: Facts) -> nn.Module:
+def build(net: Callable[..., nn.Module], facts: Facts, *, outputs: int) -> nn.Module:
     """Call a partial with spatial_dims, in_channels and out_channels, by the names it has for
     them, and with img_size where it wants one.
 
@@ -26,7 +26,7 @@ def build(net: Callable[..., nn.Module], facts: Facts) -> nn.Module:
     known = {
         "spatial_dims": facts.spatial_dims,
         "in_channels": facts.channels,
-        "out_channels": len(facts.labels),
+        "out_channels": outputs,
     }
     asked = inspect.signature(net).parameters
     told: dict[str, object] = {}

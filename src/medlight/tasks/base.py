@@ -89,7 +89,7 @@ class Task(pl.LightningModule, ABC):
         self.check(facts)
         if isinstance(self.loss, NeedsFacts):
             self.loss.meet(facts)
-        self.net = build(self.net, facts)
+        self.net = build(self.net, facts, outputs=self.outputs)
         if self.gradient_checkpointing:
             checkpointed(self.net)
         self.memory_format = torch.contiguous_format
@@ -104,6 +104,11 @@ class Task(pl.LightningModule, ABC):
     @abstractmethod
     def check(cls, facts: Facts) -> None:
         """Refuse data this task cannot learn from, with a ConfigError."""
+
+    @property
+    def outputs(self) -> int:
+        """Of the net: one for each label."""
+        return len(self.facts.labels)
 
     @property
     @abstractmethod

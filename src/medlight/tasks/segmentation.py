@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from medlight.core.facts import Facts
 from medlight.core.grid import Grid
 from medlight.inference.doubt import Doubt
 from medlight.inference.ensemble import combined
-from medlight.inference.heads import Exclusive, Head
+from medlight.inference.heads import Exclusive, Head, Regions
 from medlight.inference.postprocess import Postprocessing
 from medlight.inference.restore import restored
 from medlight.inference.sliding_window import SlidingWindow, labelled
@@ -23,6 +24,7 @@ from medlight.metrics.summary import segmentation_intervals, summarise_segmentat
 from medlight.nets.divisor import Sizes, cut, padded
 from medlight.tasks.base import Batch, CaseResult, Row, Task
 
+Target = Literal["labels", "regions"]
 CERTAIN = 30.0
 """A logit of which the opposite has a probability of zero, in half precision too."""
 
@@ -31,20 +33,25 @@ CERTAIN = 30.0
 class SegmentationTask(Task):
     """Train on patches, predict whole images with windows of the same shape.
 
-    `loss` gets (B, K, *S) logits and a (B, 1, *S) mask.
+    `loss` gets (B, K, *S) logits and a (B, 1, *S) mask; of R regions (B, R, *S) logits and
+    (B, R, *S) of zeros and ones.
 
     Attributes:
+        target: "labels", one a voxel; "regions": those of the data, which may overlap and are
+            answered one by one (Isensee et al. 2021, region-based training).
         inference: how an image becomes windows and windows an image.
         postprocessing: what is done to masks on their source's grid, where validation chose it.
         The others are those of `Task`.
     """
 
+    target: Target = "labels"
     inference: SlidingWindow = field(default_factory=SlidingWindow)
     postprocessing: Postprocessing | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         facts = self.facts
+        self._check_target()
+        super().__post_init__()
         self.scoring = Scoring.of(
             facts.labels,
             regions=dict(facts.regions) or None,
@@ -52,6 +59,13 @@ class SegmentationTask(Task):
             ignore=facts.ignore,
         )
         self.head: Head = Exclusive()
+        if self.target == "regions":
+            self.head = Regions(dict(facts.regions))
+            within = [
+                [label in region for _, region in facts.regions]
+                for label in range(len(facts.labels))
+            ]
+            self.register_buffer("within", torch.tensor(within), persistent=False)
         self.sizes = Sizes.of(self.net, channels=facts.channels, spatial_dims=facts.spatial_dims)
 
     @classmethod
@@ -61,6 +75,26 @@ class SegmentationTask(Task):
                 "task=segmentation needs masks, but the data has one label per image; "
                 "choose task=classification, or data with masks"
             )
+
+    def _check_target(self) -> None:
+        if self.target not in get_args(Target):
+            raise ConfigError(f"task.target must be labels or regions, got {self.target}")
+        regions = self.target == "regions"
+        if regions and not self.facts.regions:
+            raise ConfigError(
+                "task.target=regions learns the regions of the data, but it has none: give "
+                "data.regions={whole: [1, 2, 3], core: [2, 3]}, larger ones first"
+            )
+        if getattr(self.loss, "overlapping", regions) != regions:
+            fit = "dice_bce" if regions else "dice_ce"
+            raise ConfigError(
+                f"task.target={self.target} does not go with {type(self.loss).__name__}, which is "
+                f"for {'labels' if regions else 'regions'}: choose loss={fit}"
+            )
+
+    @property
+    def outputs(self) -> int:
+        return len(self.facts.regions) if self.target == "regions" else len(self.facts.labels)
 
     @property
     def policy(self) -> str:
@@ -78,14 +112,17 @@ class SegmentationTask(Task):
         return torch.stack(weighted).sum() / sum(weights)
 
     def _known(self, output: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Ignored voxels reach the loss, whichever it is, as background that is certain and right:
-        no gradient comes from them."""
-        if self.facts.ignore is None:
-            return output, mask
-        ignored = mask == self.facts.ignore
-        certain = output.new_full((output.shape[1], *[1] * (output.ndim - 2)), -CERTAIN)
-        certain[0] = CERTAIN
-        return torch.where(ignored, certain, output), mask.masked_fill(ignored, 0)
+        """What the loss gets. Ignored voxels reach it, whichever it is, as background that is
+        certain and right: no gradient comes from them."""
+        if self.facts.ignore is not None:
+            ignored = mask == self.facts.ignore
+            certain = output.new_full((output.shape[1], *[1] * (output.ndim - 2)), -CERTAIN)
+            if self.target == "labels":
+                certain[0] = CERTAIN
+            output, mask = torch.where(ignored, certain, output), mask.masked_fill(ignored, 0)
+        if self.target == "regions":
+            mask = self.get_buffer("within")[mask[:, 0]].movedim(-1, 1)
+        return output, mask
 
     def _outputs(self, image: Tensor) -> list[Tensor]:
         """The net's output, and while training those of its deeper levels, if it gives any
