@@ -8,7 +8,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 import medlight.data.cases as cases
 from medlight.cli import main
