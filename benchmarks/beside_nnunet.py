@@ -1,4 +1,4 @@
-"""Predicting files beside nnU-Net: images to masks on the disk, CPU seconds a case, untrained weights.
+"""Predicting files beside nnU-Net: images to masks on the disk, CPU seconds a case, untrained nets.
 
 Hippocampus volumes, nnU-Net's own plan for them (windows of 40x56x40, 1 mm, no resampling) and its
 architecture on both sides: its PlainConvUNet, MONAI's DynUNet with as many channels and layers.
