@@ -75,7 +75,7 @@ def batched(report: Report, shape: tuple[int, ...], count: int) -> None:
     """Affine, flip and intensities of image and mask, each with probability 1."""
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(count, 1, *shape, generator=generator)
-    mask = torch.randint(0, 3, (count, 1, *shape), generator=generator)
+    mask = torch.randint(0, 3, (count, 1, *shape), generator=generator, dtype=torch.uint8)
     batch = {"image": image, "mask": mask, "draw": torch.arange(count)}
     chain = monai_chain(shape)
     samples = [{"image": i, "mask": m} for i, m in zip(image, mask, strict=True)]
@@ -84,7 +84,7 @@ def batched(report: Report, shape: tuple[int, ...], count: int) -> None:
     ours, theirs = f"{what}, medlight", f"{what}, MONAI"
     timings = interleaved(
         {
-            ours: lambda: EVERYTHING(batch, seed=0, epoch=next(epoch)),
+            ours: lambda: EVERYTHING(batch, seed=0, epoch=next(epoch))["mask"].long(),
             theirs: lambda: [chain(sample) for sample in samples],
         },
         rounds=ROUNDS,

@@ -45,9 +45,14 @@ class Report:
 
     name: str
     rows: list[dict[str, Any]] = field(default_factory=list)
+    hardware: str = ""
+    """Where it is not this machine's processor."""
 
-    def add(self, what: str, value: float, unit: str, *, wanted: str = "", **more: Any) -> None:
-        """A row; `wanted` is the bound the project has set itself, such as `>= 2`."""
+    def add(
+        self, what: str, value: float | None, unit: str, *, wanted: str = "", **more: Any
+    ) -> None:
+        """A row; `wanted` is the bound the project has set itself, such as `>= 2`. None: what could
+        not be measured."""
         self.rows.append({"what": what, "value": value, "unit": unit, "wanted": wanted, **more})
 
     def add_ratio(
@@ -63,14 +68,18 @@ class Report:
             unit = "ms CPU"
             self.add(side, timing.median * 1e3, unit, minimum=low * 1e3, maximum=high * 1e3)
 
-    def finish(self) -> None:
+    def finish(self, *, write: bool = True) -> None:
         """Print the table and write the file."""
         for row in self.rows:
             spread = f"  [{row['minimum']:.4g} - {row['maximum']:.4g}]" if "minimum" in row else ""
             bound = f"  (wanted {row['wanted']})" if row["wanted"] else ""
-            print(f"{row['what']:<64} {row['value']:>10.4g} {row['unit']}{spread}{bound}")
+            value = "not measured" if row["value"] is None else f"{row['value']:>10.4g}"
+            print(f"{row['what']:<64} {value} {row['unit']}{spread}{bound}")
+        if not write:
+            return
         RESULTS.mkdir(exist_ok=True)
         content = {"name": self.name, **circumstances(), "rows": self.rows}
+        content["hardware"] = self.hardware or content["hardware"]
         path = RESULTS / f"{self.name}.json"
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

@@ -19,7 +19,7 @@ from harness import Report
 
 REPEATS, TRIALS, EPOCHS = 3, 30, 18
 SMALL = [
-    "experiment=seg_unet2d", "data.n_cases=60", "data.batch_size=4", "data.epoch_samples=16",
+    "experiment=seg_unet2d", "data.n_cases=60", "data.batch_size=4", "data.epoch_samples=48",
     "data.val_fraction=0.3", "model.channels=[8,16]", "model.strides=[2]",
     "callbacks.ema.decay=0.5",
     "trainer.accelerator=cpu", f"trainer.max_epochs={EPOCHS}", "logger=none", "~callbacks.panels",

@@ -34,7 +34,8 @@ def section(result: Mapping[str, Any]) -> str:
     ]
     for row in result["rows"]:
         spread = f" ({row['minimum']:.4g} - {row['maximum']:.4g})" if "minimum" in row else ""
-        value = f"{number(row['value'])} {row['unit']}".strip()
+        known = row["value"] is not None
+        value = f"{number(row['value'])} {row['unit']}".strip() if known else "not measured"
         met = "" if reached(row) else ": **missed**"
         lines.append(f"| {row['what']} | {value}{spread} | {row['wanted']}{met} |")
     return "\n".join([*lines, ""])
@@ -54,7 +55,7 @@ def number(value: float) -> str:
 
 def reached(row: Mapping[str, Any]) -> bool:
     """Whether a value keeps the bound it should, such as `>= 2` or `<= 0.001 of the range`."""
-    if not row["wanted"]:
+    if not row["wanted"] or row["value"] is None:
         return True
     sign, bound, *_ = row["wanted"].split()
     value, limit = row["value"], float(bound.rstrip("%"))

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -177,16 +177,26 @@ def describe(data: DataModule, task: Task) -> str:
 def fit_to_hardware(trainer: DictConfig) -> None:
     """Settle what only the machine can say, in place.
 
-    Precision "auto" is bf16-mixed on GPUs that have it, 16-mixed on older ones and 32 elsewhere:
-    CPUs without native bf16 are 3-4 times slower with it. Batch-norm statistics are shared
+    Precision "auto" is bf16-mixed on GPUs and CPUs that compute in it, 16-mixed on older GPUs and
+    32 on other CPUs, where bf16 would take 3-4 times as long. Batch-norm statistics are shared
     between processes on GPUs only: torch has no such layer for CPUs. "deterministic" is strict on
     CPUs; on GPUs, where some operations have no deterministic form, they are named instead.
     """
     cuda = trainer.accelerator != "cpu" and torch.cuda.is_available()
     if trainer.precision == "auto":
-        native = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
-        trainer.precision = "bf16-mixed" if native else "16-mixed" if cuda else "32-true"
+        trainer.precision = (
+            "bf16-mixed" if computes_in_bf16(cuda=cuda) else "16-mixed" if cuda else "32-true"
+        )
     if cuda and trainer.get("deterministic") is True:
         trainer.deterministic = "warn"
     if not cuda and trainer.get("sync_batchnorm"):
         trainer.sync_batchnorm = False
+
+
+def computes_in_bf16(*, cuda: bool) -> bool:
+    """Whether the device has instructions for bfloat16, so that it need not be emulated."""
+    if cuda:
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    tell: Callable[[], Mapping[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
+    known = tell()  # nothing from an older torch
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))

@@ -24,7 +24,13 @@ def test_every_result_tells_how_it_came_about() -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "value", "reached"),
-    [("", 0, True), (">= 2", 2, True), (">= 2", 1.9, False), ("<= 0.001 of the range", 2, False)],
+    [
+        ("", 0, True),
+        (">= 2", 2, True),
+        (">= 2", 1.9, False),
+        ("<= 0.001 of the range", 2, False),
+        (">= 90 %", None, True),  # not measured
+    ],
 )
-def test_bounds(wanted: str, value: float, reached: bool) -> None:
+def test_bounds(wanted: str, value: float | None, reached: bool) -> None:
     assert RENDER["reached"]({"wanted": wanted, "value": value}) is reached

@@ -15,6 +15,7 @@ from monai.networks.nets import UNet
 from medlight.core.errors import ConfigError, ExportError
 from medlight.core.facts import Facts
 from medlight.core.labels import Labels
+from medlight.inference.heads import Exclusive
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.jobs.export import compare, export
 from medlight.jobs.predict import predict
@@ -29,20 +30,30 @@ AFFINE = np.array([[0, 0, -2.0, 30], [-0.8, 0, 0, -8], [0, 1.0, 0, 4], [0, 0, 0,
 def load(run: Path, checkpoint: str) -> Trained:
     torch.manual_seed(3)
     net = partial(UNet, channels=(4, 8), strides=(2,), num_res_units=1, norm="batch")
-    facts = Facts(3, 2, LABELS, patch=(9, 8, 12), modality=("CT", "PET"))
-    task = SegmentationTask(net=net, facts=facts, loss=torch.nn.CrossEntropyLoss())
+    target = "regions" if run.name == "regions" else "labels"
+    regions = (("whole", (1, 2)), ("tumour", (2,))) if target == "regions" else ()
+    facts = Facts(3, 2, LABELS, patch=(9, 8, 12), modality=("CT", "PET"), regions=regions)
+    loss = torch.nn.CrossEntropyLoss()
+    task = SegmentationTask(net=net, facts=facts, loss=loss, target=target)
     return Trained(
         name="seg/run", digest="0", task=task.eval(), recipe={}, device=torch.device("cpu"),
         transforms=Volume(spacing_mm=(1.5, 1.5, 1.5)),
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["onnx", pytest.param("torch_export", marks=pytest.mark.slow)])
-def test_the_folder_alone_predicts_the_same(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        ("onnx", "labels"),
+        pytest.param("torch_export", "labels", marks=pytest.mark.slow),
+        ("torch_export", "regions"),
+    ],
+)
+def test_the_folder_alone_predicts_the_same(tmp_path: Path, kind: str, target: str) -> None:
     image = np.random.default_rng(0).normal(0, 200, (19, 21, 13, 2)).astype(np.float32)
     nib.save(nib.Nifti1Image(image, AFFINE), tmp_path / "case.nii.gz")
     windows = SlidingWindow(overlap=0.3)
-    given = {"runs": [tmp_path], "load": load, "inference": windows}
+    given = {"runs": [tmp_path / target], "load": load, "inference": windows}
     export(**given, format=kind, output=tmp_path / "artifact")
     predict(**given, input=tmp_path / "case.nii.gz", output=tmp_path / "ours")
     words = [sys.executable, "-I", "artifact/run.py", "case.nii.gz", "theirs.nii.gz"]
@@ -51,6 +62,10 @@ def test_the_folder_alone_predicts_the_same(tmp_path: Path, kind: str) -> None:
     ours, theirs = (nib.load(tmp_path / p) for p in ("ours/case.nii.gz", "theirs.nii.gz"))
     one, other = (np.asanyarray(each.dataobj) for each in (ours, theirs))
     assert len(np.unique(one)) > 1
+    lines = [line.split(",") for line in (tmp_path / "ours/volumes.csv").read_text().splitlines()]
+    regions = {"whole": (1, 2)} if target == "regions" else {"liver": (1,)}
+    for line, (name, labels) in zip(lines[1:], {**regions, "tumour": (2,)}.items(), strict=True):
+        assert line[1:3] == [name, str(np.isin(one, labels).sum())]
     assert (one != other).mean() < 1e-3  # where two classes tie
     np.testing.assert_allclose(ours.affine, theirs.affine, atol=1e-6)
     about = json.loads((tmp_path / "artifact/artifact.json").read_text())
@@ -67,9 +82,10 @@ def test_the_folder_alone_predicts_the_same(tmp_path: Path, kind: str) -> None:
 def test_a_net_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
     net = torch.nn.Conv3d(1, 2, 3, padding=1).eval()
     images = torch.randn(2, 1, 8, 8, 8)
-    assert compare(net, net, images)["equal_labels"] == 1
+    assert compare(net, net, images, Exclusive())["equal_labels"] == 1
+    noise = 0.01 * torch.randn(2, 2, 8, 8, 8)
     with pytest.raises(ExportError, match="does not equal the checkpoint"):
-        compare(net, lambda batch: net(batch) + 0.01 * torch.randn(len(batch), 2, 8, 8, 8), images)
+        compare(net, lambda batch: net(batch) + noise[: len(batch)], images, Exclusive())
 
 
 def test_one_run_in_one_format(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ import torch
 from monai.networks.nets import UNet
 from PIL import Image
 
-from medlight.core.errors import ConfigError, DataError, DataNotFoundError
+from medlight.core.errors import ConfigError, DataError
 from medlight.core.facts import Facts
 from medlight.core.labels import Labels
 from medlight.inference.sliding_window import SlidingWindow
-from medlight.io.inputs import find_inputs
+from medlight.io.inputs import Input, find_inputs
 from medlight.jobs.predict import predict
 from medlight.jobs.trained import Trained
 from medlight.tasks.classification import ClassificationTask
@@ -74,6 +74,10 @@ def predicted(
     )  # fmt: skip
 
 
+def inputs(where: object, *, channels: int = 1, spatial_dims: int = 3) -> list[Input]:
+    return find_inputs(where, channels=channels, spatial_dims=spatial_dims)
+
+
 def volume(path: Path, *, channels: int = 1, seed: int = 0) -> Path:
     shape = (11, 14, 9) if channels == 1 else (11, 14, 9, channels)
     values = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
@@ -95,28 +99,6 @@ def folder(tmp_path: Path) -> Path:
     for number in range(3):
         volume(tmp_path / "task/imagesTs" / f"case_{number}.nii.gz", seed=number)
     return tmp_path / "task"
-
-
-def test_a_folder_a_file_a_pattern_and_a_list(tmp_path: Path, folder: Path) -> None:
-    (folder / "dataset.json").write_text("{}")
-    (folder / "imagesTs/._case_0.nii.gz").write_bytes(b"litter")
-    images = folder / "imagesTs"
-    names = ["case_0", "case_1", "case_2"]
-    for where in (folder, images, images / "*.nii.gz", folder / "**/*", [images, folder]):
-        assert [case.name for case in find_inputs(where, channels=1)] == names, where
-    assert find_inputs(images / "case_1.nii.gz", channels=1)[0].files == (images / "case_1.nii.gz",)
-    assert [c.name for c in find_inputs(tmp_path / "task", channels=2)] == names
-    with pytest.raises(DataNotFoundError, match="no such file or folder"):
-        find_inputs(tmp_path / "nowhere", channels=1)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataNotFoundError, match="holds no images"):
-        find_inputs(tmp_path / "empty", channels=1)
-    (tmp_path / "empty/imagesTr").mkdir()
-    with pytest.raises(DataNotFoundError, match="has no imagesTs"):
-        find_inputs(tmp_path / "empty", channels=1)
-    volume(images / "case_1.nii")
-    with pytest.raises(DataError, match=r"would both be predicted as case_1"):
-        find_inputs(images, channels=1)
 
 
 def test_subfolders_are_part_of_the_name(tmp_path: Path) -> None:
@@ -143,9 +125,9 @@ def test_channels_in_one_file_or_in_several(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="it has 1 channels, but the net takes 2"):
         predicted("1", tmp_path / "two", tmp_path / "less", channels=2)
     nnunet = volume(tmp_path / "nnunet/x_0000.nii.gz")
-    assert find_inputs(nnunet.parent, channels=1)[0].name == "x"
+    assert inputs(nnunet.parent)[0].name == "x"
     volume(tmp_path / "nnunet/x_0017.nii.gz")
-    assert len(find_inputs(nnunet.parent, channels=1)) == 2
+    assert len(inputs(nnunet.parent)) == 2
 
 
 def test_channels_must_lie_on_one_grid(tmp_path: Path) -> None:
@@ -218,6 +200,31 @@ def test_what_is_done_is_not_done_again(tmp_path: Path, folder: Path) -> None:
     volume(folder / "imagesTs/case_1.nii.gz", seed=9)
     predicted("2", folder, out)
     assert [a == b for a, b in zip(middle, times(), strict=True)] == [True, False, True]
+
+
+def test_damaged_masks_are_made_again(tmp_path: Path, folder: Path) -> None:
+    out = tmp_path / "out"
+    predicted("1", folder, out, probabilities=True)
+    before = {p: p.read_bytes() for p in sorted(out.rglob("*.nii.gz"))}
+    assert len(before) == 6
+    for number, path in enumerate(before):
+        path.write_bytes(before[path][: (0, 30, -3)[number % 3]])
+    predicted("1", folder, out, probabilities=True)
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_masks_of_several_runs_are_not_mixed(tmp_path: Path, folder: Path) -> None:
+    out = tmp_path / "out"
+    predicted("1", folder / "imagesTs/case_0.nii.gz", out)
+    predicted("1", folder / "imagesTs/case_1.nii.gz", out)
+    assert len(table(out / "volumes.csv")) == 4
+    before = {p: p.read_bytes() for p in out.iterdir()}
+    for seeds, options in (("2", {}), ("1", {"uncertainty": True})):
+        with pytest.raises(ConfigError, match=r"holds 2 cases that other runs .*\(case_0\)"):
+            predicted(seeds, folder / "imagesTs/case_2.nii.gz", out, **options)
+    assert {p: p.read_bytes() for p in out.iterdir()} == before
+    predicted("2", folder, out)
+    assert len(table(out / "volumes.csv")) == 6
 
 
 def test_a_case_that_fails_is_told_and_the_others_go_on(tmp_path: Path, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Whole runs through the front door, on drawn data."""
 
+import csv
 import json
 import os
 import re
@@ -11,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from medlight.inference.postprocess import Postprocessing, Step
 
 SMALL = [
     "experiment=seg_unet2d",
@@ -122,3 +125,43 @@ def test_fine_tuning_with_several_loggers(
     assert all(line.startswith("loaded ") for line in started)
     assert (tmp_path / "run" / "curves.csv").is_file()
     assert list((tmp_path / "run" / "tensorboard").glob("events.*"))
+
+
+def test_what_validation_chose_is_done_to_masks(
+    tmp_path: Path, trained: Path, shared_cache: Path
+) -> None:
+    """By `predict` and by `evaluate`, and not when asked not to."""
+    shutil.copytree(trained / "run", tmp_path / "run")
+    screen = medlight(tmp_path, shared_cache, "postprocess", "run=run")
+    path = tmp_path / "run/postprocessing.json"
+    found = json.loads(path.read_text())
+    scores = {name: about["dice"]["unchanged"] for name, about in found["classes"].items()}
+    curves = list(csv.DictReader((tmp_path / "run/curves.csv").read_text().splitlines()))
+    best = max(float(row["val/dice"]) for row in curves)
+    assert np.mean(list(scores.values())) == pytest.approx(best, abs=1e-5)
+    split = json.loads((tmp_path / "run/split.json").read_text())
+    for name, dice in scores.items():
+        assert f"{name}: Dice {dice:.4f} on {len(split['val'])} validation cases" in screen
+    for about in found["classes"].values():
+        about["dice"]["at least 1000"] = 1.0  # as if parts that are no larger were all wrong
+    path.write_text(json.dumps(found))
+    names = ("background", *scores)
+    mends = Postprocessing({name: Step(at_least=1000) for name in scores})
+    images = next(shared_cache.glob("phantoms/PhantomMasks*-30-*/slices/images"))
+    predict = ["predict", "run=run", f"input={images}"]
+    medlight(tmp_path, shared_cache, *predict, "output=mended")
+    medlight(tmp_path, shared_cache, *predict, "output=plain", "postprocess=false")
+    medlight(tmp_path, shared_cache, "evaluate", "run=run")
+    for mask in (trained / "run/predictions").iterdir():
+        before = np.asarray(Image.open(mask))
+        expected = mends(before, names, (1.0, 1.0))
+        for folder, wanted in (
+            ("mended", expected),
+            ("plain", before),
+            ("run/predictions", expected),
+        ):
+            found_mask = np.asarray(Image.open(tmp_path / folder / mask.name))
+            np.testing.assert_array_equal(found_mask, wanted, err_msg=folder)
+    for folder, steps in (("mended", mends.as_dict()), ("plain", {})):
+        about = json.loads((tmp_path / folder / "predicted_by.json").read_text())
+        assert about["postprocessing"] == steps

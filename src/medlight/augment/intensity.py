@@ -63,13 +63,15 @@ def change(image: Tensor, steps: Mapping[str, Intensity], draws: Mapping[str, Dr
     flat = image.flatten(0, 1)
     # On a CPU, few enough at a time for its cache, through all of the steps.
     most = max(1, PIECE // flat[0].numel()) if flat.device.type == "cpu" else len(flat)
-    parts = []
+    changed = torch.empty_like(flat) if most < len(flat) else None
     for start in range(0, len(flat), most):
         rows = Rows(flat[start : start + most].float())
         for plan in plans:
             plan.carry_out(rows, start)
-        parts.append(rows.values().to(image.dtype))
-    return (torch.cat(parts) if len(parts) > 1 else parts[0]).view_as(image)
+        if changed is None:
+            return rows.values().to(image.dtype).view_as(image)
+        changed[start : start + most] = rows.values()
+    return image if changed is None else changed.view_as(image)
 
 
 class _Plan:
@@ -167,8 +169,8 @@ class Gamma(Intensity):
     def apply(self, rows: Rows, *numbers: Tensor) -> None:
         before = (rows.mean(), rows.deviation()) if self.keep_statistics else None
         scaled = rows.between_ends(invert=self.invert)
-        # exp(power * log) rather than pow, which is slower; log 0 gives 0 again.
-        scaled.log_().mul_(rows.column(numbers[0])).exp_()
+        # Rather than pow, which takes twice as long; log 0 gives 0 again.
+        scaled.log2_().mul_(rows.column(numbers[0])).exp2_()
         if before is not None:
             mean, deviation = before
             factor = deviation / rows.deviation().clamp(min=SMALLEST)

@@ -107,10 +107,12 @@ class Draws:
 def _scramble(x: Tensor) -> Tensor:
     """32 bits to 32 bits, in place: Wellons' lowbias32 (2018). Shifts of int32 carry the sign, so
     they are masked."""
-    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B - (1 << 32))):
-        x ^= (x >> shift) & ((1 << (32 - shift)) - 1)
-        x *= factor
-    x ^= (x >> 16) & 0xFFFF
+    shifted = torch.empty_like(x)
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B - (1 << 32)), (16, 1)):
+        torch.bitwise_right_shift(x, shift, out=shifted)
+        x ^= shifted.bitwise_and_((1 << (32 - shift)) - 1)
+        if factor != 1:
+            x *= factor
     return x
 
 
@@ -138,6 +140,6 @@ def normal(keys: Tensor, count: int) -> Tensor:
     counter = torch.arange((count + 1) // 2, dtype=torch.int32, device=keys.device)
     bits = _scramble(counter + keys[:, None])
     bits &= (LEVELS - 1) * 0x10001
-    level = bits.view(torch.int16).long()
+    level = bits.view(torch.int16).int()
     values = _quantiles(keys.device).index_select(0, level.flatten())
     return values.view_as(level)[:, :count]

@@ -53,11 +53,18 @@ def warp(
         places = _places(linear[rows], offset[rows], shape, slab, bent)
         parts = interpolate([source[rows] for source in sources], places)
         if len(places) == len(image) and places.shape[2:] == shape:
-            return [part.to(source.dtype) for part, source in zip(parts, sources, strict=True)]
+            return [_as(part, source.dtype) for part, source in zip(parts, sources, strict=True)]
         moved = moved or [torch.empty_like(source) for source in sources]
         for whole, part in zip(moved, parts, strict=True):
-            whole[rows, :, slab] = part
+            whole[rows, :, slab] = _as(part, whole.dtype)
     return moved
+
+
+def _as(part: Tensor, dtype: torch.dtype) -> Tensor:
+    """Whole numbers by way of int32, for which torch has vector code."""
+    if part.is_floating_point() and not dtype.is_floating_point:
+        part = part.int()
+    return part.to(dtype)
 
 
 def _pieces(

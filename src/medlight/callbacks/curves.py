@@ -45,7 +45,8 @@ class CurvesLogger(pl.loggers.Logger):
         super().__init__()
         self.run_dir = Path(run_dir)
         self._rows: list[dict[str, str]] | None = None
-        self._pending: dict[str, float] = {}
+        self.pending: dict[str, float] = {}
+        """Values of an epoch that is not over: of validations within it."""
         self._clock = time.monotonic()
         self._drawn = True
 
@@ -71,7 +72,7 @@ class CurvesLogger(pl.loggers.Logger):
             for name, value in metrics.items()
             if name.startswith(("train/", "val/")) and not name.endswith("_step")
         }
-        self._pending |= named
+        self.pending |= named
         # Validation comes first, and alone where nothing is trained: an epoch is over, and has a
         # row, when its training values are in.
         if any(name.startswith("train/") for name in named):
@@ -85,10 +86,10 @@ class CurvesLogger(pl.loggers.Logger):
         same = [row for row in self._rows if int(row["epoch"]) == epoch]
         self._rows = [row for row in self._rows if int(row["epoch"]) < epoch]
         seconds = f"{time.monotonic() - self._clock:.2f}"
-        values = {name: f"{value:.6g}" for name, value in self._pending.items()}
+        values = {name: f"{value:.6g}" for name, value in self.pending.items()}
         head = {"epoch": str(epoch), "step": str(step), "seconds": seconds}
         self._rows.append({**(same[-1] if same else {}), **head, **values})
-        self._pending = {}
+        self.pending = {}
         columns = dict.fromkeys([*FIXED, *(name for row in self._rows for name in row)])
         text = io.StringIO()
         writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")

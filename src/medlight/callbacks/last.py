@@ -14,6 +14,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from medlight.callbacks.curves import CurvesLogger
 from medlight.callbacks.position import (
     add_sums,
     enter_folders,
@@ -186,6 +187,7 @@ class LastCheckpoint(pl.Callback):
         checkpoint["epoch"] = epoch
         states[self.state_key] = {
             "sums": sums(trainer) if batch else {},
+            "curves": [dict(curves.pending) for curves in _curves(trainer)] if batch else [],
             "stopped_early": trainer.should_stop,
         }
 
@@ -197,3 +199,9 @@ class LastCheckpoint(pl.Callback):
             mine = checkpoint["callbacks"].get(self.state_key, {})
             self._before = dict(mine)
             trainer.should_stop = mine.get("stopped_early", False)
+            for curves, pending in zip(_curves(trainer), mine.get("curves", ()), strict=False):
+                curves.pending = dict(pending)
+
+
+def _curves(trainer: pl.Trainer) -> list[CurvesLogger]:
+    return [each for each in trainer.loggers if isinstance(each, CurvesLogger)]

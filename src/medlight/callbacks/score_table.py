@@ -18,7 +18,7 @@ SHOWN = (
 holds the others."""
 DASH = "\N{EN DASH}"
 WIDTH = 100
-COLUMN, LONGEST_NAME = 12, 20
+COLUMN, LONGEST_NAME = 13, 20
 """Characters of a column, and those of a class that stand on one line."""
 
 

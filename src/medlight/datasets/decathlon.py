@@ -41,7 +41,8 @@ TOLERANCE_MM = {
     "Task09_Spleen": 3.0,
     "Task10_Colon": 4.0,
 }
-"""Tolerance of the normalised surface distance, chosen by clinicians (Antonelli et al. 2022)."""
+"""Tolerance of the normalised surface distance, as commonly cited for the challenge (Antonelli et
+al. 2022); not compared with its evaluation code."""
 URL = "https://msd-for-monai.s3-us-west-2.amazonaws.com/{task}.tar"
 CITATION = "Antonelli et al., The Medical Segmentation Decathlon, Nat Commun 13:4128 (2022)"
 SIDES = {"train": "train", "valid": "test"}

@@ -189,6 +189,7 @@ class _Blend:
                     at[self.axis] = slice(begin, begin + self.window[self.axis])
                     total[(slice(None), *at)].addcmul_(output.float(), self.weight)
                     weights[tuple(at)] += self.weight
+                del outputs, output  # else they are held while the net is at work on the next
             last = number == len(rows) - 1
             if whole and not last:
                 continue

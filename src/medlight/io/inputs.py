@@ -27,7 +27,7 @@ class Input:
     files: tuple[Path, ...]
 
 
-def find_inputs(where: Where, *, channels: int) -> list[Input]:
+def find_inputs(where: Where, *, channels: int, spatial_dims: int) -> list[Input]:
     """The cases below `where`, in the order of their names.
 
     Args:
@@ -35,10 +35,15 @@ def find_inputs(where: Where, *, channels: int) -> list[Input]:
             glob pattern, `**` for any depth; or a list of these.
         channels: of the images that are wanted. Files `<case>_0000`, `<case>_0001`, ... are then
             channels of one case (nnU-Net's names); otherwise a file holds all its channels.
+        spatial_dims: 3 passes over the pictures that lie beside volumes, in folders and patterns.
 
     DataNotFoundError where nothing is found, DataError where two files would give one name.
     """
-    named = [pair for each in _listed(where) for pair in _images(str(each))]
+    named = [
+        pair
+        for each in _listed(where)
+        for pair in _images(str(each), NIFTI if spatial_dims == 3 else NIFTI + RASTER)
+    ]
     found: dict[str, Path] = {}
     for name, path in named:
         if found.setdefault(name, path) != path:
@@ -52,8 +57,8 @@ def _listed(where: Where) -> Sequence[str | Path]:
     return [where] if isinstance(where, str | Path) else where
 
 
-def _images(text: str) -> list[tuple[str, Path]]:
-    """Names and paths of one file, folder or pattern."""
+def _images(text: str, kinds: tuple[str, ...]) -> list[tuple[str, Path]]:
+    """Names and paths of one file, whatever its kind, or of those in a folder or pattern."""
     path = Path(text).expanduser()
     if path.is_file():
         return [(_stem(path.name), path)]
@@ -64,20 +69,20 @@ def _images(text: str) -> list[tuple[str, Path]]:
                 f"input={text} has no {TEST_IMAGES}, and masks beside its images; type "
                 f"input={path / TRAINING_IMAGES}"
             )
-        files = [file for file in sorted(folder.rglob("*")) if _is_image(file)]
+        files = [file for file in sorted(folder.rglob("*")) if _is_image(file, kinds)]
         found = [(_stem(file.relative_to(folder).as_posix()), file) for file in files]
     else:
         files = [Path(each) for each in sorted(glob.glob(str(path), recursive=True))]
-        found = [(_stem(file.name), file) for file in files if _is_image(file)]
+        found = [(_stem(file.name), file) for file in files if _is_image(file, kinds)]
     if not found:
         what = "holds no images" if path.is_dir() else "there is no such file or folder"
-        raise DataNotFoundError(f"input={text}: {what}; medlight reads {' '.join(NIFTI + RASTER)}")
+        raise DataNotFoundError(f"input={text}: {what}; the run reads {' '.join(kinds)}")
     return found
 
 
-def _is_image(path: Path) -> bool:
+def _is_image(path: Path, kinds: tuple[str, ...]) -> bool:
     hidden = any(part.startswith(".") for part in path.parts[-2:])  # macOS litter, too
-    return not hidden and path.name.lower().endswith(NIFTI + RASTER) and path.is_file()
+    return not hidden and path.name.lower().endswith(kinds) and path.is_file()
 
 
 def _stem(name: str) -> str:

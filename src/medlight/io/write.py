@@ -1,11 +1,15 @@
 """Predictions to files."""
 
+import math
 from pathlib import Path
+from typing import Any
 
+import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from medlight.core.grid import Grid
+from medlight.io.gz import open_bytes
 from medlight.io.nifti import write_nifti
 from medlight.io.raster import write_raster
 from medlight.io.read import is_nifti
@@ -44,3 +48,24 @@ def write_shares(path: str | Path, values: NDArray[np.float32], grid: Grid) -> N
     else:
         pixels = values.reshape(-1, values.shape[-1])
         write_raster(path, np.rint(pixels * np.float32(65535)).astype(np.uint16))
+
+
+def written(path: str | Path) -> bool:
+    """Whether a file that this module wrote is there, and as long as its beginning says. Its voxels
+    are not unpacked."""
+    path = Path(path)
+    if not path.is_file() or path.stat().st_size < 12:
+        return False
+    with path.open("rb") as file:
+        file.seek(-12, 2)
+        last = file.read()
+    if not is_nifti(path):
+        return last[4:8] == b"IEND"  # of a PNG
+    try:
+        with open_bytes(path) as content:
+            header: Any = nib.Nifti1Header(content.read(348))
+    except (EOFError, OSError, ValueError, nib.spatialimages.HeaderDataError):
+        return False
+    shape, dtype = header.get_data_shape(), header.get_data_dtype()
+    promised = int(header.get_data_offset()) + math.prod(map(int, shape)) * int(dtype.itemsize)
+    return promised % 2**32 == int.from_bytes(last[8:], "little")  # as gzip counts

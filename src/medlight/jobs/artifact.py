@@ -6,11 +6,13 @@ import numpy as np
 
 from medlight.core.errors import ConfigError
 from medlight.core.intensity import Statistics
+from medlight.inference.heads import Regions
+from medlight.inference.regions import painted
 from medlight.inference.sliding_window import LEAST_WEIGHT, SIGMA, SlidingWindow
 from medlight.jobs.trained import Trained
 from medlight.nets.divisor import Sizes
 
-FORMAT = 1
+FORMAT = 2
 TASKS = {"mask": "segmentation", "class": "classification", "findings": "findings"}
 
 
@@ -33,8 +35,16 @@ def describe(model: Trained, inference: SlidingWindow, mends: dict[str, Any]) ->
     }
     if about["task"] != "segmentation":
         return about
-    sizes = sizes_of(model)
+    sizes, head = sizes_of(model), model.head
+    output: dict[str, Any] = {"channels": len(facts.labels), "label": "of the largest"}
+    if isinstance(head, Regions):
+        output = {
+            "channels": len(head.regions),
+            "label": "of the last region whose logit is above 0; else background",
+            "regions": dict(zip(head.regions, painted(head.regions), strict=True)),
+        }
     return about | {
+        "output": output,
         "window": {
             "shape": None if facts.patch is None else list(facts.patch),
             "overlap": inference.overlap,
@@ -48,7 +58,7 @@ def describe(model: Trained, inference: SlidingWindow, mends: dict[str, Any]) ->
             "mirrored_in_training": list(facts.mirrored),
         },
         "inversion": {
-            "interpolation": "linear, of logits; then the largest",
+            "interpolation": "linear, of logits; then the label",
             "grid": "of the input file",
             "outside": facts.labels.names[0],
         },

@@ -138,7 +138,7 @@ def windows(image, net):
         [min(s, n - w) for s in range(0, n - w + step, step)]
         for n, w, step in zip(padded.shape[1:], size, steps, strict=True)
     ]
-    total = np.zeros((len(ABOUT["classes"]), *padded.shape[1:]), np.float32)
+    total = np.zeros((ABOUT["output"]["channels"], *padded.shape[1:]), np.float32)
     weights = np.zeros(padded.shape[1:], np.float32)
     for corner in itertools.product(*starts):
         place = tuple(slice(s, s + w) for s, w in zip(corner, size, strict=True))
@@ -159,8 +159,18 @@ def home(logits, affine, source, shape):
         within = (places > -0.501) & (places < logits.shape[axis + 1] - 0.499)
         inside &= within.reshape([-1 if a == other else 1 for a in range(n)])
         logits = along(logits, axis + 1, places)
-    labels = logits.argmax(0).astype(np.uint8).transpose(np.argsort(axis_of))
+    labels = labelled(logits).transpose(np.argsort(axis_of))
     return labels * inside
+
+
+def labelled(logits):
+    """The label with the largest logit; or regions, painted one over the other in their order."""
+    if "regions" not in ABOUT["output"]:
+        return logits.argmax(0).astype(np.uint8)
+    labels = np.zeros(logits.shape[1:], np.uint8)
+    for region, label in zip(logits, ABOUT["output"]["regions"].values(), strict=True):
+        labels[region > 0] = label
+    return labels
 
 
 def mend(labels, affine):

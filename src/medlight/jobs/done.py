@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medlight.io.atomic import aside
+from medlight.io.write import written
 
 KEY = "key"
 Line = dict[str, str | int | float]
@@ -20,26 +21,30 @@ class Done:
         path: of the csv.
         columns: of the csv, the first "case"; `KEY` comes last.
         per_case: lines of a case; one that has fewer is not done.
+
+    Attributes:
+        named: all cases that the csv held, done in whichever way.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], *, per_case: int = 1) -> None:
         self.path, self.columns = path, [*columns, KEY]
+        self.named: set[str] = set()
         found: dict[str, list[Line]] = {}
         for line in self._read():
             found.setdefault(str(line["case"]), []).append(line)
         self.lines = {case: lines for case, lines in found.items() if len(lines) == per_case}
-        self._rewrite()
 
     def holds(self, case: str, key: str, files: Sequence[Path]) -> bool:
-        """Whether a case is done in just this way, and its files are still there."""
+        """Whether a case is done in just this way, and its files are still there and whole."""
         lines = self.lines.get(case)
         same = lines is not None and all(line[KEY] == key for line in lines)
-        return same and all(file.is_file() for file in files)
+        return same and all(written(file) for file in files)
 
     def drop(self, cases: Sequence[str]) -> None:
-        """Forget cases that are about to be made again."""
-        if any(self.lines.pop(case, None) for case in cases):
-            self._rewrite()
+        """Forget cases that are about to be made again, and begin to write."""
+        for case in cases:
+            self.lines.pop(case, None)
+        self._rewrite()
 
     def add(self, case: str, key: str, lines: Sequence[Line]) -> None:
         self.lines[case] = [{**line, KEY: key} for line in lines]
@@ -57,6 +62,7 @@ class Done:
         text = self.path.read_text(encoding="utf-8")
         whole = text[: text.rfind("\n") + 1]
         rows = list(csv.reader(io.StringIO(whole)))
+        self.named = {row[0] for row in rows[1:] if row}
         if not rows or rows[0] != self.columns:
             return []  # of another question: all is predicted again
         return [dict(zip(self.columns, row, strict=True)) for row in rows[1:]

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from medlight.core.errors import DataNotFoundError, SplitError
+from medlight.core.errors import ConfigError, DataNotFoundError, SplitError
 from medlight.data.datamodule import DataModule
 from medlight.jobs.cross_validated import cross_validated, show_each
-from medlight.jobs.trained import Load
+from medlight.jobs.trained import Load, Trained, check_alike, mends
 from medlight.tasks.base import Task
+from medlight.tasks.segmentation import SegmentationTask
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +38,14 @@ def evaluate(
         checkpoint: "best", "last", or the path of a checkpoint.
     """
     if len(runs) > 1 and not _same_cases(runs):
-        return cross_validated(runs, run_dir)
+        return cross_validated(runs, run_dir) if trainer.is_global_zero else None
     if not data.split.test:
         raise SplitError(f"{run_dir}: fold {data.split.fold} has no test cases to evaluate")
     if len(runs) > 1:
-        show_each(runs)
+        if trainer.is_global_zero:
+            show_each(runs)
         log.info("%d runs were tested on the same cases: here they answer together", len(runs))
-        task.members = [load(run, checkpoint).net for run in runs]
+        _join(task, [load(run, checkpoint).on(trainer.strategy.root_device) for run in runs])
         trainer.test(task, datamodule=data, verbose=False)
         return
     path = Path(checkpoint)
@@ -54,6 +56,21 @@ def evaluate(
             f"no checkpoint at {path}; train first, or name one with job.checkpoint=<path>"
         )
     trainer.test(task, datamodule=data, ckpt_path=path, verbose=False)
+
+
+def _join(task: Task, models: Sequence[Trained]) -> None:
+    """Let runs answer in place of a task, which gives them its images and windows."""
+    check_alike(models)
+    patches = {each.facts.patch for each in models}
+    if len(patches) > 1:
+        told = " and ".join(sorted("x".join(map(str, patch or ("whole",))) for patch in patches))
+        raise ConfigError(
+            f"these runs were trained on windows of {told}; medlight predict run=... takes them "
+            f"together, and medlight evaluate predictions=... scores what it writes"
+        )
+    task.members = [each.net for each in models]
+    if isinstance(task, SegmentationTask):
+        task.postprocessing = mends(models)
 
 
 def _same_cases(runs: Sequence[Path]) -> bool:

@@ -20,7 +20,7 @@ from medlight.callbacks.results import write_scores
 from medlight.callbacks.score_table import score_table
 from medlight.callbacks.tested import STAGE
 from medlight.callbacks.worst import Picture, Worst, picture, score_of
-from medlight.core.errors import ConfigError, DataError, MedlightError
+from medlight.core.errors import ConfigError, DataError, DataNotFoundError, MedlightError
 from medlight.core.grid import Grid
 from medlight.core.labels import Labels
 from medlight.io.read import read_image, read_mask
@@ -67,6 +67,9 @@ def evaluate_files(
     if missing not in ("refuse", "miss"):
         raise ConfigError(f"missing must be refuse or miss, got {missing!r}")
     folders = Path(predictions).expanduser(), Path(labels).expanduser()
+    for key, folder in zip(("predictions", "labels"), folders, strict=True):
+        if not folder.is_dir():
+            raise DataNotFoundError(f"{key}={folder} is not a folder")
     names, overlapping = named_labels(folders, class_names)
     given = {name: tuple(numbers) for name, numbers in (regions or overlapping).items()}
     if ignore is None and CALLED_IGNORE in names:

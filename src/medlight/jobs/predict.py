@@ -63,22 +63,24 @@ def predict(
     models = [load(run, checkpoint) for run in runs]
     check_alike(models)
     output = Path(output).expanduser()
-    cases = find_inputs(input, channels=models[0].facts.channels)
+    facts = models[0].facts
+    cases = find_inputs(input, channels=facts.channels, spatial_dims=facts.spatial_dims)
     _check_output(output, cases)
     settings = {
         "medlight": medlight.__version__,
         "runs": [{"name": each.name, "checkpoint": each.digest} for each in models],
         "overlap": inference.overlap,
-        "mirrored": list(models[0].facts.mirrored) if inference.mirror else [],
+        "mirrored": list(facts.mirrored) if inference.mirror else [],
         "probabilities": probabilities,
         "uncertainty": uncertainty,
     }
-    make: Any = MaskWriter if models[0].facts.labels.kind == "mask" else ClassWriter
+    make: Any = MaskWriter if facts.labels.kind == "mask" else ClassWriter
     writer: MaskWriter | ClassWriter = make(
         models, inference, output,
         probabilities=probabilities, uncertainty=uncertainty, postprocess=postprocess,
     )  # fmt: skip
     settings["postprocessing"] = writer.mends
+    _check_earlier(output, settings, writer.done.named - {case.name for case in cases})
     keys = {case.name: key_of(case, settings) for case in cases}
     todo = [case for case in cases if not writer.holds(case, keys[case.name])]
     writer.done.drop([case.name for case in todo])
@@ -102,6 +104,7 @@ def _predict(
 ) -> dict[str, str]:
     """Name to reason of the cases that failed."""
     failed: dict[str, str] = {}
+    told = 0
 
     def fail(case: Input, error: Exception) -> None:
         failed[case.name] = " ".join(str(error).split()) or type(error).__name__
@@ -120,6 +123,7 @@ def _predict(
                     fail(case, sample)
                 else:
                     good.append((case, sample))
+            before = len(failed)
             for group in writer.groups(good):
                 try:
                     for case, lines in writer.write(group):
@@ -128,8 +132,9 @@ def _predict(
                     for case, _ in group:
                         fail(case, error)
             bar.advance(line, len(batch))
-            if not shown and writer.at_once == 1:
-                log.info("  %s", batch[0][0].name)
+            told += len(batch)
+            if not shown and writer.at_once == 1 and good and len(failed) == before:
+                log.info("  %s (%d of %d)", batch[0][0].name, told, len(todo))
     return failed
 
 
@@ -187,6 +192,16 @@ def _check_output(output: Path, cases: Sequence[Input]) -> None:
                     f"output={output} holds {file}, which would be read again or written over; "
                     f"name another folder"
                 )
+
+
+def _check_earlier(output: Path, settings: dict[str, Any], others: set[str]) -> None:
+    """Masks of other runs or settings must not lie among those of these."""
+    path = output / ABOUT
+    if others and path.is_file() and json.loads(path.read_text(encoding="utf-8")) != settings:
+        raise ConfigError(
+            f"output={output} holds {len(others)} cases that other runs or settings predicted "
+            f"({min(others)}); name another folder"
+        )
 
 
 def _names(models: Sequence[Trained]) -> str:

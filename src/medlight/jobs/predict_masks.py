@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from medlight.callbacks.files import file_stem
 from medlight.core.grid import Grid
 from medlight.core.sample import Sample
-from medlight.inference.choose import pooled
 from medlight.inference.ensemble import combined, together
 from medlight.inference.postprocess import Postprocessing, unit
 from medlight.inference.restore import Restored, restored
@@ -21,7 +20,8 @@ from medlight.inference.sliding_window import Slabs, SlidingWindow
 from medlight.io.inputs import Input
 from medlight.io.write import write_mask, write_shares
 from medlight.jobs.done import Done, Line
-from medlight.jobs.trained import Trained
+from medlight.jobs.trained import Trained, mends
+from medlight.metrics.cases import Scoring
 
 
 class MaskWriter:
@@ -51,14 +51,14 @@ class MaskWriter:
             ("probabilities", probabilities), ("entropy", uncertainty),
             ("disagreement", uncertainty and bool(len(models) > 1 or mirrored)),
         ) if wanted]  # fmt: skip
-        choices = [each.choice for each in models if each.choice is not None]
-        asked = postprocess and len(choices) == len(models)
-        self.postprocessing = pooled(choices) if asked else Postprocessing({})
+        self.postprocessing = mends(models) if postprocess else Postprocessing({})
         self.mends = self.postprocessing.as_dict()
         means = [f"mean_{name}" for name in self.extras if name != "probabilities"]
-        foreground = self.facts.labels.foreground
+        facts = self.facts
+        regions = Scoring.of(facts.labels, regions=dict(facts.regions) or None, ignore=facts.ignore)
+        self.regions = regions.regions
         columns = ["case", "class", "voxels", "volume_ml", *means]
-        self.done = Done(output / "volumes.csv", columns, per_case=len(foreground))
+        self.done = Done(output / "volumes.csv", columns, per_case=len(self.regions))
 
     def holds(self, case: Input, key: str) -> bool:
         return self.done.holds(case.name, key, [self._path(case), *self._extra_paths(case)])
@@ -121,12 +121,14 @@ class MaskWriter:
         voxels = np.bincount(found.labels.ravel(), minlength=len(self.facts.labels))
         volume = unit(source.spacing_mm) if source.ndim == 3 else float("nan")
         lines = []
-        for index, name in enumerate(self.facts.labels.names[1:], 1):
-            line: Line = {"case": case.name, "class": name, "voxels": int(voxels[index])}
-            line["volume_ml"] = round(float(voxels[index] * volume), 6)
+        for name, region in self.regions.items():
+            count = int(voxels[list(region)].sum())
+            line: Line = {"case": case.name, "class": name, "voxels": count}
+            line["volume_ml"] = round(count * volume, 6)
+            there = np.isin(found.labels, region)
             for extra in self.extras:
                 if extra != "probabilities":
-                    line[f"mean_{extra}"] = _mean(getattr(found, extra), found.labels == index)
+                    line[f"mean_{extra}"] = _mean(getattr(found, extra), there)
             lines.append(line)
         return lines
 

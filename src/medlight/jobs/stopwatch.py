@@ -19,6 +19,7 @@ import torch
 
 from medlight.data.datamodule import DataModule
 from medlight.tasks.base import Task
+from medlight.tasks.optimizer import build_optimizer
 
 PARTS = ("read", "transfer", "augment", "forward", "backward", "optimizer", "logging")
 WARM_UP = 2
@@ -55,7 +56,7 @@ def measure(data: DataModule, task: Task, trainer: pl.Trainer, *, seconds: float
     """Train a copy for four fifths of `seconds`, at least three steps; validate for the rest."""
     device = trainer.strategy.root_device
     task, watch = copy.deepcopy(task).to(device), Stopwatch(device)
-    optimizer = task.optimizer(task.net.parameters())
+    optimizer = build_optimizer(task.optimizer, task.net.parameters())
     end = time.perf_counter() + 0.8 * seconds
     batches, every = _endless(data), getattr(trainer, "log_every_n_steps", 50)
     for step in itertools.count():
@@ -137,7 +138,7 @@ def room_for(data: DataModule, task: Task, trainer: pl.Trainer) -> Room:
     """
     device = trainer.strategy.root_device
     task = copy.deepcopy(task).to(device)
-    optimizer = task.optimizer(task.net.parameters())
+    optimizer = build_optimizer(task.optimizer, task.net.parameters())
     loader: Any = data.train_dataloader()
     read = next(iter(loader))
     size = len(read["image"])

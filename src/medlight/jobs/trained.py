@@ -1,7 +1,7 @@
 """A finished run, ready to predict: nothing of its data set is needed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from medlight.core.facts import Facts
 from medlight.core.grid import Grid
 from medlight.core.intensity import Statistics
 from medlight.core.sample import Sample
-from medlight.inference.choose import Choice
+from medlight.inference.choose import Choice, pooled
 from medlight.inference.heads import Exclusive, Head
+from medlight.inference.postprocess import Postprocessing
 from medlight.tasks.base import Task
 from medlight.transforms.preset import Preset
 
@@ -54,6 +55,10 @@ class Trained:
         """What the channels of its output mean, where voxels are labelled."""
         return getattr(self.task, "head", Exclusive())
 
+    def on(self, device: torch.device) -> "Trained":
+        """The same run elsewhere; the weights are moved, not copied."""
+        return replace(self, task=self.task.to(device), device=device)
+
     def net(self, images: torch.Tensor) -> torch.Tensor:
         """(B, C, *S) images to float32 logits, on the run's device."""
         enabled = self.precision is not None
@@ -81,6 +86,13 @@ class Trained:
         values = sample["image"].numpy()
         self.transforms.intensity(Statistics.of(values), facts.modality).apply(values)
         return sample
+
+
+def mends(models: Sequence[Trained]) -> Postprocessing:
+    """What the validation cases of all runs chose together; nothing where one of them was not
+    asked."""
+    choices = [each.choice for each in models if each.choice is not None]
+    return pooled(choices) if len(choices) == len(models) else Postprocessing({})
 
 
 def check_alike(models: Sequence[Trained]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlight.callbacks.draw import figure
-from medlight.sweep.job import PRUNED
+from medlight.sweep.job import DONE, PRUNED
 from medlight.sweep.names import short, values
 from medlight.sweep.summary import Entry
 
@@ -33,7 +33,8 @@ def draw(entries: Sequence[Entry], folder: Path, *, metric: str, mode: str) -> N
         _parallel(
             scored, {key: names[key] for key in varied}, folder / "parallel.png", metric, mode
         )
-        shares = {names[key]: importance(scored, key) for key in varied}
+        whole = [each for each in scored if each.status.state == DONE]  # early scores are low ones
+        shares = {names[key]: importance(whole, key) for key in varied}
         _importance(shares, folder / "importance.png", metric)
 
 
@@ -44,6 +45,8 @@ def importance(entries: Sequence[Entry], key: str) -> float:
     average where a setting does nothing; what settings do only together is not in it. nan where
     no group has two jobs.
     """
+    if not entries:
+        return math.nan
     scores = np.array([each.score for each in entries])
     groups = _groups([_text(each, key) for each in entries])
     parts = [scores[groups == group] for group in np.unique(groups)]
@@ -89,7 +92,7 @@ def _budget(entries: Sequence[Entry], path: Path, metric: str, mode: str) -> Non
     axes.set_ylabel(metric)
     _plain(axes)
     place: Any = "lower right" if mode == "max" else "upper right"
-    axes.legend(frameon=False, fontsize=8, loc=place, scatterpoints=1)
+    axes.legend(edgecolor="none", fontsize=8, loc=place, scatterpoints=1)
     page.savefig(path, dpi=110)
 
 

@@ -41,7 +41,8 @@ class Search:
         seed: of the sampler; the same history leads to the same next trial.
         startup: trials at random before the sampler learns.
         prune: stop trials early.
-        min_epochs: no trial stops earlier.
+        min_epochs: no trial stops earlier; None: a ninth of all epochs. Before that, warm-up
+            decides which is ahead.
         reduction: one of how many trials goes on at each rung of Hyperband.
         failures: how often a trial may fail, over repeated sweeps.
         on_oom: "fail", or "halve" the batch and double the accumulation where memory runs out.
@@ -58,7 +59,7 @@ class Search:
         seed: int = 0,
         startup: int = 10,
         prune: bool = True,
-        min_epochs: int = 1,
+        min_epochs: int | None = None,
         reduction: int = 3,
         failures: int = 3,
         on_oom: str = "fail",
@@ -68,7 +69,7 @@ class Search:
             raise MissingExtraError("sweep=optuna needs: pip install 'medlight[optuna]'")
         self.name, self.params = name, dict(params or {})
         self.n_trials, self.storage, self.seed, self.startup = n_trials, storage, seed, startup
-        self.pruning = (min_epochs, reduction) if prune else None
+        self.prune, self.min_epochs, self.reduction = prune, min_epochs, reduction
         self.failures, self.on_oom = failures, check_on_oom(on_oom)
         self.compare = compare
 
@@ -114,14 +115,16 @@ class Search:
         """A study for each configuration, data and code: their trials do not mix."""
         from medlight.sweep.study import Place
 
+        epochs = int(sweep.cfg.trainer.max_epochs)
+        least = max(1, epochs // 9) if self.min_epochs is None else self.min_epochs
         return Place(
             url=put_aside(self.storage or f"sqlite:///{sweep.folder}/study.db"),
             name=f"{sweep.folder.name}-{sweep.job([]).key}",
             mode=sweep.cfg.mode,
-            epochs=int(sweep.cfg.trainer.max_epochs),
+            epochs=epochs,
             startup=self.startup,
             seed=self.seed,
-            pruning=self.pruning,
+            pruning=(least, self.reduction) if self.prune else None,
         )
 
     def _repeat_failed(self, sweep: Sweep, study: "optuna.Study") -> list[Job]:
