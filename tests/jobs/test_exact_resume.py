@@ -129,6 +129,8 @@ def everything(run: Path) -> dict[str, Any]:
                  "lr_schedulers", "loops", "epoch", "global_step"]  # fmt: skip
         found |= {f"{name}.{part}": saved.get(part) for part in parts}
         states = {k: v for k, v in saved["callbacks"].items() if not k.startswith("Provenance")}
+        for state in states.values():
+            state.pop("current_score", None)  # Lightning forgets it, and decides nothing by it
         found[f"{name}.callbacks"] = states
     with (run / "curves.csv").open(newline="") as file:
         found["curves"] = [{**row, "seconds": ""} for row in csv.DictReader(file)]
@@ -151,7 +153,8 @@ def differences(one: Any, other: Any, name: str = "") -> list[str]:
 
 OFTEN = "callbacks.last.minutes=0"
 HARD = ("trainer.accumulate_grad_batches=2", "data.num_workers=2")
-PATIENCE = "{_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val/dice, patience: 1}"
+PATIENCE = "{_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val/dice, mode: max, "
+PATIENCE += "min_delta: 1.0, patience: 2}"  # nothing is that much better: three epochs
 WORDS: dict[str, tuple[str, ...]] = {
     "plain": (),
     "accumulating, with workers": HARD,

@@ -19,10 +19,11 @@ def summarise_segmentation(rows: Rows, names: Sequence[str]) -> dict[str, float]
 
     A case where a class is neither in the reference nor predicted is left out, and counted.
 
-    >>> rows = [{"class": "a", "dice": d, "n_reference": 9, "n_predicted": p}
-    ...         for d, p in ((1.0, 9), (0.0, 0))]
-    >>> summarise_segmentation(rows, ["a"])
-    {'dice': 0.5, 'dice/a': 0.5, 'cases/a': 2, 'left_out/a': 0, 'missed/a': 1, 'false_alarms/a': 0}
+    >>> rows = [{"case": c, "class": "a", "dice": d, "n_reference": 9, "n_predicted": p}
+    ...         for c, d, p in (("1", 1.0, 9), ("2", 0.0, 0))]
+    >>> scores = summarise_segmentation(rows, ["a"])
+    >>> scores["dice"], scores["dice/a"], scores["cases"], scores["cases/a"], scores["missed/a"]
+    (0.5, 0.5, 2, 2, 1)
     """
     tables = {name: _table(rows, name) for name in names}
     scores: dict[str, float] = {}
@@ -31,6 +32,8 @@ def summarise_segmentation(rows: Rows, names: Sequence[str]) -> dict[str, float]
         scores |= {metric: _mean(np.array(list(each.values()))), **each}
     for name in names:
         scores |= _counts([row for row in rows if row["class"] == name], name)
+    present = [row for row in rows if row["n_reference"] or row["n_predicted"]]
+    scores["cases"] = len({row["case"] for row in present})
     if rows and "uncertainty" in rows[0]:
         scores["aurc"] = aurc(rows)
     return scores

@@ -1,0 +1,112 @@
+"""MONAI's tutorial recipe (spleen_segmentation_3d: UNet, Adam, cached volumes, Dice + CE) on the
+hippocampus: started by `side_by_side.py`.
+
+python monai_training.py <folder> <minutes> : <folder>/cases.json names training images and masks;
+weights go to <folder>/weights/<seconds>.pt, masks of <folder>/images to <folder>/masks/<seconds>.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+BATCH, EVERY = 4, 2
+"""Volumes in a batch; and epochs between two weights that are kept."""
+
+
+def main() -> None:
+    import torch
+    from monai.data import CacheDataset, DataLoader, Dataset
+    from monai.inferers import sliding_window_inference
+    from monai.losses import DiceCELoss
+    from monai.networks.nets import UNet
+    from monai.transforms import (
+        AsDiscreted,
+        Compose,
+        EnsureChannelFirstd,
+        Invertd,
+        LoadImaged,
+        NormalizeIntensityd,
+        Orientationd,
+        RandFlipd,
+        RandScaleIntensityd,
+        RandShiftIntensityd,
+        ResizeWithPadOrCropd,
+        SaveImaged,
+    )
+
+    folder, minutes = Path(sys.argv[1]), float(sys.argv[2])
+    torch.manual_seed(0)
+    both, window = ["image", "label"], (40, 56, 40)
+
+    def read(keys: list[str]) -> list[object]:
+        return [
+            LoadImaged(keys),
+            EnsureChannelFirstd(keys),
+            Orientationd(keys, axcodes="RAS", labels=None),
+            NormalizeIntensityd("image"),
+            ResizeWithPadOrCropd(keys, window),
+        ]
+
+    training = Compose(
+        [
+            *read(both),
+            *(RandFlipd(both, prob=0.5, spatial_axis=axis) for axis in range(3)),
+            RandScaleIntensityd("image", factors=0.1, prob=0.5),
+            RandShiftIntensityd("image", offsets=0.1, prob=0.5),
+        ]
+    )
+    start = time.time()
+    cases = json.loads((folder / "cases.json").read_text())
+    cached = CacheDataset(cases, training, cache_rate=1.0, progress=False)
+    loader = DataLoader(cached, batch_size=BATCH, shuffle=True)
+    found = {"preparing": time.time() - start}
+    net = UNet(
+        3, 1, 3, channels=(16, 32, 64, 128), strides=(2, 2, 2), num_res_units=2, norm="batch"
+    )
+    loss = DiceCELoss(to_onehot_y=True, softmax=True)
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+    (folder / "weights").mkdir()
+    spent, epoch, steps = 0.0, 0, 0
+    while spent < 60 * minutes:
+        start = time.time()
+        net.train()
+        for batch in loader:
+            optimizer.zero_grad()
+            loss(net(batch["image"].as_tensor()), batch["label"].as_tensor()).backward()
+            optimizer.step()
+            steps += 1
+        spent, epoch = spent + time.time() - start, epoch + 1
+        if epoch % EVERY == 0 or spent >= 60 * minutes:
+            torch.save(net.state_dict(), folder / "weights" / f"{spent:.0f}.pt")
+    found |= {"training": spent, "steps": steps, "a step": spent / steps}
+
+    reading = Compose(read(["image"]))
+    images = [{"image": str(path)} for path in sorted((folder / "images").glob("*.nii.gz"))]
+    net.eval()
+    for weights in sorted((folder / "weights").glob("*.pt"), key=lambda path: int(path.stem)):
+        net.load_state_dict(torch.load(weights, weights_only=True))
+        home = Compose(
+            [
+                Invertd("pred", reading, orig_keys="image", nearest_interp=False),
+                AsDiscreted("pred", argmax=True),
+                SaveImaged(
+                    "pred",
+                    output_dir=folder / "masks" / weights.stem,
+                    output_postfix="",
+                    separate_folder=False,
+                    print_log=False,
+                ),
+            ]
+        )
+        start = time.time()
+        for sample in Dataset(images, reading):
+            with torch.no_grad():
+                sample["pred"] = sliding_window_inference(sample["image"][None], window, 4, net)[0]
+            home(sample)
+        found["inference, a case"] = (time.time() - start) / len(images)
+    (folder / "found.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__" and len(sys.argv) > 2:
+    main()
