@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import Tensor
 
+from medlight.callbacks.environment import forward_flops
 from medlight.config import register
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
@@ -70,6 +71,7 @@ def test_it_learns_from_images_of_an_odd_size(model: str, ndim: int) -> None:
     with torch.no_grad():
         output = task.eval()(batch["image"][:1])
     assert output.shape == ((1, 3) if model in CLASSIFIERS else (1, 3, *shape))
+    assert forward_flops(task, (2, *shape)), "provenance.json would not tell its size"
 
 
 def test_deep_supervision_counts_each_level_half_as_much_as_the_one_above() -> None:
