@@ -71,7 +71,13 @@ def test_it_learns_from_images_of_an_odd_size(model: str, ndim: int) -> None:
     with torch.no_grad():
         output = task.eval()(batch["image"][:1])
     assert output.shape == ((1, 3) if model in CLASSIFIERS else (1, 3, *shape))
-    assert forward_flops(task, (2, *shape)), "provenance.json would not tell its size"
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("model", MODELS)
+def test_its_operations_are_counted(model: str, ndim: int) -> None:
+    shape = (64,) * ndim
+    assert forward_flops(task_for(model, facts_for(model, shape)), (2, *shape))
 
 
 def test_deep_supervision_counts_each_level_half_as_much_as_the_one_above() -> None:
