@@ -193,3 +193,18 @@ def test_operations_are_counted_and_nothing_changes() -> None:
     assert forward_flops(module, (3, 10, 12)) == 2 * 3 * 8 * 9 * 120
     assert torch.equal(torch.get_rng_state(), drawn)
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+def test_operations_of_a_net_that_holds_a_layer_twice_or_says_no() -> None:
+    """DynUNet lists its levels under two names."""
+    module = pl.LightningModule()
+    layer = torch.nn.Conv2d(3, 3, 1)
+    module.net = torch.nn.ModuleDict({"all": torch.nn.ModuleList([layer]), "one": layer})
+    module.net.forward = lambda image: layer(layer(image))
+    assert forward_flops(module, (3, 4, 5)) == 2 * (2 * 3 * 3 * 20)
+
+    def refuse(image: torch.Tensor) -> None:
+        raise ValueError("no images on meta")
+
+    module.net.forward = refuse
+    assert forward_flops(module, (3, 4, 5)) is None

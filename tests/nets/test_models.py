@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import Tensor
 
+from medlight.callbacks.environment import forward_flops
 from medlight.config import register
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
@@ -70,6 +71,13 @@ def test_it_learns_from_images_of_an_odd_size(model: str, ndim: int) -> None:
     with torch.no_grad():
         output = task.eval()(batch["image"][:1])
     assert output.shape == ((1, 3) if model in CLASSIFIERS else (1, 3, *shape))
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("model", MODELS)
+def test_its_operations_are_counted(model: str, ndim: int) -> None:
+    shape = (64,) * ndim
+    assert forward_flops(task_for(model, facts_for(model, shape)), (2, *shape))
 
 
 def test_deep_supervision_counts_each_level_half_as_much_as_the_one_above() -> None:
