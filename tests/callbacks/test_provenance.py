@@ -202,6 +202,7 @@ def test_operations_of_a_net_that_holds_a_layer_twice_or_says_no() -> None:
     module.net = torch.nn.ModuleDict({"all": torch.nn.ModuleList([layer]), "one": layer})
     module.net.forward = lambda image: layer(layer(image))
     assert forward_flops(module, (3, 4, 5)) == 2 * (2 * 3 * 3 * 20)
+    assert layer.weight.device.type == "cpu", "it would be trained no more"
 
     def refuse(image: torch.Tensor) -> None:
         raise ValueError("no images on meta")

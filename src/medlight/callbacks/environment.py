@@ -83,12 +83,18 @@ def forward_flops(pl_module: pl.LightningModule, shape: Sequence[int]) -> int | 
     """
     net: Any = pl_module.net
     net = getattr(net, "_orig_mod", net)  # the net that torch.compile wraps
-    weights = itertools.chain(net.named_parameters(), net.named_buffers())  # shared ones once
-    state = {name: torch.empty_like(tensor, device="meta") for name, tensor in weights}
+    state = {  # of each layer once: torch would not put back one that a net lists under two names
+        f"{name}.{key}".lstrip("."): torch.empty_like(tensor, device="meta")
+        for name, layer in net.named_modules()
+        for key, tensor in itertools.chain(
+            layer.named_parameters(recurse=False), layer.named_buffers(recurse=False)
+        )
+    }
+    image = torch.empty((2, *shape), device="meta")
     counter = FlopCounterMode(display=False)
     try:
         with counter, torch.no_grad():
-            functional_call(net, state, torch.empty((2, *shape), device="meta"))
+            functional_call(net, state, image, tie_weights=False)
     except Exception:  # whatever a net of the user's says: a number less is no reason to stop
         return None
     return counter.get_total_flops() // 2
