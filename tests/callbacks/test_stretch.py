@@ -10,12 +10,13 @@ import pytorch_lightning as pl
 import torch
 
 from medlight.callbacks.stretch import Stretch
-from medlight.tasks.schedule import warmup_cosine
+from medlight.tasks.schedule import OneCycle, warmup_cosine
 
 STEPS = 3
 """In an epoch."""
 SCHEDULES: dict[str, Any] = {
     "cosine": warmup_cosine,
+    "one-cycle": OneCycle,
     "torch's poly": lambda optimizer, total_steps: torch.optim.lr_scheduler.PolynomialLR(
         optimizer, total_steps, power=0.9
     ),

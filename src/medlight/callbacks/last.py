@@ -20,6 +20,8 @@ from medlight.callbacks.position import (
     enter_folders,
     epochs_done,
     leave_folders,
+    means,
+    set_means,
     settle,
     sums,
 )
@@ -55,6 +57,7 @@ class LastCheckpoint(pl.Callback):
         self._during_validation: tuple[int, int] | None = None
         self._in_batch = False
         self._buffers: list[Tensor] = []
+        self._means: dict[str, tuple[Tensor, Tensor]] = {}
         """As they were before the batch at hand."""
         self._before: dict[str, Any] = {}
         self._told_to_stop = self._at_once = False
@@ -90,6 +93,7 @@ class LastCheckpoint(pl.Callback):
             due = time.monotonic() - self._saved_at >= 60 * self.minutes
             if trainer.strategy.broadcast(due):
                 self._save(trainer, self._whole)
+        self._means = means(trainer)
         buffers = list(pl_module.buffers())
         if buffers and len(buffers) == len(self._buffers):
             torch._foreach_copy_(self._buffers, buffers)
@@ -115,6 +119,8 @@ class LastCheckpoint(pl.Callback):
         if done % trainer.accumulate_grad_batches == 0 and done < trainer.num_training_batches:
             self._whole = (epochs_done(trainer), done)
             self._stop_where_told(trainer)
+        else:
+            self._whole = None
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._during_validation, self._whole = self._whole, None
@@ -155,6 +161,7 @@ class LastCheckpoint(pl.Callback):
             if self._in_batch:
                 for buffer, before in zip(pl_module.buffers(), self._buffers, strict=True):
                     buffer.copy_(before)
+                set_means(trainer, self._means)
             self._save(trainer, whole)
         if trainer.is_global_zero and self._saved:
             epoch, batch = self._saved
@@ -186,7 +193,8 @@ class LastCheckpoint(pl.Callback):
         settle(checkpoint["loops"]["fit_loop"], epoch=epoch, batch=batch, trainer=trainer)
         checkpoint["epoch"] = epoch
         states[self.state_key] = {
-            "sums": sums(trainer) if batch else {},
+            # until the first batch after a resume has ended, all that is known is what came with it
+            "sums": (self._before.get("sums") or sums(trainer)) if batch else {},
             "curves": [dict(curves.pending) for curves in _curves(trainer)] if batch else [],
             "stopped_early": trainer.should_stop,
         }

@@ -45,6 +45,8 @@ def settle(loops: dict[str, Any], *, epoch: int, batch: int, trainer: pl.Trainer
         for counts in progress.values():
             done = counts["completed" if "completed" in counts else "ready"]
             counts.update(dict.fromkeys(counts, done))
+    for kind, counts in steps["zero_grad"].items():  # a batch that failed may have got that far
+        counts.update(dict.fromkeys(counts, steps["step"][kind]["completed"]))
     for name, counts in loops["epoch_loop.val_loop.batch_progress"].items():
         if name in ("total", "current"):
             counts.update(dict.fromkeys(UNDER_WAY, counts["completed"]))
@@ -74,6 +76,21 @@ def add_sums(trainer: pl.Trainer, before: Mapping[str, Iterable[float]]) -> None
             value, weight = before[name]
             metric.value = metric.value + value
             metric.cumulated_batch_size = metric.cumulated_batch_size + int(weight)
+
+
+def means(trainer: pl.Trainer) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """The same on this rank, as tensors that nobody else changes."""
+    return {
+        name: (metric.value.clone(), metric.cumulated_batch_size.clone())
+        for name, metric in _means(trainer).items()
+    }
+
+
+def set_means(trainer: pl.Trainer, before: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """Go back to them; what was not there has nothing yet."""
+    for name, metric in _means(trainer).items():
+        nothing = torch.zeros_like(metric.value), torch.zeros_like(metric.cumulated_batch_size)
+        metric.value, metric.cumulated_batch_size = before.get(name, nothing)
 
 
 def _means(trainer: pl.Trainer) -> dict[str, Any]:

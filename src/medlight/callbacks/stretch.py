@@ -43,7 +43,8 @@ class Stretch(pl.Callback):
             (config,) = trainer.lr_scheduler_configs
             done = config.scheduler.last_epoch
             for group in optimizer.param_groups:
-                group["lr"] = group.pop("initial_lr", group["lr"])
+                initial = group.pop("initial_lr", group["lr"])
+                group["lr"] = group.pop("max_lr", initial)  # 1cycle begins below the optimizer's
             config.scheduler = again = schedule(optimizer, total_steps=now)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", r".*lr_scheduler\.step\(\)` before")

@@ -62,8 +62,9 @@ def sentence(claim: Claim) -> str:
     """A claim, and beside it what this design could have seen."""
     metric = claim.key[0]
     known = described(metric)
+    of = "" if claim.key[1] == ALL else f" of {claim.key[1]}"
     said = (
-        f"{claim.group}: {known.title} {span(claim.difference, metric, signed=True)}"
+        f"{claim.group}: {known.title}{of} {span(claim.difference, metric, signed=True)}"
         f"{' ' + known.unit if known.unit else ''} against the reference, "
         f"p = {chance(claim.adjusted)}: {verdict(claim)}."
     ).replace("p = <", "p < ")
