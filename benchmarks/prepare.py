@@ -24,7 +24,7 @@ from medlight.datasets.decathlon import DecathlonDataModule
 from medlight.io.store.store import Store
 from medlight.transforms.volume import Volume
 
-CASES, SHAPE, ROUNDS, READY = 16, (256, 256, 100), 3, 12.0
+CASES, SHAPE, ROUNDS, READY = 8, (256, 256, 100), 3, 8.0
 """READY: seconds after which all processes begin, when they have imported what they need."""
 ABOUT = {"labels": {"0": "background", "1": "organ"}, "modality": {"0": "CT"}}
 

@@ -17,7 +17,10 @@ CONF = conf_dir()
 TREE = groups([CONF])
 EXPERIMENTS = TREE.get("experiment", {})
 CHOICES = [(group, name) for group, options in TREE.items() for name in options]
-SHIPPED_LIBRARIES = ("medlight.", "monai.", "torch.", "pytorch_lightning.", "torchmetrics.")
+SHIPPED_LIBRARIES = (
+    *("medlight.", "monai.", "torch.", "pytorch_lightning.", "torchmetrics."),
+    "datetime.",
+)
 
 
 def composed(*overrides: str) -> DictConfig:
