@@ -7,12 +7,14 @@ from rich import get_console
 from rich.console import Console
 
 from medlight.io.atomic import aside
+from medlight.sweep.averages import averages, averages_csv, averages_table
 from medlight.sweep.job import ENDED, Job
 from medlight.sweep.names import label
-from medlight.sweep.summary import SHOWN, Entry, rank, ranking_csv, ranking_table
+from medlight.sweep.summary import SHOWN, rank, ranking_csv, ranking_table
 from medlight.sweep.watch import say
 
 TABLE = "ranking.csv"
+AVERAGES = "averages.csv"
 NO_SCREEN = 200
 """Columns where nobody looks."""
 
@@ -26,9 +28,12 @@ def finish(folder: Path, jobs: Sequence[Job], *, metric: str, mode: str, compare
         console.print(ranking_table(ranked, metric, room=console.width))
         if ranked[SHOWN:]:
             say(f"and {len(ranked) - SHOWN} more in {folder / TABLE}")
-        if _is_new(ranked, folder / TABLE):
-            place = {job: number for number, job in enumerate(jobs)}
-            in_turn = sorted(ranked, key=lambda each: place[each.job])
+        place = {job: number for number, job in enumerate(jobs)}
+        in_turn = sorted(ranked, key=lambda each: place[each.job])
+        if averaged := averages(in_turn):
+            console.print(averages_table(averaged, metric))
+            _is_new(averages_csv(averaged), folder / AVERAGES)
+        if _is_new(ranking_csv(ranked), folder / TABLE):
             from medlight.sweep.pictures import draw
 
             draw(in_turn, folder, metric=metric, mode=mode)
@@ -48,9 +53,8 @@ def finish(folder: Path, jobs: Sequence[Job], *, metric: str, mode: str, compare
     return len(wrong)
 
 
-def _is_new(ranked: Sequence[Entry], path: Path) -> bool:
-    """Write the ranking; whether it differs from the one that was there."""
-    text = ranking_csv(ranked)
+def _is_new(text: str, path: Path) -> bool:
+    """Write a table; whether it differs from the one that was there."""
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
     with aside(path) as part:

@@ -60,14 +60,28 @@ class Grid:
         varying = [*kept, *(o for o in typed if o.is_sweep_override())]
         return {o.get_key_element(): _each(o) for o in varying}
 
+    def combinations(self, typed: Sequence[Override]) -> list[list[str]]:
+        """The overrides of each job."""
+        return [list(each) for each in itertools.product(*self.varied(typed).values())]
+
+    def described(self, words: list[str]) -> list[str]:
+        """What sets a job with these overrides apart, as `key=value`."""
+        return words
+
+    def check(self, words: list[str], twin: list[str] | None) -> None:
+        """Look at a job before it is one of the sweep; `twin` has the same configuration."""
+
     def run(self, sweep: Sweep, typed: Sequence[Override]) -> list[Job]:
         """Do what is to be done; the jobs, as they then are."""
-        jobs = {}
-        for combination in itertools.product(*self.varied(typed).values()):
-            jobs[sweep.job(combination)] = list(combination)
-        for job, words in jobs.items():
+        jobs: dict[Job, list[str]] = {}
+        for words in self.combinations(typed):
+            job = sweep.job(words)
+            self.check(words, jobs.get(job))
+            jobs[job] = words
+        described = {job: self.described(words) for job, words in jobs.items()}
+        for job, words in described.items():
             job.describe(words)
-        sweep.record({job.key: words for job, words in jobs.items()})
+        sweep.record({job.key: words for job, words in described.items()})
         before = {job: job.settled() for job in jobs}
         due = [job for job, status in before.items() if self.is_due(status)]
         say(f"{len(jobs)} jobs in {sweep.folder}: {self.plan(before.values())}")

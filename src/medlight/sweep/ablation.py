@@ -1,0 +1,43 @@
+"""What each part of a recipe is worth: the recipe as it stands, and with one change at a time."""
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+
+from medlight.core.errors import ConfigError
+from medlight.sweep.grid import Grid
+
+UNCHANGED = "none"
+
+
+class Ablation(Grid):
+    """Runs every change alone, and none, each over the whole grid of the rest, mostly seeds.
+
+    Args:
+        changes: overrides as on the command line, several in one where they belong together.
+        settings: those of Grid.
+    """
+
+    def __init__(self, *, changes: Sequence[str], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.changes = [str(change) for change in changes]
+
+    def combinations(self, typed: Sequence[Override]) -> list[list[str]]:
+        rest = super().combinations(typed)
+        firsts = [[], *(shlex.split(change) for change in self.changes)]
+        return [[*first, *each] for first in firsts for each in rest]
+
+    def described(self, words: list[str]) -> list[str]:
+        for change in self.changes:
+            first = shlex.split(change)
+            if words[: len(first)] == first:
+                return [f"change={change}", *words[len(first) :]]
+        return [f"change={UNCHANGED}", *words]
+
+    def check(self, words: list[str], twin: list[str] | None) -> None:
+        if twin is not None:
+            mine, other = (self.described(each)[0].partition("=")[2] for each in (words, twin))
+            same = "the recipe as it stands" if other == UNCHANGED else other
+            raise ConfigError(f"sweep.changes: {mine} is {same}: leave it out of the list")
