@@ -120,6 +120,8 @@ class Door:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
+        import medlight.postponed  # noqa: F401  # before what follows imports torch
+
         if os.getcwd() not in sys.path:  # as `python -m` has it: a user's own modules
             sys.path.insert(0, os.getcwd())
         try:

@@ -32,8 +32,8 @@ from medlight.sweep.names import plain
 Stop = Callable[[int, float], bool]
 """(epochs done, score) to whether the job is not worth finishing."""
 NAME = "medlight.sweep.process"
-PRELOADED = ("medlight.launch", "monai")
-"""What every job needs."""
+PRELOADED = ("medlight.postponed", "medlight.launch", "monai")
+"""What every job needs, in this order."""
 LOG = "run.log"
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 PATIENCE_S = 60
