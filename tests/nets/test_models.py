@@ -76,7 +76,7 @@ def test_it_learns_from_images_of_an_odd_size(model: str, ndim: int) -> None:
 @pytest.mark.parametrize("ndim", [2, 3])
 @pytest.mark.parametrize("model", MODELS)
 def test_its_operations_are_counted(model: str, ndim: int) -> None:
-    shape = (64,) * ndim
+    shape = ODD[ndim]
     task = task_for(model, facts_for(model, shape))
     assert forward_flops(task, (2, *shape))
     assert not any(tensor.is_meta for tensor in task.state_dict().values())

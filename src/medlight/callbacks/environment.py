@@ -90,7 +90,9 @@ def forward_flops(pl_module: pl.LightningModule, shape: Sequence[int]) -> int | 
             layer.named_parameters(recurse=False), layer.named_buffers(recurse=False)
         )
     }
-    image = torch.empty((2, *shape), device="meta")
+    sizes = getattr(pl_module, "sizes", None)  # those the net takes: a segmenter pads to them
+    spatial = sizes.fit(shape[1:]) if sizes else shape[1:]
+    image = torch.empty((2, shape[0], *spatial), device="meta")
     counter = FlopCounterMode(display=False)
     try:
         with counter, torch.no_grad():

@@ -87,7 +87,8 @@ def padded(image: Tensor, shape: Sequence[int]) -> Tensor:
     sides = [(0, n - have) for have, n in zip(image.shape[2:], shape, strict=True)]
     if not any(short for _, short in sides):
         return image
-    return pad(image, [n for side in reversed(sides) for n in side], value=float(image.min()))
+    lowest = 0.0 if image.is_meta else float(image.min())  # a shape alone has none
+    return pad(image, [n for side in reversed(sides) for n in side], value=lowest)
 
 
 def cut(image: Tensor, shape: Sequence[int]) -> Tensor:
