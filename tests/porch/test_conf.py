@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from medlight.config import RunConfig, register
+from medlight.core.errors import ConfigError
 from medlight.options import conf_dir, groups, stated, summary
 from medlight.sweep.command import EXTRAS
 from medlight.targets import check_targets
@@ -36,6 +37,17 @@ def test_every_option_composes_and_names_real_constructors(group: str, name: str
         assert composed(f"launcher={name}").launcher._target_.startswith(EXTRAS[name])
     else:
         check_targets(composed(f"{group}={name}"))
+
+
+@pytest.mark.parametrize(
+    "word", ["optimizer.lr=high", "schedule.warmup=x", "trainer.gradient_clip_val=x", "loss.ce=x"]
+)
+def test_a_word_for_a_number_is_an_error(word: str) -> None:
+    key, _, value = word.partition("=")
+    with pytest.raises(ConfigError, match=f"{key} takes a number, got {value}"):
+        check_targets(composed(word))
+    for fit in ("optimizer.lr=1e-3", "trainer.limit_val_batches=2", "optimizer.fused=auto"):
+        check_targets(composed(f"++{fit}"))
 
 
 @pytest.mark.parametrize("name", TREE["sweep"])
