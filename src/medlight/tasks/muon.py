@@ -1,7 +1,6 @@
 """Muon: steps along orthogonalised momentum."""
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -62,29 +61,25 @@ class Muon(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             weights = [weight for weight in group["params"] if weight.grad is not None]
-            self._orthogonal([weight for weight in weights if is_matrix(weight)], group)
+            for weight in filter(is_matrix, weights):
+                self._orthogonal(weight, group)
             self._adamw([weight for weight in weights if not is_matrix(weight)], group)
         return loss
 
-    def _orthogonal(self, weights: list[Tensor], group: dict[str, Any]) -> None:
-        alike = defaultdict(list)
-        for weight in weights:
-            alike[weight.shape[0], weight[0].numel(), weight.device].append(weight)
-        for (rows, columns, _), same in alike.items():
-            moved = orthogonal(torch.stack([self._momentum(each, group) for each in same]))
-            scale = group["lr"] * AS_ADAMW * math.sqrt(max(rows, columns))
-            for weight, direction in zip(same, moved, strict=True):
-                weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.sub_(direction.view(weight.shape).to(weight.dtype), alpha=scale)
-
-    def _momentum(self, weight: Tensor, group: dict[str, Any]) -> Tensor:
-        state = self.state[weight]
+    def _orthogonal(self, weight: Tensor, group: dict[str, Any]) -> None:
+        state, rate, momentum = self.state[weight], group["lr"], group["momentum"]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(weight)
-        grad, momentum = weight.grad, group["momentum"]
-        assert grad is not None
-        state["momentum_buffer"].lerp_(grad, 1 - momentum)
-        return grad.lerp(state["momentum_buffer"], momentum).flatten(1).float()
+        state["momentum_buffer"] = laid_out(state["momentum_buffer"], weight)
+        average, flat = as_matrix(state["momentum_buffer"]), as_matrix(weight)
+        assert weight.grad is not None
+        grad = as_matrix(laid_out(weight.grad, weight))
+        average.lerp_(grad, 1 - momentum)
+        ahead = grad.lerp(average, momentum)
+        scale = rate * AS_ADAMW * math.sqrt(max(flat.shape))
+        factor = orthogonaliser(ahead).to(flat.dtype)
+        pair = (factor, ahead) if len(factor) == len(ahead) else (ahead, factor)
+        torch.addmm(flat, *pair, beta=1 - rate * group["weight_decay"], alpha=-scale, out=flat)
 
     def _adamw(self, weights: list[Tensor], group: dict[str, Any]) -> None:
         for weight in weights:
@@ -115,29 +110,40 @@ class Muon(torch.optim.Optimizer):
 
 
 def is_matrix(weight: Tensor) -> bool:
-    """Whether it maps several numbers to several: no bias, no norm, no single token."""
-    return weight.ndim > 1 and 1 < weight.shape[0] < weight.numel()
+    """Whether it maps several numbers to several: no bias, no norm, no single token. In memory its
+    rows follow each other, as with channels last."""
+    several = weight.ndim > 1 and 1 < weight.shape[0] < weight.numel()
+    return several and weight.stride(0) == weight[0].numel()
 
 
-def orthogonal(matrices: Tensor) -> Tensor:
-    """Nearly U V^T of each U S V^T: singular values end between 0.7 and 1.2.
+def laid_out(tensor: Tensor, weight: Tensor) -> Tensor:
+    """The same numbers, in the order that the weight has in memory."""
+    if tensor.stride() == weight.stride():
+        return tensor
+    return torch.empty_like(weight).copy_(tensor)
 
-    The iteration runs on the Gram matrix of the shorter side, which halves its work: with
-    P = A + B G + C G^2, each step is X <- P X and G <- P G P, and the P are gathered.
 
-    Args:
-        matrices: (n, rows, columns), float32.
+def as_matrix(weight: Tensor) -> Tensor:
+    """A view (out, all the rest) of a kernel; the order of columns is nothing to an orthogonal
+    matrix."""
+    return weight.as_strided((weight.shape[0], weight[0].numel()), (weight[0].numel(), 1))
+
+
+def orthogonaliser(matrix: Tensor) -> Tensor:
+    """The matrix that makes nearly U V^T of U S V^T, multiplied from its shorter side.
+
+    Singular values end between 0.7 and 1.2. The iteration runs on the Gram matrix of the shorter
+    side, which halves its work: with P = A + B G + C G^2, each step is X <- P X and G <- P G P.
     """
-    wide = matrices.shape[1] <= matrices.shape[2]
-    x = matrices if wide else matrices.mT
-    gram = x @ x.mT
-    size = gram.diagonal(dim1=1, dim2=2).sum(1)[:, None, None].sqrt() + TINY
-    gram = gram / size.square()
-    identity = torch.eye(gram.shape[1], device=x.device, dtype=x.dtype)
-    gathered = identity / size
-    for _ in range(ITERATIONS):
-        p = torch.baddbmm(gram, gram, gram, beta=B, alpha=C) + A * identity
+    x = matrix.float()
+    gram = x @ x.T if x.shape[0] <= x.shape[1] else x.T @ x
+    size = gram.trace().sqrt() + TINY
+    gram = gram / size**2
+    gathered = torch.eye(len(gram), device=x.device) / size
+    for step in range(ITERATIONS):
+        p = torch.addmm(gram, gram, gram, beta=B, alpha=C)
+        p.diagonal().add_(A)
         gathered = p @ gathered
-        gram = p @ gram @ p
-    found: Tensor = gathered @ x if wide else (gathered @ x).mT
-    return found
+        if step < ITERATIONS - 1:
+            gram = p @ gram @ p
+    return gathered
