@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import time
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def drawn(place: Place, words: list[str], number: int = 0) -> list[str]:
-    trial = place.open(alive=False).ask()
+    trial = place.open(judging=True).ask()
     trial.study.sampler = place.sampler(number or trial.number)
     return suggest(trial, {o.get_key_element(): o for o in parse_overrides(words)})
 
@@ -62,6 +63,21 @@ def test_the_same_history_leads_to_the_same_trial(tmp_path: Path) -> None:
     assert first == second
 
 
+def test_the_sampler_learns_from_the_trials_of_all_brackets(tmp_path: Path) -> None:
+    """As it does in a search that stops nothing early."""
+    found = []
+    for pruning in ((1, 3), None):
+        place = Place(f"sqlite:///{tmp_path}/{pruning}.db", "s", "max", 9, 4, 0, pruning)
+        for number in range(16):
+            study = place.open()
+            study.sampler = place.sampler(number)
+            study.optimize(lambda t: -abs(t.suggest_float("x", 0.0, 1.0) - 0.8), n_trials=1)
+        found.append([trial.params["x"] for trial in study.trials])
+    pruned, whole_search = found
+    assert pruned == whole_search
+    assert statistics.median(abs(x - 0.8) for x in pruned[8:]) < 0.2, "it learns at all"
+
+
 def test_a_password_travels_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PASSWORD, "old")
     for plain in ("sqlite:///outputs/s/study.db", "postgresql+psycopg://me@here:5432/sweeps?a=b"):
@@ -74,7 +90,7 @@ def test_a_password_travels_by_the_environment(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_counts_as_done(place: Place) -> None:
-    study = place.open(alive=False)
+    study = place.open(judging=True)
     asked = [study.ask() for _ in range(5)]
     for trial in asked:
         trial.suggest_float("x", 0, 1)

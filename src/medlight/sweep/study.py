@@ -43,16 +43,22 @@ class Place:
     seed: int
     pruning: tuple[int, int] | None
 
-    def open(self, *, alive: bool = True, password: str | None = None) -> optuna.Study:
-        """The study, made where there is none. `alive`: its trials here have a heartbeat."""
+    def open(self, *, judging: bool = False, password: str | None = None) -> optuna.Study:
+        """The study, made where there is none.
+
+        Args:
+            judging: trials that run elsewhere, which have their heartbeat there. Only then does the
+                study have a pruner: with Hyperband at hand, Optuna's sampler would learn from the
+                trials of one bracket alone, a third of them or fewer.
+        """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         sqlite = self.url.startswith("sqlite")
         storage = RDBStorage(
             whole(self.url, password or os.environ.get(PASSWORD)),
             engine_kwargs={"connect_args": {"timeout": WAIT_S}} if sqlite else {},
-            heartbeat_interval=BEAT_S if alive else None,
-            grace_period=GRACE_S if alive else None,
+            heartbeat_interval=None if judging else BEAT_S,
+            grace_period=None if judging else GRACE_S,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(
                 max_retry=RETRIES, inherit_intermediate_values=True
             ),
@@ -63,7 +69,7 @@ class Place:
             direction="maximize" if self.mode == "max" else "minimize",
             load_if_exists=True,
             sampler=self.sampler(0),
-            pruner=self._pruner(),
+            pruner=self._pruner() if judging else optuna.pruners.NopPruner(),
         )
 
     def sampler(self, number: int) -> optuna.samplers.BaseSampler:
@@ -94,7 +100,7 @@ class Judge:
 
     def __call__(self) -> Stop:
         trial = optuna.trial.Trial(
-            self.place.open(alive=False, password=self.password), self.trial_id
+            self.place.open(judging=True, password=self.password), self.trial_id
         )
 
         def stop(epoch: int, score: float) -> bool:
