@@ -152,7 +152,7 @@ def differences(one: Any, other: Any, name: str = "") -> list[str]:
 
 
 OFTEN = "callbacks.last.minutes=0"
-HARD = ("trainer.accumulate_grad_batches=2", "data.num_workers=2")
+HARD = ("trainer.accumulate_grad_batches=2", "data.num_workers=2", "optimizer=muon")
 PATIENCE = "{_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val/dice, mode: max, "
 PATIENCE += "min_delta: 1.0, patience: 2}"  # nothing is that much better: three epochs
 WORDS: dict[str, tuple[str, ...]] = {
