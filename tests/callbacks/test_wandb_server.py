@@ -166,14 +166,21 @@ def test_a_run_goes_on_under_its_id_where_its_history_ended(server: Server, tmp_
 def test_a_pushed_comparison_arrives(server: Server, tmp_path: Path) -> None:
     """Table, page, settings and scores, under a job type of its own."""
     runs = Path(__file__).parents[2] / "experiments" / "seg_unet3d"
-    push = [sys.executable, "-m", "medlight", "compare", "push", str(runs), "--draws", "200"]
+    both = [str(runs), str(runs.with_name("seg_unet3d_quick"))]
+    push = [sys.executable, "-m", "medlight", "compare", "push", *both, "--draws", "200"]
     env = {**os.environ, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": "0123456789" * 4}
     done = subprocess.run(push, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     heard = "\n".join(server.heard)
     (begun,) = [words for words in server.heard if '"jobType":"compare"' in words]
     assert '"groupName":"seg_unet3d"' in begun
-    for wanted in ("table-file", "html-file", "/dice/Anterior", "store.codec", "What may be said"):
+    for wanted in (
+        "table-file",
+        "html-file",
+        "/dice/Anterior",
+        "trainer.max_epochs",
+        "What may be said",
+    ):
         assert wanted in heard
     assert "hippocampus_" not in heard  # ids are hashed
     for folder in (tmp_path, runs.parent):

@@ -44,8 +44,12 @@ def test_a_run_is_filed_and_shown(new_run: Callable[..., Path], tmp_path: Path) 
     assert "outdated" not in front.read_text()
     assert "2026-11-22_01234567 | 0.8000" in (folder.parent / "README.md").read_text()
     assert refresh(tmp_path / "experiments", front) == []
-    with pytest.raises(ConfigError, match="on record already"):
-        record(run, tmp_path / "experiments")
+    again = new_run(tmp_path / "again", dice=np.full((30, 1), 0.7), provenance=MADE | {"seed": 1})
+    second = record(again, tmp_path / "experiments")
+    assert second == folder.with_name("2026-11-22_01234567_2")
+    for each in (run, again):
+        with pytest.raises(ConfigError, match="on record already"):
+            record(each, tmp_path / "experiments")
 
 
 def test_a_large_table_is_compressed_and_keeps_its_scores(

@@ -14,10 +14,11 @@ ROOT = Path(__file__).parents[2]
 RUNS = ROOT / "experiments" / "seg_unet3d"
 
 
-def test_two_runs_give_tables_csv_and_json(
+def test_two_recipes_give_tables_csv_and_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["compare", str(RUNS), "--draws", "500", "--output", str(tmp_path)]) == 0
+    both = [str(RUNS), str(RUNS.with_name("seg_unet3d_quick"))]
+    assert main(["compare", *both, "--draws", "500", "--output", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     for word in ("Dice", "Anterior", "against", "What differs", "moved most", "Cost", "4 of 5"):
         assert word in said

@@ -18,7 +18,8 @@ from medlight.compare.words import number, span, title
 from medlight.core.errors import ConfigError, DataError
 from medlight.io.atomic import aside
 
-FILES = ("config.yaml", "provenance.json", "metrics.json", "curves.csv")
+MADE = "provenance.json"
+FILES = ("config.yaml", MADE, "metrics.json", "curves.csv")
 BEGIN, END = "<!-- medlight compare table -->", "<!-- end of table -->"
 LARGE = 200_000
 """Bytes of cases.csv above which it is compressed."""
@@ -29,7 +30,8 @@ SUMMARIES = {"f1": "macro F1"}
 
 
 def record(run_dir: Path, experiments: Path) -> Path:
-    """File a run as `<experiments>/<name>/<date>_<commit>`; returns that folder.
+    """File a run as `<experiments>/<name>/<date>_<commit>`, or `..._2` for the next of that commit;
+    returns that folder.
 
     DataError where the run is not whole, ConfigError where it is on record or nobody knows by
     which commit it was made.
@@ -43,8 +45,12 @@ def record(run_dir: Path, experiments: Path) -> Path:
         )
     started = str(run.said("times.started"))[:10]
     folder = experiments / str(run.config.get("name", "run")) / f"{started}_{commit[:8]}"
-    if folder.exists():
-        raise ConfigError(f"{folder} is on record already")
+    alike = [folder, *sorted(folder.parent.glob(f"{folder.name}_*"))] if folder.exists() else []
+    for each in alike:
+        if (each / MADE).read_bytes() == (run_dir / MADE).read_bytes():
+            raise ConfigError(f"{each} is on record already")
+    if alike:
+        folder = folder.with_name(f"{folder.name}_{len(alike) + 1}")
     with aside(folder) as part:
         part.mkdir()
         for name in FILES:
