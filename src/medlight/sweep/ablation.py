@@ -1,8 +1,7 @@
 """What each part of a recipe is worth: the recipe as it stands, and with one change at a time."""
 
 import shlex
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from hydra.core.override_parser.types import Override
 
@@ -17,11 +16,22 @@ class Ablation(Grid):
 
     Args:
         changes: overrides as on the command line, several in one where they belong together.
-        settings: those of Grid.
+        name, params, failures, on_oom, compare: those of Grid.
     """
 
-    def __init__(self, *, changes: Sequence[str], **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(
+        self,
+        *,
+        changes: Sequence[str],
+        name: str | None = None,
+        params: Mapping[str, str] | None = None,
+        failures: int = 3,
+        on_oom: str = "fail",
+        compare: bool = True,
+    ) -> None:
+        super().__init__(
+            name=name, params=params, failures=failures, on_oom=on_oom, compare=compare
+        )
         self.changes = [str(change) for change in changes]
 
     def combinations(self, typed: Sequence[Override]) -> list[list[str]]:
