@@ -41,7 +41,7 @@ class Search:
         seed: of the sampler; the same history leads to the same next trial.
         startup: trials at random before the sampler learns.
         prune: stop trials early.
-        min_epochs: no trial stops earlier; None: a ninth of all epochs. Before that, warm-up
+        min_epochs: no trial stops earlier; None: a sixth of all epochs. Before that, warm-up
             decides which is ahead.
         reduction: one of how many trials goes on at each rung of Hyperband.
         failures: how often a trial may fail, over repeated sweeps.
@@ -60,7 +60,7 @@ class Search:
         startup: int = 10,
         prune: bool = True,
         min_epochs: int | None = None,
-        reduction: int = 3,
+        reduction: int = 4,
         failures: int = 3,
         on_oom: str = "fail",
         compare: bool = True,
@@ -116,7 +116,7 @@ class Search:
         from medlight.sweep.study import Place
 
         epochs = int(sweep.cfg.trainer.max_epochs)
-        least = max(1, epochs // 9) if self.min_epochs is None else self.min_epochs
+        least = max(1, epochs // 6) if self.min_epochs is None else self.min_epochs
         return Place(
             url=put_aside(self.storage or f"sqlite:///{sweep.folder}/study.db"),
             name=f"{sweep.folder.name}-{sweep.job([]).key}",
