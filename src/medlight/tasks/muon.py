@@ -36,7 +36,7 @@ class Muon(torch.optim.Optimizer):
     def __init__(
         self,
         params: Iterable[Parameter],
-        lr: float = 3e-3,
+        lr: float = 1e-2,
         weight_decay: float = 0.01,
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.999),
