@@ -52,7 +52,7 @@ class Report:
         self, what: str, value: float | None, unit: str, *, wanted: str = "", **more: Any
     ) -> None:
         """A row; `wanted` is the bound the project has set itself, such as `>= 2`. None: what could
-        not be measured."""
+        not be measured, or what `instead` says."""
         self.rows.append({"what": what, "value": value, "unit": unit, "wanted": wanted, **more})
 
     def add_ratio(
@@ -73,7 +73,8 @@ class Report:
         for row in self.rows:
             spread = f"  [{row['minimum']:.4g} - {row['maximum']:.4g}]" if "minimum" in row else ""
             bound = f"  (wanted {row['wanted']})" if row["wanted"] else ""
-            value = "not measured" if row["value"] is None else f"{row['value']:>10.4g}"
+            known = row["value"] is not None
+            value = f"{row['value']:>10.4g}" if known else row.get("instead", "not measured")
             print(f"{row['what']:<64} {value} {row['unit']}{spread}{bound}")
         if not write:
             return
@@ -118,11 +119,11 @@ def circumstances() -> dict[str, Any]:
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "versions": {name: version(name) for name in LIBRARIES}
         | {"python": sys.version.split()[0]},
-        "hardware": f"{_processor()}, {os.cpu_count()} cores, one thread used",
+        "hardware": f"{processor()}, {os.cpu_count()} cores, one thread used",
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text().splitlines():

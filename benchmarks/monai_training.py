@@ -2,10 +2,12 @@
 hippocampus: started by `side_by_side.py`.
 
 python monai_training.py <folder> <minutes> : <folder>/cases.json names training images and masks;
-weights go to <folder>/weights/<seconds>.pt, masks of <folder>/images to <folder>/masks/<seconds>.
+weights go to <folder>/weights/<seconds>.pt; <folder>/images are predicted with the last of them.
+python monai_training.py <folder> : they are predicted with each, to <folder>/masks/<seconds>.
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -35,7 +37,7 @@ def main() -> None:
         SaveImaged,
     )
 
-    folder, minutes = Path(sys.argv[1]), float(sys.argv[2])
+    folder = Path(sys.argv[1])
     torch.manual_seed(0)
     both, window = ["image", "label"], (40, 56, 40)
 
@@ -56,36 +58,37 @@ def main() -> None:
             RandShiftIntensityd("image", offsets=0.1, prob=0.5),
         ]
     )
-    start = time.time()
-    cases = json.loads((folder / "cases.json").read_text())
-    cached = CacheDataset(cases, training, cache_rate=1.0, progress=False)
-    loader = DataLoader(cached, batch_size=BATCH, shuffle=True)
-    found = {"preparing": time.time() - start}
     net = UNet(
         3, 1, 3, channels=(16, 32, 64, 128), strides=(2, 2, 2), num_res_units=2, norm="batch"
     )
-    loss = DiceCELoss(to_onehot_y=True, softmax=True)
-    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
-    (folder / "weights").mkdir()
-    spent, epoch, steps = 0.0, 0, 0
-    while spent < 60 * minutes:
-        start = time.time()
-        net.train()
-        for batch in loader:
-            optimizer.zero_grad()
-            loss(net(batch["image"].as_tensor()), batch["label"].as_tensor()).backward()
-            optimizer.step()
-            steps += 1
-        spent, epoch = spent + time.time() - start, epoch + 1
-        if epoch % EVERY == 0 or spent >= 60 * minutes:
-            torch.save(net.state_dict(), folder / "weights" / f"{spent:.0f}.pt")
-    found |= {"training": spent, "steps": steps, "a step": spent / steps}
 
-    reading = Compose(read(["image"]))
-    images = [{"image": str(path)} for path in sorted((folder / "images").glob("*.nii.gz"))]
-    net.eval()
-    for weights in sorted((folder / "weights").glob("*.pt"), key=lambda path: int(path.stem)):
+    def train(minutes: float) -> dict[str, float]:
+        start = time.time()
+        cases = json.loads((folder / "cases.json").read_text())
+        cached = CacheDataset(cases, training, cache_rate=1.0, progress=False)
+        loader = DataLoader(cached, batch_size=BATCH, shuffle=True)
+        found = {"preparing": time.time() - start}
+        loss = DiceCELoss(to_onehot_y=True, softmax=True)
+        optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+        (folder / "weights").mkdir()
+        spent, epoch, steps = 0.0, 0, 0
+        while spent < 60 * minutes:
+            start = time.time()
+            net.train()
+            for batch in loader:
+                optimizer.zero_grad()
+                loss(net(batch["image"].as_tensor()), batch["label"].as_tensor()).backward()
+                optimizer.step()
+                steps += 1
+            spent, epoch = spent + time.time() - start, epoch + 1
+            if epoch % EVERY == 0 or spent >= 60 * minutes:
+                torch.save(net.state_dict(), folder / "weights" / f"{spent:.0f}.pt")
+        return found | {"training": spent, "steps": steps, "a step": spent / steps}
+
+    def predict(weights: Path) -> float:
+        """Seconds a case."""
         net.load_state_dict(torch.load(weights, weights_only=True))
+        net.eval()
         home = Compose(
             [
                 Invertd("pred", reading, orig_keys="image", nearest_interp=False),
@@ -104,9 +107,18 @@ def main() -> None:
             with torch.no_grad():
                 sample["pred"] = sliding_window_inference(sample["image"][None], window, 4, net)[0]
             home(sample)
-        found["inference, a case"] = (time.time() - start) / len(images)
+        return (time.time() - start) / len(images)
+
+    reading = Compose(read(["image"]))
+    images = [{"image": str(path)} for path in sorted((folder / "images").glob("*.nii.gz"))]
+    if len(sys.argv) == 2:
+        for weights in (folder / "weights").glob("*.pt"):
+            predict(weights)
+        return
+    found = train(float(sys.argv[2]))
+    found["inference, a case"] = predict(max((folder / "weights").iterdir(), key=os.path.getmtime))
     (folder / "found.json").write_text(json.dumps(found))
 
 
-if __name__ == "__main__" and len(sys.argv) > 2:
+if __name__ == "__main__" and len(sys.argv) > 1:
     main()

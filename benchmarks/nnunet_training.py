@@ -1,8 +1,9 @@
 """nnU-Net trained for a given time, in an environment of its own: started by `side_by_side.py`.
 
 python nnunet_training.py <folder> <minutes> : <folder>/raw/Dataset004_Hippocampus and
-<folder>/splits_final.json are there; weights go to <folder>/weights/<seconds>.pt, masks of
-<folder>/images to <folder>/masks/<seconds>.
+<folder>/splits_final.json are there; weights go to <folder>/weights/<seconds>.pt; <folder>/images
+are predicted with the last of them.
+python nnunet_training.py <folder> : they are predicted with each, to <folder>/masks/<seconds>.
 """
 
 import json
@@ -15,10 +16,14 @@ from typing import Any
 
 ITERATIONS, TRIAL = 10, 3
 """In an epoch, after each of which the schedule moves; and to measure the speed first."""
+LEFT_RIGHT = (2,)
+"""The axis in its order, which is that of the file turned round."""
+KEPT = 6
+"""Weights on the way."""
 
 
 def main() -> None:
-    folder, minutes = Path(sys.argv[1]), float(sys.argv[2])
+    folder = Path(sys.argv[1])
     for part in ("raw", "preprocessed", "results"):
         os.environ[f"nnUNet_{part}"] = str(folder / part)
     os.environ |= {"nnUNet_n_proc_DA": "1", "nnUNet_def_n_proc": "2"}
@@ -32,13 +37,7 @@ def main() -> None:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-    start = time.time()
-    extract_fingerprints([4], num_processes=2)
-    plan_experiments([4])
-    preprocess([4], configurations=("3d_fullres",), num_processes=(2,))
     prepared = folder / "preprocessed" / "Dataset004_Hippocampus"
-    shutil.copy(folder / "splits_final.json", prepared)
-    found: dict[str, Any] = {"preparing": time.time() - start}
 
     class Timed(nnUNetTrainer):  # type: ignore[misc]
         """Counts the time that it trains, and keeps weights on the way."""
@@ -52,55 +51,79 @@ def main() -> None:
         def on_train_epoch_end(self, outputs: list[dict[str, Any]]) -> None:
             super().on_train_epoch_end(outputs)
             self.spent += time.time() - self.began
-            torch.save(self.network.state_dict(), folder / "weights" / f"{self.spent:.0f}.pt")
+            done = self.current_epoch + 1
+            if done % max(1, self.num_epochs // KEPT) == 0 or done == self.num_epochs:
+                torch.save(self.network.state_dict(), folder / "weights" / f"{self.spent:.0f}.pt")
 
-    def trained(epochs: int, iterations: int) -> Timed:
+    def trainer(epochs: int, iterations: int) -> Timed:
         plans = json.loads((prepared / "nnUNetPlans.json").read_text())
         dataset = json.loads((prepared / "dataset.json").read_text())
         plans["continue_training"] = False
-        trainer = Timed(plans, "3d_fullres", 0, dataset, torch.device("cpu"))
-        trainer.num_epochs, trainer.num_iterations_per_epoch = epochs, iterations
-        trainer.num_val_iterations_per_epoch = 1  # its validation would take half of the time
-        trainer.disable_checkpointing = True
+        timed = Timed(plans, "3d_fullres", 0, dataset, torch.device("cpu"))
+        timed.num_epochs, timed.num_iterations_per_epoch = epochs, iterations
+        timed.num_val_iterations_per_epoch = 1  # its validation would take half of the time
+        timed.disable_checkpointing = True
+        return timed
+
+    def train(minutes: float) -> dict[str, Any]:
+        start = time.time()
+        extract_fingerprints([4], num_processes=2)
+        plan_experiments([4])
+        preprocess([4], configurations=("3d_fullres",), num_processes=(2,))
+        shutil.copy(folder / "splits_final.json", prepared)
+        preparing = time.time() - start
         (folder / "weights").mkdir()
-        trainer.run_training()
-        return trainer
+        trial = trainer(1, TRIAL)
+        trial.run_training()
+        shutil.rmtree(folder / "weights")
+        (folder / "weights").mkdir()
+        epochs = max(2, round(60 * minutes / (trial.spent / TRIAL) / ITERATIONS))
+        whole = trainer(epochs, ITERATIONS)
+        whole.run_training()
+        steps, spent = epochs * ITERATIONS, whole.spent
+        times = {"training": spent, "steps": steps, "a step": spent / steps}
+        return times | {"preparing": preparing}
 
-    each = trained(1, TRIAL).spent / TRIAL
-    shutil.rmtree(folder / "weights")
-    epochs = max(2, round(60 * minutes / each / ITERATIONS))
-    trainer = trained(epochs, ITERATIONS)
-    count = epochs * ITERATIONS
-    found |= {"training": trainer.spent, "steps": count, "a step": trainer.spent / count}
-
-    trainer.set_deep_supervision_enabled(False)
-    predictor = nnUNetPredictor(
-        use_mirroring=True,
-        device=torch.device("cpu"),
-        allow_tqdm=False,
-        perform_everything_on_device=False,
-    )
-    images = sorted((folder / "images").glob("*.nii.gz"))
-    for weights in sorted((folder / "weights").glob("*.pt"), key=lambda path: int(path.stem)):
+    def predict(weights: Path, axes: tuple[int, ...]) -> float:
+        """Seconds a case, mirrored along these axes."""
         output = folder / "masks" / weights.stem
-        output.mkdir(parents=True)
-        predictor.manual_initialization(
-            trainer.network,
-            trainer.plans_manager,
-            trainer.configuration_manager,
-            [torch.load(weights, weights_only=True)],
-            trainer.dataset_json,
-            "nnUNetTrainer",
-            trainer.inference_allowed_mirroring_axes,
+        output.mkdir(parents=True, exist_ok=True)
+        with_net = trainer(1, 1)
+        with_net.initialize()
+        with_net.set_deep_supervision_enabled(False)
+        predictor = nnUNetPredictor(
+            use_mirroring=True,
+            device=torch.device("cpu"),
+            allow_tqdm=False,
+            perform_everything_on_device=False,
         )
+        predictor.manual_initialization(
+            with_net.network,
+            with_net.plans_manager,
+            with_net.configuration_manager,
+            [torch.load(weights, weights_only=True)],
+            with_net.dataset_json,
+            "nnUNetTrainer",
+            axes,
+        )
+        images = sorted((folder / "images").glob("*.nii.gz"))
         start = time.time()
         predictor.predict_from_files_sequential(
             [[str(path)] for path in images],
-            [str(output / path.name.removesuffix("_0000.nii.gz")) for path in images],
+            [str(output / path.name.removesuffix(".nii.gz")) for path in images],
         )
-        found["inference, a case"] = (time.time() - start) / len(images)
+        return (time.time() - start) / len(images)
+
+    if len(sys.argv) == 2:
+        for weights in (folder / "weights").glob("*.pt"):
+            predict(weights, (0, 1, 2))
+        return
+    found = train(float(sys.argv[2]))
+    last = max((folder / "weights").iterdir(), key=os.path.getmtime)
+    for axes, way in ((LEFT_RIGHT, ""), ((0, 1, 2), ", mirrored along all axes")):
+        found[f"inference, a case{way}"] = predict(last, axes)
     (folder / "found.json").write_text(json.dumps(found))
 
 
-if __name__ == "__main__" and len(sys.argv) > 2:
+if __name__ == "__main__" and len(sys.argv) > 1:
     main()

@@ -8,6 +8,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
+IMAGES = PAGE.parent / "images"
+TICKS = (0.5, 1, 2, 5, 10, 20, 60)
 INTRODUCTION = """# Performance
 
 Written by `python benchmarks/render.py` from `benchmarks/results/`, as `make bench` does after it
@@ -34,11 +36,38 @@ def section(result: Mapping[str, Any]) -> str:
     ]
     for row in result["rows"]:
         spread = f" ({row['minimum']:.4g} - {row['maximum']:.4g})" if "minimum" in row else ""
-        known = row["value"] is not None
-        value = f"{number(row['value'])} {row['unit']}".strip() if known else "not measured"
+        known, instead = row["value"] is not None, row.get("instead", "not measured")
+        value = f"{number(row['value'])} {row['unit']}".strip() if known else instead
         met = "" if reached(row) else ": **missed**"
         lines.append(f"| {row['what']} | {value}{spread} | {row['wanted']}{met} |")
+    if curves(result):
+        lines += ["", f"![Dice against minutes](images/{result['name']}.png)"]
     return "\n".join([*lines, ""])
+
+
+def curves(result: Mapping[str, Any]) -> dict[str, list[list[float]]]:
+    """Minutes and Dice of each side that was scored on the way."""
+    rows = result["rows"]
+    return {row["what"].partition(":")[0]: row["curve"] for row in rows if "curve" in row}
+
+
+def draw(result: Mapping[str, Any]) -> None:
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for side, curve in curves(result).items():
+        minutes, dice = zip(*curve, strict=True)
+        [line] = axes.plot(minutes, dice, marker="o", markersize=3, label=side)
+        axes.annotate(
+            f"{side}  {dice[-1]:.3f}", (minutes[-1], dice[-1]), xytext=(0, 12),
+            textcoords="offset points", ha="right", color=line.get_color(),
+        )  # fmt: skip
+    axes.set(xscale="log", xlabel="minutes", ylabel="mean Dice of the test cases", ylim=(0.7, 0.9))
+    axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axes.minorticks_off()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
+    figure.savefig(IMAGES / f"{result['name']}.png", dpi=120)
 
 
 def about(name: str) -> str:
@@ -65,6 +94,9 @@ def reached(row: Mapping[str, Any]) -> bool:
 
 
 def main() -> None:
+    for path in (HERE / "results").glob("*.json"):
+        if curves(result := json.loads(path.read_text())):
+            draw(result)
     PAGE.write_text(page(), encoding="utf-8")
     print(f"{PAGE} is written")
 

@@ -2,32 +2,38 @@
 
 Hippocampus, fold 0 of medlight's split: the same cases train, 42 others are predicted with weights
 kept on the way, and one code scores all masks (`medlight evaluate predictions=`). The machine is
-alone, with all its cores. nnU-Net gets a given time, its schedule set to that length, one
-validation iteration an epoch instead of 50, and its time counts from its first iteration; MONAI's
-recipe counts from its first batch; medlight from its command, with start, preparation and
-validations. nnU-Net runs in an environment of its own, whose python $NNUNET_PYTHON names.
+alone, with all its cores, until "timed" is printed; what is left is to score. nnU-Net gets a given
+time, its schedule set to that length, one validation iteration an epoch instead of 50, and its time
+counts from its first iteration; MONAI's recipe counts from its first batch; medlight from its
+command, with start, preparation and validations. Each predicts from files to files with its last
+weights. Each as it comes: medlight computes in bf16 where a processor has instructions for it, the
+others in float32. nnU-Net runs in an environment of its own, whose python $NNUNET_PYTHON names.
 
-python benchmarks/side_by_side.py [<minutes of nnU-Net> <minutes of MONAI's recipe>]
+python benchmarks/side_by_side.py [<minutes of MONAI's recipe> <minutes of nnU-Net>]
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness import Report
+from harness import Report, processor
 
 from medlight.core.split import Split
 from medlight.datasets.decathlon import DecathlonDataModule
 from medlight.io.archive import extract
 
 HERE = Path(__file__).parent
+DOOR = (sys.executable, "-m", "medlight")
+INFERENCE = "inference, a case"
+"""With export; medlight and nnU-Net mirror along the left-right axis, MONAI's tutorial does not."""
 DICE = (0.80, 0.85, 0.87)
 EVERY = 2
 """Epochs of medlight between two weights that are scored."""
@@ -35,12 +41,13 @@ EVERY = 2
 
 @dataclass(slots=True)
 class Side:
-    """What one of them did: seconds to mean Dice, in order, and what it says of itself."""
+    """What one of them did: what it says of itself, then seconds to mean Dice, in order."""
 
     name: str
-    scored: list[tuple[float, float]]
+    folder: Path
     found: dict[str, float]
     peak_gb: float
+    scored: list[tuple[float, float]] = field(default_factory=list)
 
     def time_to(self, dice: float) -> float:
         """Seconds; infinite where it was not reached."""
@@ -61,7 +68,7 @@ def run(words: Sequence[str | Path], **env: str) -> tuple[float, float]:
 def score(masks: Path, labels: Path, output: Path) -> float:
     words = [f"predictions={masks}", f"labels={labels}", f"hydra.run.dir={output}"]
     words += ["class_names=[background,Anterior,Posterior]", "job.max_cases=0"]
-    run([sys.executable, "-m", "medlight", "evaluate", *words])
+    run([*DOOR, "evaluate", *words])
     return float(json.loads((output / "metrics.json").read_text())["test/dice"])
 
 
@@ -76,16 +83,29 @@ def data_of(source: Path, folder: Path) -> tuple[Path, Split]:
     return task.parent, split
 
 
-def finished(name: str, folder: Path, labels: Path, peak_gb: float) -> Side:
-    """A side that left masks/<seconds>/ and found.json."""
-    scored = [
-        (float(masks.name), score(masks, labels, folder / "scores" / masks.name))
-        for masks in sorted((folder / "masks").iterdir(), key=lambda path: int(path.name))
-    ]
-    return Side(name, scored, json.loads((folder / "found.json").read_text()), peak_gb)
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A framework behind a script of its own, which trains, then predicts with what it kept."""
+
+    name: str
+    python: str
+    script: str
+    folder: Path
+
+    def train(self, minutes: float) -> Side:
+        _, peak = run([self.python, HERE / self.script, self.folder, str(minutes)], PYTHONPATH="")
+        found = json.loads((self.folder / "found.json").read_text())
+        return Side(self.name, self.folder, found, peak)
+
+    def score(self, side: Side, labels: Path) -> None:
+        run([self.python, HERE / self.script, self.folder], PYTHONPATH="")
+        side.scored = [
+            (float(masks.name), score(masks, labels, self.folder / "scores" / masks.name))
+            for masks in sorted((self.folder / "masks").iterdir(), key=lambda path: int(path.name))
+        ]
 
 
-def nnunet(minutes: float, folder: Path, task: Path, split: Split, shared: Path) -> Side:
+def prepare_nnunet(folder: Path, task: Path, split: Split, shared: Path) -> None:
     raw = folder / "raw" / "Dataset004_Hippocampus"
     for part in ("imagesTr", "labelsTr"):
         (raw / part).mkdir(parents=True)
@@ -100,12 +120,9 @@ def nnunet(minutes: float, folder: Path, task: Path, split: Split, shared: Path)
     sides = [{"train": list(split.train), "val": list(split.val)}]
     (folder / "splits_final.json").write_text(json.dumps(sides))
     (folder / "images").symlink_to(shared / "images")
-    words = [os.environ["NNUNET_PYTHON"], HERE / "nnunet_training.py", folder, str(minutes)]
-    _, peak = run(words, PYTHONPATH="")
-    return finished("nnU-Net", folder, shared / "labels", peak)
 
 
-def monai(minutes: float, folder: Path, task: Path, split: Split, shared: Path) -> Side:
+def prepare_monai(folder: Path, task: Path, split: Split, shared: Path) -> None:
     folder.mkdir()
     cases = [
         {"image": str(task / "imagesTr" / name), "label": str(task / "labelsTr" / name)}
@@ -113,67 +130,87 @@ def monai(minutes: float, folder: Path, task: Path, split: Split, shared: Path) 
     ]
     (folder / "cases.json").write_text(json.dumps(cases))
     (folder / "images").symlink_to(shared / "images")
-    _, peak = run([sys.executable, HERE / "monai_training.py", folder, str(minutes)])
-    return finished("MONAI's tutorial", folder, shared / "labels", peak)
 
 
 def ours(folder: Path, task: Path, shared: Path) -> Side:
     folder.mkdir()
-    door, out = [sys.executable, "-m", "medlight"], folder / "run"
     every = "{_target_: pytorch_lightning.callbacks.ModelCheckpoint, save_top_k: -1, "
     every += f"every_n_epochs: {EVERY}, dirpath: {folder / 'weights'}, filename: '{{epoch}}'}}"
-    start = time.time()
-    _, peak = run([*door, "experiment=seg_unet3d", f"data.root={task}", f"hydra.run.dir={out}",
-                   f"paths.cache={folder / 'cache'}", f"+callbacks.every={every}"])  # fmt: skip
-    predict = [*door, "predict", f"run={out}"]
-    scored = []
-    for weights in sorted((folder / "weights").glob("*.ckpt"), key=lambda p: p.stat().st_mtime):
-        masks = folder / "masks" / weights.stem.replace("=", "_")
-        chosen = f"job.checkpoint='{weights}'"
-        took, _ = run([*predict, f"input={shared / 'images'}", f"output={masks}", chosen])
-        dice = score(masks, shared / "labels", folder / "scores" / masks.name)
-        scored.append((weights.stat().st_mtime - start, dice))
-    first = sorted((shared / "images").iterdir())[0]
-    alone, _ = run([*predict, f"input={first}", f"output={folder / 'one'}"])
-    cases = len(list((shared / "images").iterdir()))
-    provenance = json.loads((out / "provenance.json").read_text())
+    (folder / "start").touch()
+    _, peak = run(
+        [*DOOR, "experiment=seg_unet3d", f"data.root={task}", f"hydra.run.dir={folder / 'run'}",
+         f"paths.cache={folder / 'cache'}", f"+callbacks.every={every}"]
+    )  # fmt: skip
+    images = sorted((shared / "images").iterdir())
+    predict = [*DOOR, "predict", f"run={folder / 'run'}"]
+    one, _ = run([*predict, f"input={images[0]}", f"output={folder / 'one'}"])
+    all_, _ = run([*predict, f"input={shared / 'images'}", f"output={folder / 'all'}"])
+    provenance = json.loads((folder / "run" / "provenance.json").read_text())
     steps, training = provenance["training"]["steps"], provenance["times"]["fit_seconds"]
     found = {"training": training, "steps": steps, "a step": training / steps}
-    found["inference, a case"] = (took - alone) / (cases - 1)
-    return Side("medlight", scored, found, peak)
+    found[INFERENCE] = (all_ - one) / (len(images) - 1)
+    return Side("medlight", folder, found, peak)
+
+
+def ours_scored(side: Side, shared: Path) -> None:
+    start = (side.folder / "start").stat().st_mtime
+    for weights in sorted((side.folder / "weights").glob("*.ckpt"), key=os.path.getmtime):
+        masks = side.folder / "masks" / weights.stem.replace("=", "_")
+        words = [f"run={side.folder / 'run'}", f"job.checkpoint='{weights}'"]
+        run([*DOOR, "predict", *words, f"input={shared / 'images'}", f"output={masks}"])
+        dice = score(masks, shared / "labels", side.folder / "scores" / masks.name)
+        side.scored.append((weights.stat().st_mtime - start, dice))
+
+
+def measured(folder: Path, minutes: Sequence[float]) -> tuple[Side, Side, Side]:
+    """medlight, MONAI's tutorial, nnU-Net."""
+    task, split = data_of(Path(os.environ["MEDLIGHT_DATA"]), folder)
+    prepare_monai(folder / "monai", task, split, folder)
+    prepare_nnunet(folder / "nnunet", task, split, folder)
+    python = os.environ["NNUNET_PYTHON"]
+    rivals = (
+        Rival("MONAI's tutorial", sys.executable, "monai_training.py", folder / "monai"),
+        Rival("nnU-Net", python, "nnunet_training.py", folder / "nnunet"),
+    )
+    mine = ours(folder / "medlight", task, folder)
+    monai, nnunet = (each.train(given) for each, given in zip(rivals, minutes, strict=True))
+    print("timed; what is left is to score", flush=True)
+    ours_scored(mine, folder)
+    for each, side in zip(rivals, (monai, nnunet), strict=True):
+        each.score(side, folder / "labels")
+    return mine, monai, nnunet
 
 
 def main() -> None:
-    minutes = [float(word) for word in sys.argv[1:3]] or [60.0, 15.0]
+    minutes = [float(word) for word in sys.argv[1:3]] or [15.0, 60.0]
     if not {"MEDLIGHT_DATA", "NNUNET_PYTHON"} <= os.environ.keys():
         print("not measured: set MEDLIGHT_DATA, and NNUNET_PYTHON to a python with nnunetv2")
         return
-    report = Report("side_by_side")
-    with tempfile.TemporaryDirectory() as name:
-        shared = Path(name)
-        task, split = data_of(Path(os.environ["MEDLIGHT_DATA"]), shared)
-        sides = [
-            ours(shared / "medlight", task, shared),
-            monai(minutes[1], shared / "monai", task, split, shared),
-            nnunet(minutes[0], shared / "nnunet", task, split, shared),
-        ]
+    report = Report("side_by_side", hardware=f"{processor()}, {os.cpu_count()} cores, all used")
+    folder = Path(tempfile.mkdtemp(prefix="side_by_side_"))
+    print(f"what is trained and predicted stays in {folder}", flush=True)
+    sides = measured(folder, minutes)
     for side in sides:
         for dice in DICE:
-            report.add(f"{side.name}: to Dice {dice:.2f}", side.time_to(dice) / 60, "min")
-        report.add(f"{side.name}: Dice at the end", side.scored[-1][1], "")
+            took = side.time_to(dice) / 60
+            value = took if math.isfinite(took) else None
+            report.add(f"{side.name}: to Dice {dice:.2f}", value, "min", instead="not reached")
+        curve = [[seconds / 60, score] for seconds, score in side.scored]
+        report.add(f"{side.name}: Dice at the end", side.scored[-1][1], "", curve=curve)
         report.add(f"{side.name}: best Dice on the way", max(d for _, d in side.scored), "")
         report.add(f"{side.name}: training", side.found["training"] / 60, "min")
         report.add(f"{side.name}: steps", side.found["steps"], "")
         report.add(f"{side.name}: peak memory", side.peak_gb, "GB")
-        report.add(f"{side.name}: inference, a case", side.found["inference, a case"], "s")
-    mine, monais, theirs = sides
-    end = theirs.scored[-1][1]
+        for way in (key for key in side.found if key.startswith(INFERENCE)):
+            report.add(f"{side.name}: {way}", side.found[way], "s")
+    mine, monai, nnunet = sides
+    end = nnunet.scored[-1][1]
     report.add(
         "medlight to nnU-Net's Dice at the end", mine.time_to(end) / 60, "min", wanted="<= 5"
     )
-    share = mine.time_to(0.85) / monais.time_to(0.85)
+    share = mine.time_to(0.85) / monai.time_to(0.85)
     report.add("to Dice 0.85: share of MONAI's time", share, "x", wanted="<= 0.2")
-    share = mine.found["inference, a case"] / theirs.found["inference, a case"]
+    share = mine.found[INFERENCE] / nnunet.found[INFERENCE]
     report.add("inference with export: share of nnU-Net's time", share, "x", wanted="<= 0.5")
     report.finish()
 
