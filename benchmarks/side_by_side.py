@@ -148,6 +148,7 @@ def ours(folder: Path, task: Path, shared: Path) -> Side:
     provenance = json.loads((folder / "run" / "provenance.json").read_text())
     steps, training = provenance["training"]["steps"], provenance["times"]["fit_seconds"]
     found = {"training": training, "steps": steps, "a step": training / steps}
+    found["chosen"] = json.loads((folder / "run" / "metrics.json").read_text())["test/dice"]
     found[INFERENCE] = (all_ - one) / (len(images) - 1)
     return Side("medlight", folder, found, peak)
 
@@ -204,6 +205,7 @@ def main() -> None:
         for way in (key for key in side.found if key.startswith(INFERENCE)):
             report.add(f"{side.name}: {way}", side.found[way], "s")
     mine, monai, nnunet = sides
+    report.add(f"{mine.name}: Dice of the weights that validation chose", mine.found["chosen"], "")
     end = nnunet.scored[-1][1]
     report.add(
         "medlight to nnU-Net's Dice at the end", mine.time_to(end) / 60, "min", wanted="<= 5"
