@@ -115,7 +115,7 @@ def resident_mb() -> float:
 
 def circumstances() -> dict[str, Any]:
     return {
-        "command": f"python benchmarks/{Path(sys.argv[0]).name}",
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "versions": {name: version(name) for name in LIBRARIES}
         | {"python": sys.version.split()[0]},

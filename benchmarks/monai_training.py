@@ -1,8 +1,8 @@
 """MONAI's tutorial recipe (spleen_segmentation_3d: UNet, Adam, cached volumes, Dice + CE) on the
 hippocampus: started by `side_by_side.py`.
 
-python monai_training.py <folder> <minutes> : <folder>/cases.json names training images and masks;
-weights go to <folder>/weights/<seconds>.pt; <folder>/images are predicted with the last of them.
+python monai_training.py <folder> <minutes, or full> : <folder>/cases.json names training images and
+masks; weights go to <folder>/weights/<seconds>.pt; <folder>/images are predicted with the last.
 python monai_training.py <folder> : they are predicted with each, to <folder>/masks/<seconds>.
 """
 
@@ -12,8 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-BATCH, EVERY = 4, 2
-"""Volumes in a batch; and epochs between two weights that are kept."""
+BATCH, EVERY, FULL = 4, 2, 600
+"""Volumes in a batch; epochs between two weights that are kept; epochs of the tutorial."""
 
 
 def main() -> None:
@@ -39,6 +39,7 @@ def main() -> None:
 
     folder = Path(sys.argv[1])
     torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     both, window = ["image", "label"], (40, 56, 40)
 
     def read(keys: list[str]) -> list[object]:
@@ -60,9 +61,9 @@ def main() -> None:
     )
     net = UNet(
         3, 1, 3, channels=(16, 32, 64, 128), strides=(2, 2, 2), num_res_units=2, norm="batch"
-    )
+    ).to(device)
 
-    def train(minutes: float) -> dict[str, float]:
+    def train(length: str) -> dict[str, float]:
         start = time.time()
         cases = json.loads((folder / "cases.json").read_text())
         cached = CacheDataset(cases, training, cache_rate=1.0, progress=False)
@@ -71,23 +72,25 @@ def main() -> None:
         loss = DiceCELoss(to_onehot_y=True, softmax=True)
         optimizer = torch.optim.Adam(net.parameters(), 1e-3)
         (folder / "weights").mkdir()
-        spent, epoch, steps = 0.0, 0, 0
-        while spent < 60 * minutes:
+        spent, epoch, steps, over = 0.0, 0, 0, False
+        while not over:
             start = time.time()
             net.train()
             for batch in loader:
+                image, label = (batch[key].as_tensor().to(device) for key in both)
                 optimizer.zero_grad()
-                loss(net(batch["image"].as_tensor()), batch["label"].as_tensor()).backward()
+                loss(net(image), label).backward()
                 optimizer.step()
                 steps += 1
             spent, epoch = spent + time.time() - start, epoch + 1
-            if epoch % EVERY == 0 or spent >= 60 * minutes:
+            over = epoch >= FULL if length == "full" else spent >= 60 * float(length)
+            if epoch % EVERY == 0 or over:
                 torch.save(net.state_dict(), folder / "weights" / f"{spent:.0f}.pt")
         return found | {"training": spent, "steps": steps, "a step": spent / steps}
 
     def predict(weights: Path) -> float:
         """Seconds a case."""
-        net.load_state_dict(torch.load(weights, weights_only=True))
+        net.load_state_dict(torch.load(weights, map_location=device, weights_only=True))
         net.eval()
         home = Compose(
             [
@@ -105,7 +108,8 @@ def main() -> None:
         start = time.time()
         for sample in Dataset(images, reading):
             with torch.no_grad():
-                sample["pred"] = sliding_window_inference(sample["image"][None], window, 4, net)[0]
+                image = sample["image"][None].to(device)
+                sample["pred"] = sliding_window_inference(image, window, 4, net)[0]
             home(sample)
         return (time.time() - start) / len(images)
 
@@ -115,7 +119,7 @@ def main() -> None:
         for weights in (folder / "weights").glob("*.pt"):
             predict(weights)
         return
-    found = train(float(sys.argv[2]))
+    found = train(sys.argv[2])
     found["inference, a case"] = predict(max((folder / "weights").iterdir(), key=os.path.getmtime))
     (folder / "found.json").write_text(json.dumps(found))
 

@@ -1,6 +1,6 @@
 """nnU-Net trained for a given time, in an environment of its own: started by `side_by_side.py`.
 
-python nnunet_training.py <folder> <minutes> : <folder>/raw/Dataset004_Hippocampus and
+python nnunet_training.py <folder> <minutes, or full> : <folder>/raw/Dataset004_Hippocampus and
 <folder>/splits_final.json are there; weights go to <folder>/weights/<seconds>.pt; <folder>/images
 are predicted with the last of them.
 python nnunet_training.py <folder> : they are predicted with each, to <folder>/masks/<seconds>.
@@ -18,6 +18,8 @@ ITERATIONS, TRIAL = 10, 3
 """In an epoch, after each of which the schedule moves; and to measure the speed first."""
 LEFT_RIGHT = (2,)
 """The axis in its order, which is that of the file turned round."""
+FULL = (1000, 250)
+"""Epochs, and iterations in each, of nnU-Net's own schedule."""
 KEPT = 6
 """Weights on the way."""
 
@@ -37,6 +39,7 @@ def main() -> None:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     prepared = folder / "preprocessed" / "Dataset004_Hippocampus"
 
     class Timed(nnUNetTrainer):  # type: ignore[misc]
@@ -59,13 +62,14 @@ def main() -> None:
         plans = json.loads((prepared / "nnUNetPlans.json").read_text())
         dataset = json.loads((prepared / "dataset.json").read_text())
         plans["continue_training"] = False
-        timed = Timed(plans, "3d_fullres", 0, dataset, torch.device("cpu"))
+        timed = Timed(plans, "3d_fullres", 0, dataset, device)
         timed.num_epochs, timed.num_iterations_per_epoch = epochs, iterations
-        timed.num_val_iterations_per_epoch = 1  # its validation would take half of the time
+        if (epochs, iterations) != FULL:
+            timed.num_val_iterations_per_epoch = 1  # its validation would take half of the time
         timed.disable_checkpointing = True
         return timed
 
-    def train(minutes: float) -> dict[str, Any]:
+    def train(length: str) -> dict[str, Any]:
         start = time.time()
         extract_fingerprints([4], num_processes=2)
         plan_experiments([4])
@@ -73,14 +77,17 @@ def main() -> None:
         shutil.copy(folder / "splits_final.json", prepared)
         preparing = time.time() - start
         (folder / "weights").mkdir()
-        trial = trainer(1, TRIAL)
-        trial.run_training()
-        shutil.rmtree(folder / "weights")
-        (folder / "weights").mkdir()
-        epochs = max(2, round(60 * minutes / (trial.spent / TRIAL) / ITERATIONS))
-        whole = trainer(epochs, ITERATIONS)
+        epochs, iterations = FULL
+        if length != "full":
+            trial = trainer(1, TRIAL)
+            trial.run_training()
+            shutil.rmtree(folder / "weights")
+            (folder / "weights").mkdir()
+            iterations = ITERATIONS
+            epochs = max(2, round(60 * float(length) / (trial.spent / TRIAL) / iterations))
+        whole = trainer(epochs, iterations)
         whole.run_training()
-        steps, spent = epochs * ITERATIONS, whole.spent
+        steps, spent = epochs * iterations, whole.spent
         times = {"training": spent, "steps": steps, "a step": spent / steps}
         return times | {"preparing": preparing}
 
@@ -92,10 +99,7 @@ def main() -> None:
         with_net.initialize()
         with_net.set_deep_supervision_enabled(False)
         predictor = nnUNetPredictor(
-            use_mirroring=True,
-            device=torch.device("cpu"),
-            allow_tqdm=False,
-            perform_everything_on_device=False,
+            use_mirroring=True, device=device, allow_tqdm=False, perform_everything_on_device=False
         )
         predictor.manual_initialization(
             with_net.network,
@@ -118,7 +122,7 @@ def main() -> None:
         for weights in (folder / "weights").glob("*.pt"):
             predict(weights, (0, 1, 2))
         return
-    found = train(float(sys.argv[2]))
+    found = train(sys.argv[2])
     last = max((folder / "weights").iterdir(), key=os.path.getmtime)
     for axes, way in ((LEFT_RIGHT, ""), ((0, 1, 2), ", mirrored along all axes")):
         found[f"inference, a case{way}"] = predict(last, axes)

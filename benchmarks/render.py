@@ -27,7 +27,7 @@ def page(results: Path = HERE / "results") -> str:
 def section(result: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
     lines = [
-        f"## {about(result['name'])}",
+        f"## {about(result)}",
         "",
         f"`{result['command']}`, {result['date']}, {result['hardware']}; {versions}.",
         "",
@@ -70,11 +70,12 @@ def draw(result: Mapping[str, Any]) -> None:
     figure.savefig(IMAGES / f"{result['name']}.png", dpi=120)
 
 
-def about(name: str) -> str:
-    """The first sentence of a benchmark's docstring; its name where it is not here."""
-    script = HERE / f"{name}.py"
-    text = ast.get_docstring(ast.parse(script.read_text())) if script.is_file() else None
-    return (text or name).partition("\n\n")[0].replace("\n", " ").rstrip(".")
+def about(result: Mapping[str, Any]) -> str:
+    """The first sentence of a benchmark's docstring, and which of its results this is."""
+    script = HERE / Path(result["command"].split()[1]).name
+    text = ast.get_docstring(ast.parse(script.read_text())) or script.stem
+    which = result["name"].removeprefix(script.stem).strip("_")
+    return text.partition("\n\n")[0].replace("\n", " ").rstrip(".") + (which and f" ({which})")
 
 
 def number(value: float) -> str:

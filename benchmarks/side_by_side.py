@@ -8,8 +8,9 @@ counts from its first iteration; MONAI's recipe counts from its first batch; med
 command, with start, preparation and validations. Each predicts from files to files with its last
 weights. Each as it comes: medlight computes in bf16 where a processor has instructions for it, the
 others in float32. nnU-Net runs in an environment of its own, whose python $NNUNET_PYTHON names.
+With `gpu`, all three have their full schedules there.
 
-python benchmarks/side_by_side.py [<minutes of MONAI's recipe> <minutes of nnU-Net>]
+python benchmarks/side_by_side.py [<minutes of MONAI's recipe> <minutes of nnU-Net> | gpu]
 """
 
 import json
@@ -24,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness import Report, processor
+from harness import RESULTS, Report, processor
 
 from medlight.core.split import Split
 from medlight.datasets.decathlon import DecathlonDataModule
@@ -34,6 +35,7 @@ HERE = Path(__file__).parent
 DOOR = (sys.executable, "-m", "medlight")
 INFERENCE = "inference, a case"
 """With export; medlight and nnU-Net mirror along the left-right axis, MONAI's tutorial does not."""
+NAMES = ("medlight", "MONAI's tutorial", "nnU-Net")
 DICE = (0.80, 0.85, 0.87)
 EVERY = 2
 """Epochs of medlight between two weights that are scored."""
@@ -57,8 +59,8 @@ class Side:
 def run(words: Sequence[str | Path], **env: str) -> tuple[float, float]:
     """Seconds of a command, and the most memory in GB that it held."""
     start = time.time()
-    threads = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
-    process = subprocess.Popen([str(word) for word in words], env={**threads, **env})
+    inherited = {key: os.environ[key] for key in os.environ if not key.endswith("_NUM_THREADS")}
+    process = subprocess.Popen([str(word) for word in words], env={**inherited, **env})
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{' '.join(map(str, words))} ended with {os.waitstatus_to_exitcode(status)}")
@@ -92,8 +94,8 @@ class Rival:
     script: str
     folder: Path
 
-    def train(self, minutes: float) -> Side:
-        _, peak = run([self.python, HERE / self.script, self.folder, str(minutes)], PYTHONPATH="")
+    def train(self, length: str) -> Side:
+        _, peak = run([self.python, HERE / self.script, self.folder, length], PYTHONPATH="")
         found = json.loads((self.folder / "found.json").read_text())
         return Side(self.name, self.folder, found, peak)
 
@@ -150,7 +152,7 @@ def ours(folder: Path, task: Path, shared: Path) -> Side:
     found = {"training": training, "steps": steps, "a step": training / steps}
     found["chosen"] = json.loads((folder / "run" / "metrics.json").read_text())["test/dice"]
     found[INFERENCE] = (all_ - one) / (len(images) - 1)
-    return Side("medlight", folder, found, peak)
+    return Side(NAMES[0], folder, found, peak)
 
 
 def ours_scored(side: Side, shared: Path) -> None:
@@ -163,18 +165,18 @@ def ours_scored(side: Side, shared: Path) -> None:
         side.scored.append((weights.stat().st_mtime - start, dice))
 
 
-def measured(folder: Path, minutes: Sequence[float]) -> tuple[Side, Side, Side]:
+def measured(folder: Path, lengths: Sequence[str]) -> tuple[Side, Side, Side]:
     """medlight, MONAI's tutorial, nnU-Net."""
     task, split = data_of(Path(os.environ["MEDLIGHT_DATA"]), folder)
     prepare_monai(folder / "monai", task, split, folder)
     prepare_nnunet(folder / "nnunet", task, split, folder)
     python = os.environ["NNUNET_PYTHON"]
     rivals = (
-        Rival("MONAI's tutorial", sys.executable, "monai_training.py", folder / "monai"),
-        Rival("nnU-Net", python, "nnunet_training.py", folder / "nnunet"),
+        Rival(NAMES[1], sys.executable, "monai_training.py", folder / "monai"),
+        Rival(NAMES[2], python, "nnunet_training.py", folder / "nnunet"),
     )
     mine = ours(folder / "medlight", task, folder)
-    monai, nnunet = (each.train(given) for each, given in zip(rivals, minutes, strict=True))
+    monai, nnunet = (each.train(given) for each, given in zip(rivals, lengths, strict=True))
     print("timed; what is left is to score", flush=True)
     ours_scored(mine, folder)
     for each, side in zip(rivals, (monai, nnunet), strict=True):
@@ -182,15 +184,43 @@ def measured(folder: Path, minutes: Sequence[float]) -> tuple[Side, Side, Side]:
     return mine, monai, nnunet
 
 
-def main() -> None:
-    minutes = [float(word) for word in sys.argv[1:3]] or [15.0, 60.0]
-    if not {"MEDLIGHT_DATA", "NNUNET_PYTHON"} <= os.environ.keys():
-        print("not measured: set MEDLIGHT_DATA, and NNUNET_PYTHON to a python with nnunetv2")
-        return
+def on_cpu(lengths: Sequence[str]) -> None:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     report = Report("side_by_side", hardware=f"{processor()}, {os.cpu_count()} cores, all used")
+    mine, monai, nnunet = told(report, lengths)
+    end = nnunet.scored[-1][1]
+    took = mine.time_to(end) / 60
+    report.add("medlight to nnU-Net's Dice at the end", took, "min", wanted="<= 5")
+    share = mine.time_to(0.85) / monai.time_to(0.85)
+    report.add("to Dice 0.85: share of MONAI's time", share, "x", wanted="<= 0.2")
+    share = mine.found[INFERENCE] / nnunet.found[INFERENCE]
+    report.add("inference with export: share of nnU-Net's time", share, "x", wanted="<= 0.5")
+    report.finish()
+
+
+def on_gpu() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        report = Report("side_by_side_gpu", hardware=torch.cuda.get_device_name())
+        told(report, ("full", "full"))
+    else:
+        print("no GPU here: not measured")
+        report = Report("side_by_side_gpu", hardware="no GPU was at hand")
+        for name in NAMES:
+            for dice in DICE:
+                report.add(f"{name}: to Dice {dice:.2f}", None, "min")
+            report.add(f"{name}: Dice at the end", None, "")
+            report.add(f"{name}: training", None, "min")
+    report.finish(
+        write=torch.cuda.is_available() or not (RESULTS / f"{report.name}.json").is_file()
+    )
+
+
+def told(report: Report, lengths: Sequence[str]) -> tuple[Side, Side, Side]:
     folder = Path(tempfile.mkdtemp(prefix="side_by_side_"))
     print(f"what is trained and predicted stays in {folder}", flush=True)
-    sides = measured(folder, minutes)
+    sides = measured(folder, lengths)
     for side in sides:
         for dice in DICE:
             took = side.time_to(dice) / 60
@@ -204,17 +234,19 @@ def main() -> None:
         report.add(f"{side.name}: peak memory", side.peak_gb, "GB")
         for way in (key for key in side.found if key.startswith(INFERENCE)):
             report.add(f"{side.name}: {way}", side.found[way], "s")
-    mine, monai, nnunet = sides
-    report.add(f"{mine.name}: Dice of the weights that validation chose", mine.found["chosen"], "")
-    end = nnunet.scored[-1][1]
-    report.add(
-        "medlight to nnU-Net's Dice at the end", mine.time_to(end) / 60, "min", wanted="<= 5"
-    )
-    share = mine.time_to(0.85) / monai.time_to(0.85)
-    report.add("to Dice 0.85: share of MONAI's time", share, "x", wanted="<= 0.2")
-    share = mine.found[INFERENCE] / nnunet.found[INFERENCE]
-    report.add("inference with export: share of nnU-Net's time", share, "x", wanted="<= 0.5")
-    report.finish()
+    chosen = sides[0].found["chosen"]
+    report.add(f"{sides[0].name}: Dice of the weights that validation chose", chosen, "")
+    return sides
+
+
+def main() -> None:
+    words = sys.argv[1:] or ["15", "60"]
+    if words != ["gpu"] and not {"MEDLIGHT_DATA", "NNUNET_PYTHON"} <= os.environ.keys():
+        print("not measured: set MEDLIGHT_DATA, and NNUNET_PYTHON to a python with nnunetv2")
+    elif words == ["gpu"]:
+        on_gpu()
+    else:
+        on_cpu(words)
 
 
 if __name__ == "__main__":
