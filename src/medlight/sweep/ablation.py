@@ -1,7 +1,8 @@
 """What each part of a recipe is worth: the recipe as it stands, and with one change at a time."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hydra.core.override_parser.types import Override
 
@@ -11,6 +12,7 @@ from medlight.sweep.grid import Grid
 UNCHANGED = "none"
 
 
+@dataclass(kw_only=True)
 class Ablation(Grid):
     """Runs every change alone, and none, each over the whole grid of the rest, mostly seeds.
 
@@ -19,20 +21,7 @@ class Ablation(Grid):
         name, params, failures, on_oom, compare: those of Grid.
     """
 
-    def __init__(
-        self,
-        *,
-        changes: Sequence[str],
-        name: str | None = None,
-        params: Mapping[str, str] | None = None,
-        failures: int = 3,
-        on_oom: str = "fail",
-        compare: bool = True,
-    ) -> None:
-        super().__init__(
-            name=name, params=params, failures=failures, on_oom=on_oom, compare=compare
-        )
-        self.changes = [str(change) for change in changes]
+    changes: Sequence[str]
 
     def combinations(self, typed: Sequence[Override]) -> list[list[str]]:
         rest = super().combinations(typed)

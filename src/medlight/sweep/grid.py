@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from hydra.core.override_parser.types import Override
@@ -22,10 +23,11 @@ from medlight.sweep.job import (
 )
 from medlight.sweep.names import label
 from medlight.sweep.sweep import Sweep
-from medlight.sweep.task import check_on_oom, task
+from medlight.sweep.task import OnOom, check_on_oom, task
 from medlight.sweep.watch import Watch, say
 
 
+@dataclass(kw_only=True)
 class Grid:
     """Runs all combinations, each once.
 
@@ -37,20 +39,14 @@ class Grid:
         compare: at the end, compare the best runs on the test cases.
     """
 
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-        params: Mapping[str, str] | None = None,
-        failures: int = 3,
-        on_oom: str = "fail",
-        compare: bool = True,
-    ) -> None:
-        self.name = name
-        self.params = dict(params or {})
-        self.failures = failures
-        self.on_oom = check_on_oom(on_oom)
-        self.compare = compare
+    name: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    failures: int = 3
+    on_oom: OnOom = "fail"
+    compare: bool = True
+
+    def __post_init__(self) -> None:
+        check_on_oom(self.on_oom)
 
     def varied(self, typed: Sequence[Override]) -> dict[str, list[str]]:
         """Key to overrides of what varies; what is typed beats what the preset says."""
