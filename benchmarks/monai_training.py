@@ -64,11 +64,9 @@ def main() -> None:
     ).to(device)
 
     def train(length: str) -> dict[str, float]:
-        start = time.time()
         cases = json.loads((folder / "cases.json").read_text())
         cached = CacheDataset(cases, training, cache_rate=1.0, progress=False)
         loader = DataLoader(cached, batch_size=BATCH, shuffle=True)
-        found = {"preparing": time.time() - start}
         loss = DiceCELoss(to_onehot_y=True, softmax=True)
         optimizer = torch.optim.Adam(net.parameters(), 1e-3)
         (folder / "weights").mkdir()
@@ -86,7 +84,7 @@ def main() -> None:
             over = epoch >= FULL if length == "full" else spent >= 60 * float(length)
             if epoch % EVERY == 0 or over:
                 torch.save(net.state_dict(), folder / "weights" / f"{spent:.0f}.pt")
-        return found | {"training": spent, "steps": steps, "a step": spent / steps}
+        return {"training": spent, "steps": steps}
 
     def predict(weights: Path) -> float:
         """Seconds a case."""

@@ -70,12 +70,10 @@ def main() -> None:
         return timed
 
     def train(length: str) -> dict[str, Any]:
-        start = time.time()
         extract_fingerprints([4], num_processes=2)
         plan_experiments([4])
         preprocess([4], configurations=("3d_fullres",), num_processes=(2,))
         shutil.copy(folder / "splits_final.json", prepared)
-        preparing = time.time() - start
         (folder / "weights").mkdir()
         epochs, iterations = FULL
         if length != "full":
@@ -87,9 +85,7 @@ def main() -> None:
             epochs = max(2, round(60 * float(length) / (trial.spent / TRIAL) / iterations))
         whole = trainer(epochs, iterations)
         whole.run_training()
-        steps, spent = epochs * iterations, whole.spent
-        times = {"training": spent, "steps": steps, "a step": spent / steps}
-        return times | {"preparing": preparing}
+        return {"training": whole.spent, "steps": epochs * iterations}
 
     def predict(weights: Path, axes: tuple[int, ...]) -> float:
         """Seconds a case, mirrored along these axes."""

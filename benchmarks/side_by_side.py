@@ -149,7 +149,7 @@ def ours(folder: Path, task: Path, shared: Path) -> Side:
     all_, _ = run([*predict, f"input={shared / 'images'}", f"output={folder / 'all'}"])
     provenance = json.loads((folder / "run" / "provenance.json").read_text())
     steps, training = provenance["training"]["steps"], provenance["times"]["fit_seconds"]
-    found = {"training": training, "steps": steps, "a step": training / steps}
+    found = {"training": training, "steps": steps}
     found["chosen"] = json.loads((folder / "run" / "metrics.json").read_text())["test/dice"]
     found[INFERENCE] = (all_ - one) / (len(images) - 1)
     return Side(NAMES[0], folder, found, peak)
