@@ -1,9 +1,11 @@
 """The estimate of memory, against arithmetic that a person can do."""
 
+import pytest
 import torch
 from torch import nn
 
-from medlight.planning.memory import COPIES, PASSING, device_at_hand, training_bytes
+from medlight.core.errors import ConfigError
+from medlight.planning.memory import COPIES, PASSING, planned_device, training_bytes
 
 
 def net() -> nn.Module:
@@ -24,7 +26,21 @@ def test_nothing_is_computed() -> None:
 
 
 def test_memory_can_be_stated() -> None:
-    stated = device_at_hand(4.0)
+    stated = planned_device(memory_gb=4.0)
     assert stated.memory == 4 * 2**30
     assert stated.gpu == torch.cuda.is_available()
-    assert device_at_hand().memory > 0
+    assert planned_device().memory > 0
+
+
+def test_another_machine_can_be_planned_for() -> None:
+    assert planned_device("gpu", 24.0).gpu
+    assert not planned_device("cpu", 24.0).gpu
+    assert planned_device("cpu").memory > 0
+    with pytest.raises(ConfigError, match="accelerator is cpu or gpu, got tpu"):
+        planned_device("tpu", 24.0)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU to measure")
+def test_the_memory_of_a_gpu_that_is_elsewhere_must_be_said() -> None:
+    with pytest.raises(ConfigError, match=r"none is here; state its memory"):
+        planned_device("gpu")

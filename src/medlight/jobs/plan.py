@@ -12,8 +12,8 @@ from rich.table import Table
 from medlight.core.errors import ConfigError
 from medlight.data.datamodule import DataModule
 from medlight.planning.fingerprint import measure
-from medlight.planning.memory import device_at_hand
-from medlight.planning.rules import Choice, plan
+from medlight.planning.memory import planned_device
+from medlight.planning.rules import Choice, normalisation, plan
 from medlight.planning.write import write_plan
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ def plan_settings(
     given: Sequence[str] = (),
     name: str | None = None,
     folder: str | Path = "conf",
+    accelerator: str | None = None,
     memory_gb: float | None = None,
     force: bool = False,
 ) -> list[Choice]:
@@ -41,9 +42,11 @@ def plan_settings(
         given: the overrides of this command; those of `data.` are kept.
         name: of the experiment; None: plan_<data set>.
         folder: configuration folder to write into.
+        accelerator: "cpu" or "gpu", the machine that is planned for; None: what is here.
         memory_gb: what training may take; None: 80 % of the GPU's, else of what is free here.
         force: overwrite an earlier plan.
     """
+    device = planned_device(accelerator, memory_gb)
     fingerprint = measure(data)
     name = name or "plan_" + re.sub(r"\W+", "_", fingerprint.name).strip("_").lower()
     if not re.fullmatch(r"\w+", name) or name in (base, transforms):
@@ -52,9 +55,9 @@ def plan_settings(
         )
     choices = [
         Choice("data", "base", base, "what was measured"),
-        Choice("transforms", "base", transforms, "what the data start from"),
+        Choice("transforms", "base", transforms, normalisation(fingerprint)),
         *_kept(given),
-        *plan(fingerprint, device_at_hand(memory_gb)),
+        *plan(fingerprint, device),
     ]
     about = fingerprint.describe()
     files = write_plan(choices, name=name, about=about, folder=Path(folder), force=force)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from medlight.core.errors import ConfigError
+
 COPIES = 5
 """Of every weight: itself, its gradient, two moments of AdamW, its average."""
 PASSING = 2.5
@@ -25,13 +27,24 @@ class Device:
     gpu: bool
 
 
-def device_at_hand(memory_gb: float | None = None) -> Device:
-    """The first GPU, else this machine; `memory_gb` says how much of it may be taken."""
-    gpu = torch.cuda.is_available()
-    if memory_gb is None:
-        whole = torch.cuda.get_device_properties(0).total_memory if gpu else _free_memory()
-        return Device(memory=int(0.8 * whole), gpu=gpu)
-    return Device(memory=int(memory_gb * 2**30), gpu=gpu)
+def planned_device(accelerator: str | None = None, memory_gb: float | None = None) -> Device:
+    """What is at hand, or what is stated.
+
+    Args:
+        accelerator: "cpu" or "gpu"; None: the first GPU, else this machine.
+        memory_gb: what training may take; None: 80 % of what is measured here. ConfigError where
+            a GPU is planned for that is not here.
+    """
+    here = torch.cuda.is_available()
+    if accelerator not in (None, "cpu", "gpu"):
+        raise ConfigError(f"accelerator is cpu or gpu, got {accelerator}")
+    gpu = here if accelerator is None else accelerator == "gpu"
+    if memory_gb is not None:
+        return Device(memory=int(memory_gb * 2**30), gpu=gpu)
+    if gpu and not here:
+        raise ConfigError("accelerator=gpu: none is here; state its memory, as memory_gb=24")
+    whole = torch.cuda.get_device_properties(0).total_memory if gpu else _free_memory()
+    return Device(memory=int(0.8 * whole), gpu=gpu)
 
 
 def training_bytes(net: Callable[[], nn.Module], shape: Sequence[int]) -> int:

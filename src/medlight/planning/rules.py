@@ -48,6 +48,20 @@ def plan(fingerprint: Fingerprint, device: Device) -> list[Choice]:
     return _volumes(fingerprint, device)
 
 
+def normalisation(f: Fingerprint) -> str:
+    """How intensities become the net's input, in half a sentence."""
+    if f.spatial_dims == 2:
+        return "what the data start from"
+    from medlight.transforms.volume import is_ct
+
+    ct = [name for name in f.modality if is_ct(name)]
+    others = "every volume to mean 0 and standard deviation 1"
+    if not ct:
+        return f"{others}: no common unit"
+    clipped = "CT is clipped to a window and scaled to [0, 1]"
+    return clipped if len(ct) == f.channels else f"{clipped}, of other channels {others}"
+
+
 def _volumes(f: Fingerprint, device: Device) -> list[Choice]:
     from medlight.transforms.volume import is_ct
 
