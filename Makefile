@@ -37,10 +37,10 @@ lint: install
 	$(BIN)/lint-imports --no-logo
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -m 'not slow'
 
 test-all: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
 
 chaos: install
 	MEDLIGHT_CHAOS=$(or $(ROUNDS),20) OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slow -k random_moments tests/jobs

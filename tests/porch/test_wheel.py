@@ -56,7 +56,7 @@ def test_the_demo_runs_from_the_wheel_in_an_empty_folder(installed: Path, tmp_pa
     where = run("-c", "import medlight; print(medlight.__file__)", cwd=empty, **environ)
     assert where.stdout.startswith(str(installed))
 
-    demo = ["experiment=seg_unet3d_quick", "data=phantom"]
+    demo = ["experiment=seg_unet3d_quick", "data=phantom", "trainer.max_epochs=4"]
     done = run("-m", "medlight", *demo, cwd=empty, **environ)
     [run_dir] = (empty / "outputs" / "seg_unet3d_quick").iterdir()
     assert "Dice" in done.stdout
