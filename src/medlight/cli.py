@@ -25,9 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if words[:1] == [room.VERB]:
             return room.main(words[1:])
     if not words or {"-h", "--help"} & set(words):
-        from medlight.welcome import help_screen
+        from medlight.welcome import help_screen, verb_screen
 
-        print(help_screen(conf_dirs(), tty=sys.stdout.isatty()))
+        dirs, tty = conf_dirs(), sys.stdout.isatty()
+        verb = next((word for word in words if word in verbs(groups(dirs))), None)
+        print(verb_screen(verb, dirs, tty=tty) if verb else help_screen(dirs, tty=tty))
         return 0
     if "--version" in words:
         print(f"medlight {__version__}")

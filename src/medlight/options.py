@@ -55,6 +55,13 @@ def own_keys(file: Path) -> set[str]:
     return {key for key, value in pairs if not value.startswith(f"${{{key}}}")}
 
 
+def settings(file: Path) -> dict[str, tuple[str, str]]:
+    """Key to value and comment of a yaml file; without what is taken from elsewhere."""
+    text = file.read_text(encoding="utf-8")
+    lines = re.findall(r"^([a-z]\w*): *(.*?)(?: +# (.*))?$", text, re.MULTILINE)
+    return {key: (value, why) for key, value, why in lines if not value.startswith("${")}
+
+
 def stated(file: Path, word: str) -> str:
     """What the header states after `# Run:`, `# Takes:` or `# Reaches:`."""
     match = re.search(rf"^# {word}: *(.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)

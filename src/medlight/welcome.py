@@ -1,11 +1,11 @@
-"""`medlight --help`: one screen, read from the folders of conf/."""
+"""`medlight --help` and `medlight <verb> --help`: one screen, read from the folders of conf/."""
 
 import shutil
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from medlight.options import GROUP_OF_VERBS, colour, groups, stated, summary
+from medlight.options import GROUP_OF_VERBS, colour, groups, settings, stated, summary
 
 USAGE = """\
   medlight [verb] [key=value ...] [options]     (python -m medlight is the same)"""
@@ -34,7 +34,8 @@ def help_screen(dirs: Sequence[Path], *, tty: bool) -> str:
         colour("medlight", "1", stream_is_tty=tty)
         + " trains, sweeps and compares deep-learning models on medical images.",
         head("Usage"), USAGE,
-        head("Verbs"), *_rows({name: summary(file) for name, file in known.items()}),
+        head("Verbs") + "  (medlight <verb> --help: its settings)",
+        *_rows({name: summary(file) for name, file in known.items()}),
         *_rows({"compare": "Runs beside each other, with statistics (medlight compare --help)",
                 "dataset": "Versions: snapshot, verify, diff (medlight dataset --help)"}),
         head("Experiments") + "  (experiment=...)",
@@ -46,6 +47,22 @@ def help_screen(dirs: Sequence[Path], *, tty: bool) -> str:
         "", "README.md and docs/ tell the rest; --cfg job shows every key there is.",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def verb_screen(verb: str, dirs: Sequence[Path], *, tty: bool) -> str:
+    """What a verb does, in each of its forms, and the settings that it has to itself."""
+    forms = groups(dirs)[GROUP_OF_VERBS]
+    lines = []
+    for name, file in forms.items():
+        if name == verb or name.startswith(f"{verb}_"):
+            lines += [colour(summary(file), "1", stream_is_tty=tty)]
+            lines += _rows({
+                f"{key}=" if value == "???" else f"{key}={value}":
+                f"needed: {why}" if value == "???" else why
+                for key, (value, why) in settings(file).items()
+            })  # fmt: skip
+            lines.append("")
+    return "\n".join([*lines, "Settings of data, trainer and all else: medlight --help"])
 
 
 def _promise(file: Path) -> str:

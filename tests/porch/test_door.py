@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from medlight import __version__
 from medlight.cli import with_verb
 from medlight.config import token
 from medlight.core.errors import ConfigError
-from medlight.options import conf_dir, conf_dirs, groups
+from medlight.options import conf_dir, conf_dirs, groups, summary, verbs
 
 SLOW = ("torch", "pytorch_lightning", "monai", "wandb", "medlight.data", "medlight.tasks")
 TREE = groups([conf_dir()])
@@ -57,6 +58,16 @@ def test_help_is_one_screen_that_names_all_there_is(door) -> None:
                 assert re.search(rf"\b{name}\b", out), f"{group}={name} is not in --help"
     assert door() == (code, out, err)
     assert door("--version").out == f"medlight {__version__}\n"
+
+
+@pytest.mark.parametrize("verb", verbs(TREE))
+def test_the_help_of_a_verb_names_its_settings(verb: str, door) -> None:
+    out = door(verb, "--help").out
+    assert summary(TREE["job"][verb]).split(":")[0] in out
+    for file in (file for name, file in TREE["job"].items() if name.startswith(verb)):
+        for key, value in yaml.safe_load(file.read_text()).items():
+            if not key.startswith("_") and not str(value).startswith("${"):
+                assert re.search(rf"^  {key}=", out, re.MULTILINE)
 
 
 def test_both_names_are_the_same_door() -> None:
