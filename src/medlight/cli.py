@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from medlight import __version__, comparing, versions
 from medlight.core.errors import ConfigError
-from medlight.options import GROUP_OF_VERBS, colour, conf_dir, conf_dirs, groups, own_keys, verbs
+from medlight.options import GROUP_OF_VERBS, colour, conf_dir, conf_dirs, groups, settings, verbs
 
 log = logging.getLogger(__name__)  # goes to run.log only; see `hydra:` in conf/config.yaml
 log.propagate = False
@@ -181,7 +181,7 @@ def _variant(verb: str, texts: Sequence[str], tree: dict[str, dict[str, Path]]) 
     given = {text.partition("=")[0] for text in texts}
     forms = tree.get(GROUP_OF_VERBS, {})
     for name, file in forms.items():
-        if name.startswith(f"{verb}_") and given & (own_keys(file) - own_keys(forms[verb])):
+        if name.startswith(f"{verb}_") and given & (settings(file).keys() - settings(forms[verb])):
             return name
     return verb
 
@@ -191,7 +191,7 @@ def _of_the_verb(text: str, texts: Sequence[str], tree: dict[str, dict[str, Path
     verb = next((t.partition("=")[2] for t in texts if t.startswith(f"{GROUP_OF_VERBS}=")), "fit")
     key = text.partition("=")[0]
     file = tree.get(GROUP_OF_VERBS, {}).get(verb)
-    return f"{GROUP_OF_VERBS}.{text}" if file and key in own_keys(file) else text
+    return f"{GROUP_OF_VERBS}.{text}" if file and key in settings(file) else text
 
 
 def _readable(text: str, tree: dict[str, dict[str, Path]]) -> str:

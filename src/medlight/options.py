@@ -49,12 +49,6 @@ def summary(file: Path) -> str:
     return ""
 
 
-def own_keys(file: Path) -> set[str]:
-    """The keys of a yaml file that are not taken from the root under the same name."""
-    pairs = re.findall(r"^([a-z]\w*): *(.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
-    return {key for key, value in pairs if not value.startswith(f"${{{key}}}")}
-
-
 def settings(file: Path) -> dict[str, tuple[str, str]]:
     """Key to value and comment of a yaml file; without what is taken from elsewhere."""
     text = file.read_text(encoding="utf-8")

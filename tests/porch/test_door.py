@@ -70,6 +70,12 @@ def test_the_help_of_a_verb_names_its_settings(verb: str, door) -> None:
                 assert re.search(rf"^  {key}=", out, re.MULTILINE)
 
 
+def test_a_group_stays_a_group_where_a_verb_reads_its_choice(door) -> None:
+    """`plan` names the option of the transforms; typing one must also choose it."""
+    out = door("plan", "data=phantom", "transforms=workshop3d", "--cfg", "job").out
+    assert OmegaConf.create(out).transforms._target_.endswith(".Workshop")
+
+
 def test_both_names_are_the_same_door() -> None:
     script = Path(sys.executable).with_name("medlight")
     doors = ([sys.executable, "-m", "medlight"], [str(script)])

@@ -55,7 +55,7 @@ def plan_settings(
         )
     choices = [
         Choice("data", "base", base, "what was measured"),
-        Choice("transforms", "base", transforms, normalisation(fingerprint)),
+        Choice("transforms", "base", transforms, normalisation(fingerprint, transforms)),
         *_kept(given),
         *plan(fingerprint, device),
     ]

@@ -48,9 +48,9 @@ def plan(fingerprint: Fingerprint, device: Device) -> list[Choice]:
     return _volumes(fingerprint, device)
 
 
-def normalisation(f: Fingerprint) -> str:
-    """How intensities become the net's input, in half a sentence."""
-    if f.spatial_dims == 2:
+def normalisation(f: Fingerprint, transforms: str) -> str:
+    """How intensities become the net's input, in half a sentence; of `volume` alone it is known."""
+    if transforms != "volume":
         return "what the data start from"
     from medlight.transforms.volume import is_ct
 
