@@ -9,11 +9,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install lint test test-all chaos bench clean
+.PHONY: help demo install lint test test-data test-all chaos bench clean
 
 help:
 	@echo 'make demo      install into .venv, then train and test a small 3-D UNet on generated data'
 	@echo 'make test      lint, types, imports, and the tests that take seconds'
+	@echo 'make test-data the tests among them that read real data from MEDLIGHT_DATA'
 	@echo 'make test-all  the long ones too'
 	@echo 'make chaos     kill runs (ROUNDS=20) and a sweep of 24 jobs at random, resume, compare'
 	@echo 'make install | lint | bench | clean'
@@ -38,6 +39,9 @@ lint: install
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -m 'not slow'
+
+test-data: install
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -m 'data and not slow'
 
 test-all: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal

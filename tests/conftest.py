@@ -8,6 +8,13 @@ import pytest
 from medlight.datasets.phantom import PhantomDataModule
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what asks for real data, itself or by another fixture."""
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("data")
+
+
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for a whole test run, whatever the number of its processes."""

@@ -24,7 +24,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from medlight import ranks
 from medlight.cli import with_verb
 from medlight.config import SAVED, load_config, register, resolved, save_config
-from medlight.core.errors import ConfigError, MedlightError
+from medlight.core.errors import ConfigError, DataNotFoundError, MedlightError
 from medlight.core.memory import keep_freed_memory
 from medlight.data.datamodule import DataModule
 from medlight.finished import chosen_by, load_trained
@@ -79,6 +79,9 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     if "data" not in takes:  # a verb on files
         job(run_dir=run_dir)
         return None
+    for each in runs:  # said before the data are looked for, which may not be here
+        if not (each / "split.json").is_file():
+            raise DataNotFoundError(f"{each} has no split.json: it has not been trained")
     data: DataModule = instantiate(cfg.data, _convert_="all")
     if "runs" in takes:
         job = partial(job, runs=runs)
