@@ -16,7 +16,7 @@ from harness import Report, Timing
 IMPORTS = "import torch, pytorch_lightning"
 FIRST_STEP = """
 import os, sys
-from medlight.cli import main
+from medlight.cli.main import main
 from medlight.callbacks import reseed
 reseed.Reseed.on_train_batch_end = lambda *_: os._exit(0)
 main(sys.argv[1:])

@@ -24,8 +24,8 @@ TINY = [
 BARE = """
 import sys, time
 from pathlib import Path
-from medlight.config import load_config, register
-from medlight.launch import run
+from medlight.cli.config import load_config, register
+from medlight.cli.launch import run
 from medlight.sweep.process import PRELOADED
 for name in PRELOADED:
     __import__(name)

@@ -15,7 +15,7 @@ import nibabel as nib
 import numpy as np
 from harness import Report, resident_mb
 
-from medlight.cli import main as medlight
+from medlight.cli.main import main as medlight
 
 SIDE, FEW, MANY = 64, 50, 1000
 RUN = [

@@ -1,5 +1,5 @@
 import sys
 
-from medlight.cli import main
+from medlight.cli.main import main
 
 sys.exit(main())

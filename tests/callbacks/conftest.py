@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from medlight.core.case_result import CaseResult, Row
 from medlight.core.facts import Facts
 from medlight.core.grid import Grid
 from medlight.core.index import Index, Source
@@ -30,7 +31,7 @@ from medlight.metrics.cases import Scoring
 from medlight.metrics.classification import class_intervals, summarise_classes
 from medlight.metrics.names import CLASSIFICATION_POLICY
 from medlight.metrics.summary import segmentation_intervals, summarise_segmentation
-from medlight.tasks.base import Batch, CaseResult, Row, Task
+from medlight.tasks.base import Batch, Task
 
 ORGANS = Labels(("background", "liver", "spleen"), "mask")
 HANDS = Labels(("Hand", "Chest", "Head"), "class")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from medlight.callbacks import loggers
-from medlight.callbacks.loggers import MLflow, TensorBoard
 from medlight.core.errors import MissingExtraError
+from medlight.loggers import local as loggers
+from medlight.loggers.local import MLflow, TensorBoard
 
 SETTINGS = {"seed": 3, "trainer": {"devices": 1}, "tags": ["a"]}
 

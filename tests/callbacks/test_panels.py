@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from medlight.callbacks.draw import PALETTE
 from medlight.callbacks.panels import Panels, confusion
-from medlight.callbacks.worst import Worst, picture
+from medlight.core.case_result import CaseResult
 from medlight.core.labels import Labels
 from medlight.metrics.cases import Scoring
-from medlight.tasks.base import CaseResult
+from medlight.report.mask_figures import PALETTE
+from medlight.report.slices import Worst, picture
 
 LIVER = Scoring.of(Labels(("background", "liver"), "mask"))
 

@@ -15,10 +15,10 @@ import pytorch_lightning as pl
 import torch
 
 import medlight
-from medlight.callbacks.environment import command, forward_flops, portable
 from medlight.callbacks.provenance import Provenance
 from medlight.core.facts import Facts
 from medlight.core.labels import Labels
+from medlight.runs.environment import command, forward_flops, portable
 
 ROOT = Path(medlight.__file__).parents[2]
 

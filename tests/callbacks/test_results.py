@@ -18,10 +18,10 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from medlight.callbacks.calibration import Calibration
 from medlight.callbacks.results import Results, as_csv, as_json
-from medlight.callbacks.score_table import WIDTH, score_table
 from medlight.callbacks.selective import Selective
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.names import CASE_METRICS, COUNTS, METRICS
+from medlight.report.score_table import WIDTH, score_table
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

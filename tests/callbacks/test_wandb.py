@@ -18,8 +18,8 @@ from medlight.callbacks.curves import CurvesLogger
 from medlight.callbacks.epochs import Pruned
 from medlight.callbacks.provenance import Provenance
 from medlight.callbacks.results import Results
-from medlight.callbacks.wandb import RunLogger
 from medlight.callbacks.wandb_panels import WandbPanels, hash_key, hashed
+from medlight.loggers.wandb import RunLogger
 
 pytestmark = pytest.mark.usefixtures("nobody")
 

@@ -109,7 +109,7 @@ import importlib.util, sys
 from pathlib import Path
 from medlight.callbacks.provenance import Provenance
 from medlight.callbacks.results import Results
-from medlight.callbacks.wandb import RunLogger
+from medlight.loggers.wandb import RunLogger
 from medlight.callbacks.wandb_panels import WandbPanels
 spec = importlib.util.spec_from_file_location("tiny", sys.argv[1])
 tiny = importlib.util.module_from_spec(spec)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medlight.cli import main
+from medlight.cli.main import main
 from medlight.compare.ledger import BEGIN, END, record, refresh, tables
 from medlight.compare.runs import read_run
 from medlight.core.errors import ConfigError, DataError

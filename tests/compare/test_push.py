@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medlight.cli import main
+from medlight.cli.main import main
 
 
 def test_a_pushed_comparison_names_no_patient(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from medlight.options import conf_dir, groups
+from medlight.cli.options import conf_dir, groups
 
 IMAGES = [
     "experiment=cls_resnet_fast",

@@ -19,8 +19,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-import medlight.launch
-from medlight.cli import main
+import medlight.cli.launch
+from medlight.cli.main import main
 
 EPOCHS, BATCHES = 3, 5
 RUN = [

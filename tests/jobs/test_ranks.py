@@ -22,8 +22,8 @@ import monai.networks.nets  # noqa: F401  # imported once, not by every process
 import pytest
 import pytorch_lightning as pl
 
-import medlight.launch  # noqa: F401
-from medlight.cli import main
+import medlight.cli.launch  # noqa: F401
+from medlight.cli.main import main
 
 STEPS = 20
 RUN = [

@@ -13,8 +13,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import Tensor
 
-from medlight.config import register
-from medlight.options import conf_dir, groups
+from medlight.cli.config import register
+from medlight.cli.options import conf_dir, groups
 
 LOSSES = [
     *([name] for name in groups([conf_dir()])["loss"]),

@@ -11,14 +11,14 @@ from hydra.utils import instantiate
 from monai.losses import GeneralizedDiceLoss
 from sklearn.utils.class_weight import compute_class_weight
 
-from medlight.config import register
+from medlight.cli.config import register
+from medlight.cli.options import conf_dir, groups
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts, NeedsFacts
 from medlight.core.labels import Labels
 from medlight.losses.cross_entropy import CrossEntropy
 from medlight.losses.findings import MaskedBCE
 from medlight.losses.generalised_dice import GeneralisedDice
-from medlight.options import conf_dir, groups
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(2, 3, 5, 4, 6)) * 2

@@ -8,14 +8,14 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import Tensor
 
-from medlight.callbacks.environment import forward_flops
-from medlight.config import register
+from medlight.cli.config import register
+from medlight.cli.options import conf_dir, groups
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
 from medlight.core.labels import Labels
 from medlight.losses.cross_entropy import CrossEntropy
 from medlight.nets.checkpointing import checkpointed
-from medlight.options import conf_dir, groups
+from medlight.runs.environment import forward_flops
 from medlight.tasks.base import Task
 from medlight.tasks.classification import ClassificationTask
 from medlight.tasks.segmentation import SegmentationTask

@@ -12,7 +12,9 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from medlight.config import register
+from medlight.cli.config import register
+from medlight.cli.options import conf_dir
+from medlight.cli.validate import check_targets
 from medlight.core.errors import ConfigError
 from medlight.core.grid import Grid
 from medlight.core.labels import Labels
@@ -21,11 +23,9 @@ from medlight.datasets.decathlon import DecathlonDataModule
 from medlight.datasets.phantom import Phantom2DDataModule, PhantomDataModule, PhantomMasksDataModule
 from medlight.io.nifti import write_nifti
 from medlight.jobs.plan import plan_settings
-from medlight.options import conf_dir
 from medlight.planning.fingerprint import Fingerprint, measure
 from medlight.planning.memory import Device
 from medlight.planning.rules import plan
-from medlight.targets import check_targets
 from medlight.transforms.radiograph import Radiograph
 from medlight.transforms.volume import Volume
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from medlight.rerun import parse_overrides
+from medlight.cli.rerun import parse_overrides
 from medlight.sweep.ablation import Ablation
 from medlight.sweep.averages import averages, averages_csv, interval
 from medlight.sweep.job import DONE, FAILED, Job

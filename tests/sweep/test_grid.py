@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from medlight.rerun import parse_overrides
+from medlight.cli.rerun import parse_overrides
 from medlight.sweep.grid import Grid
 from medlight.sweep.job import DONE, FAILED, Status
 

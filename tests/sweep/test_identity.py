@@ -7,8 +7,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from medlight.config import register
-from medlight.options import conf_dir
+from medlight.cli.config import register
+from medlight.cli.options import conf_dir
 from medlight.sweep import identity as room
 from medlight.sweep.identity import essence, identity, source
 

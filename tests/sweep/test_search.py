@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from medlight.rerun import parse_overrides
+from medlight.cli.rerun import parse_overrides
 from medlight.sweep.search import Search
 from medlight.sweep.secret import PASSWORD, put_aside, whole
 from medlight.sweep.space import suggest

@@ -10,12 +10,12 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from PIL import Image
 
-from medlight.config import register
+from medlight.cli.config import register
+from medlight.cli.options import conf_dir
 from medlight.core.errors import ConfigError
 from medlight.core.grid import Grid
 from medlight.core.intensity import Statistics
 from medlight.io.read import read_image
-from medlight.options import conf_dir
 from medlight.transforms.workshop import Workshop
 
 RANDOM = np.random.default_rng(1)

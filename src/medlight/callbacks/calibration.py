@@ -8,9 +8,8 @@ from typing import Any
 import pytorch_lightning as pl
 from rich import get_console
 
-from medlight.callbacks.draw_scores import draw_reliability
-from medlight.callbacks.files import write_text
 from medlight.callbacks.tested import Tested
+from medlight.core.case_result import Row
 from medlight.metrics.calibration import (
     calibration_scores,
     fit_temperature,
@@ -18,7 +17,9 @@ from medlight.metrics.calibration import (
     tempered,
 )  # fmt: skip
 from medlight.metrics.classification import arrays
-from medlight.tasks.base import Row, Task, gather_rows
+from medlight.report.score_figures import draw_reliability
+from medlight.runs.files import write_text
+from medlight.tasks.base import Task, gather_rows
 
 
 class Calibration(Tested):

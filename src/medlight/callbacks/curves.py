@@ -12,8 +12,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers.logger import DummyExperiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from medlight.callbacks.draw import PALETTE, figure
-from medlight.callbacks.files import write_text
+from medlight.report.mask_figures import PALETTE, figure
+from medlight.runs.files import write_text
 
 FIXED = ("epoch", "step", "seconds")
 MAX_CURVES = 9

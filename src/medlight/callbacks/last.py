@@ -15,7 +15,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from medlight.callbacks.curves import CurvesLogger
-from medlight.callbacks.position import (
+from medlight.callbacks.loop_state import (
     add_sums,
     enter_folders,
     epochs_done,

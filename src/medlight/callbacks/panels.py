@@ -9,12 +9,13 @@ import numpy as np
 import pytorch_lightning as pl
 from numpy.typing import NDArray
 
-from medlight.callbacks.draw import draw_overview, draw_segmentation
-from medlight.callbacks.draw_classes import draw_confusion, draw_mistakes
-from medlight.callbacks.files import file_stem
 from medlight.callbacks.tested import Tested
-from medlight.callbacks.worst import Picture, Worst
-from medlight.tasks.base import CaseResult, Row, Task, gather_rows
+from medlight.core.case_result import CaseResult, Row
+from medlight.report.class_figures import draw_confusion, draw_mistakes
+from medlight.report.mask_figures import draw_overview, draw_segmentation
+from medlight.report.slices import Picture, Worst
+from medlight.runs.files import file_stem
+from medlight.tasks.base import Task, gather_rows
 
 
 class Panels(Tested):

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from rich import get_console
 from rich.progress import ProgressColumn, TextColumn
 
-from medlight.callbacks.speed import Speed, clock
+from medlight.callbacks.throughput import Speed, clock
 
 log = logging.getLogger(__name__)
 

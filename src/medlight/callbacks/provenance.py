@@ -12,7 +12,8 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 import medlight
-from medlight.callbacks.environment import (
+from medlight.callbacks.throughput import Speed
+from medlight.runs.environment import (
     code,
     command,
     forward_flops,
@@ -21,8 +22,7 @@ from medlight.callbacks.environment import (
     peak_memory_mb,
     portable,
 )
-from medlight.callbacks.files import write_text
-from medlight.callbacks.speed import Speed
+from medlight.runs.files import write_text
 
 
 class Provenance(pl.Callback):

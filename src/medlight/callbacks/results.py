@@ -10,12 +10,13 @@ from pathlib import Path
 import pytorch_lightning as pl
 from rich import get_console
 
-from medlight.callbacks.files import file_stem, write_text
-from medlight.callbacks.score_table import score_table
 from medlight.callbacks.tested import STAGE, Tested, lines_of
+from medlight.core.case_result import CaseResult, Row
 from medlight.io.write import write_mask
 from medlight.metrics.bootstrap import Interval
-from medlight.tasks.base import CaseResult, Row, Task
+from medlight.report.score_table import score_table
+from medlight.runs.files import file_stem, write_text
+from medlight.tasks.base import Task
 
 
 class Results(Tested):

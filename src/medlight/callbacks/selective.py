@@ -10,13 +10,14 @@ from rich import get_console
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from medlight.callbacks.draw_scores import draw_risk_coverage
-from medlight.callbacks.files import write_text
 from medlight.callbacks.results import as_csv
-from medlight.callbacks.score_table import shown
 from medlight.callbacks.tested import Tested
+from medlight.core.case_result import Row
 from medlight.metrics.selective import Judged, aurc, judged
-from medlight.tasks.base import Row, Task
+from medlight.report.score_figures import draw_risk_coverage
+from medlight.report.score_table import shown
+from medlight.runs.files import write_text
+from medlight.tasks.base import Task
 
 
 class Selective(Tested):

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from medlight.tasks.base import CaseResult, Row, Task, gather_rows
+from medlight.core.case_result import CaseResult, Row
+from medlight.tasks.base import Task, gather_rows
 
 STAGE = "test"
 

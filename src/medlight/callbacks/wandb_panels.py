@@ -16,10 +16,11 @@ from pytorch_lightning.loggers import WandbLogger
 
 from medlight.callbacks.epochs import Pruned
 from medlight.callbacks.tested import Tested
-from medlight.callbacks.wandb import finish
-from medlight.callbacks.worst import Picture, Worst
+from medlight.core.case_result import CaseResult, Row
 from medlight.io.atomic import made_once
-from medlight.tasks.base import CaseResult, Row, Task, gather_rows
+from medlight.loggers.wandb import finish
+from medlight.report.slices import Picture, Worst
+from medlight.tasks.base import Task, gather_rows
 
 log = logging.getLogger(__name__)
 

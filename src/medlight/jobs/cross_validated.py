@@ -12,16 +12,17 @@ from rich import get_console
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from medlight.callbacks.files import write_text
 from medlight.callbacks.results import write_scores
-from medlight.callbacks.score_table import score_table, shown
 from medlight.callbacks.selective import look_first
+from medlight.core.case_result import Row
 from medlight.core.errors import DataError, DataNotFoundError
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.classification import class_intervals, summarise_classes
 from medlight.metrics.findings import finding_intervals, summarise_findings
-from medlight.metrics.names import METRICS, Row
+from medlight.metrics.names import METRICS
 from medlight.metrics.summary import segmentation_intervals, summarise_segmentation
+from medlight.report.score_table import score_table, shown
+from medlight.runs.files import write_text
 
 WORDS = ("case", "patient", "fold", "stage", "class", "truth", "prediction")
 """Columns of cases.csv that hold text; all others hold numbers."""

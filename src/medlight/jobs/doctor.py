@@ -9,9 +9,9 @@ import pytorch_lightning as pl
 from rich import get_console
 from rich.table import Table
 
-from medlight.callbacks.files import write_text
 from medlight.data.datamodule import DataModule
 from medlight.jobs.stopwatch import Stopwatch, measure, room_for
+from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 
 

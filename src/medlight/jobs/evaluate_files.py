@@ -13,13 +13,10 @@ import numpy as np
 from rich import get_console
 from rich.progress import track
 
-from medlight.callbacks.environment import code, command, portable
-from medlight.callbacks.files import write_text
 from medlight.callbacks.panels import draw_worst
 from medlight.callbacks.results import write_scores
-from medlight.callbacks.score_table import score_table
 from medlight.callbacks.tested import STAGE
-from medlight.callbacks.worst import Picture, Worst, picture, score_of
+from medlight.core.case_result import CaseResult, Row
 from medlight.core.errors import ConfigError, DataError, DataNotFoundError, MedlightError
 from medlight.core.grid import Grid
 from medlight.core.labels import Labels
@@ -27,7 +24,10 @@ from medlight.io.read import read_image, read_mask
 from medlight.jobs.mask_pairs import Pair, mask_pairs, named_labels
 from medlight.metrics.cases import Scoring
 from medlight.metrics.summary import segmentation_intervals, summarise_segmentation
-from medlight.tasks.base import CaseResult, Row
+from medlight.report.score_table import score_table
+from medlight.report.slices import Picture, Worst, picture, score_of
+from medlight.runs.environment import code, command, portable
+from medlight.runs.files import write_text
 from medlight.transforms.orient import oriented
 
 log = logging.getLogger(__name__)

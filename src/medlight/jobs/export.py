@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 import medlight
-from medlight.callbacks.files import write_text
 from medlight.core.errors import ConfigError, ExportError, MissingExtraError
 from medlight.inference.choose import pooled
 from medlight.inference.heads import Head
@@ -18,6 +17,7 @@ from medlight.inference.sliding_window import SlidingWindow
 from medlight.jobs.artifact import describe, sizes_of
 from medlight.jobs.model_card import model_card
 from medlight.jobs.trained import Load, Trained
+from medlight.runs.files import write_text
 
 log = logging.getLogger(__name__)
 

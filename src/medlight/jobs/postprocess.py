@@ -8,10 +8,10 @@ import pytorch_lightning as pl
 import torch
 from rich.progress import track
 
-from medlight.callbacks.files import write_text
 from medlight.core.errors import ConfigError, DataNotFoundError, SplitError
 from medlight.data.datamodule import DataModule
 from medlight.inference.choose import CHOSEN, Choice, Evidence, pooled
+from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 
 log = logging.getLogger(__name__)

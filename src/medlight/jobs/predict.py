@@ -13,7 +13,6 @@ from rich import get_console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import medlight
-from medlight.callbacks.files import write_text
 from medlight.core.errors import ConfigError, DataError, MedlightError
 from medlight.core.sample import Sample
 from medlight.inference.sliding_window import SlidingWindow
@@ -22,6 +21,7 @@ from medlight.io.read import read_channels
 from medlight.jobs.predict_classes import ClassWriter
 from medlight.jobs.predict_masks import MaskWriter
 from medlight.jobs.trained import Load, Trained, check_alike
+from medlight.runs.files import write_text
 
 log = logging.getLogger(__name__)
 

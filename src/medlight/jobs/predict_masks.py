@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medlight.callbacks.files import file_stem
 from medlight.core.grid import Grid
 from medlight.core.sample import Sample
 from medlight.inference.ensemble import combined, together
@@ -22,6 +21,7 @@ from medlight.io.write import write_mask, write_shares
 from medlight.jobs.done import Done, Line
 from medlight.jobs.trained import Trained, mends
 from medlight.metrics.cases import Scoring
+from medlight.runs.files import file_stem
 
 
 class MaskWriter:

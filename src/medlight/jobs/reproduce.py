@@ -12,11 +12,11 @@ import pytorch_lightning as pl
 from rich import get_console
 from rich.table import Table
 
-from medlight.callbacks.files import write_text
 from medlight.core.errors import ConfigError, DataNotFoundError, MedlightError
 from medlight.data.datamodule import DataModule
 from medlight.jobs.fit import fit
 from medlight.jobs.noise import Noise, seed_noise
+from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 
 log = logging.getLogger(__name__)

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
+from medlight.core.case_result import Row
 from medlight.core.errors import ConfigError
 from medlight.core.grid import Grid
 from medlight.core.labels import Labels
 from medlight.metrics.dice import dice, iou, joint_counts, overlap
-from medlight.metrics.names import Row, segmentation_policy
+from medlight.metrics.names import segmentation_policy
 from medlight.metrics.surface import borders
 
 MM3_IN_ML = 1000.0

@@ -78,6 +78,3 @@ def segmentation_policy(tolerance_mm: float) -> str:
 CLASSIFICATION_POLICY = (
     f"macro means over classes that occur; sensitivity at {SPECIFICITY:.0%} specificity"
 )
-
-Row = dict[str, str | int | float]
-"""One line of cases.csv; a task makes it without patient, fold and stage."""

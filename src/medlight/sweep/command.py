@@ -15,16 +15,16 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from hydra.utils import instantiate
 
+from medlight.cli.options import conf_dir
+from medlight.cli.rerun import parse_overrides
+from medlight.cli.validate import check_targets
 from medlight.core.errors import MissingExtraError
-from medlight.options import conf_dir
-from medlight.rerun import parse_overrides
 from medlight.sweep.ending import finish
 from medlight.sweep.names import short
 from medlight.sweep.process import server
 from medlight.sweep.sweep import ROOT, Sweep
 from medlight.sweep.watch import say
 from medlight.sweep.words import OURS
-from medlight.targets import check_targets
 
 EXTRAS = {
     "joblib": "hydra_plugins.hydra_joblib_launcher",

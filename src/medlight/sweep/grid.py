@@ -8,8 +8,8 @@ from functools import partial
 
 from hydra.core.override_parser.types import Override
 
+from medlight.cli.rerun import parse_overrides
 from medlight.core.errors import ConfigError
-from medlight.rerun import parse_overrides
 from medlight.sweep.job import (
     DONE,
     ENDED,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from medlight.comparing import files_of
+from medlight.cli.compare import files_of
 from medlight.core.errors import MedlightError
 from medlight.sweep.job import DONE
 from medlight.sweep.summary import Entry

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.callbacks.draw import figure
+from medlight.report.mask_figures import figure
 from medlight.sweep.job import DONE, PRUNED
 from medlight.sweep.names import short, values
 from medlight.sweep.summary import Entry

@@ -32,7 +32,7 @@ from medlight.sweep.names import plain
 Stop = Callable[[int, float], bool]
 """(epochs done, score) to whether the job is not worth finishing."""
 NAME = "medlight.sweep.process"
-PRELOADED = ("medlight.postponed", "medlight.launch", "monai")
+PRELOADED = ("medlight.cli.lazy_imports", "medlight.cli.launch", "monai")
 """What every job needs, in this order."""
 LOG = "run.log"
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
@@ -142,9 +142,9 @@ class Books:
 def _run(job: Job, tell: Callable[[Any], bool]) -> float | None:
     from medlight.callbacks.epochs import Epochs
     from medlight.callbacks.varied import Varied
-    from medlight.config import load_config, register
-    from medlight.launch import run
-    from medlight.targets import check_targets
+    from medlight.cli.config import load_config, register
+    from medlight.cli.launch import run
+    from medlight.cli.validate import check_targets
 
     if os.getcwd() not in sys.path:  # a user's own modules
         sys.path.insert(0, os.getcwd())
@@ -169,7 +169,7 @@ def _speak_to(path: Path) -> None:
 
 def one_line(error: Exception) -> str:
     """What the table at the end shows; run.log has the rest."""
-    from medlight.suggest import explain
+    from medlight.cli.errors import explain
 
     return explain(error, [], [], "config") or " ".join(f"{type(error).__name__}: {error}".split())
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
+from medlight.cli.rerun import parse_overrides
 from medlight.core.errors import ConfigError, MissingExtraError
-from medlight.rerun import parse_overrides
 from medlight.sweep.job import DONE, PRUNED, Job
 from medlight.sweep.names import label
 from medlight.sweep.secret import put_aside

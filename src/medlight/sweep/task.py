@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from medlight.config import SAVED, save_config
+from medlight.cli.config import SAVED, save_config
 from medlight.core.errors import ConfigError
 from medlight.sweep.job import ENDED, FAILED, FILE, INTERRUPTED, WAITING, Job, Status
 from medlight.sweep.names import label

@@ -6,45 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
-from numpy.typing import NDArray
 from torch import Tensor
 
+from medlight.core.case_result import CaseResult, Row
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts, NeedsFacts
-from medlight.core.grid import Grid
 from medlight.metrics.bootstrap import Interval
-from medlight.metrics.names import COUNTS, Row
+from medlight.metrics.names import COUNTS
 from medlight.nets.build import build
 from medlight.nets.checkpointing import checkpointed
 from medlight.tasks.optimizer import build_optimizer
 
 Batch = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class CaseResult:
-    """What a task says of one whole case.
-
-    Attributes:
-        case: id of the case.
-        rows: its lines in cases.csv; empty where the truth is not known.
-        image: (C, *S) float32, as the net saw it.
-        truth, prediction: (*S) label indices beside `image`; segmentation only.
-        restored: (*source S) uint8, the prediction on the grid of its source file.
-        source: that grid.
-    """
-
-    case: str
-    rows: tuple[Row, ...]
-    image: NDArray[np.float32]
-    truth: NDArray[np.uint8] | None = None
-    prediction: NDArray[np.uint8] | None = None
-    restored: NDArray[np.uint8] | None = None
-    source: Grid | None = None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

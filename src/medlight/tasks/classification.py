@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from medlight.core.case_result import CaseResult, Row
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
 from medlight.inference.ensemble import combined
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.classification import class_intervals, summarise_classes
 from medlight.metrics.names import CLASSIFICATION_POLICY
-from medlight.tasks.base import Batch, CaseResult, Row, Task
+from medlight.tasks.base import Batch, Task
 
 SMALL = 64
 """Images shorter than this, along any side, are tried before the run."""

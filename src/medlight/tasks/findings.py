@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 import torch
 
+from medlight.core.case_result import CaseResult, Row
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.findings import finding_intervals, summarise_findings
-from medlight.tasks.base import Batch, CaseResult, Row
+from medlight.tasks.base import Batch
 from medlight.tasks.classification import ClassificationTask
 
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medlight.core.case_result import CaseResult, Row
 from medlight.core.errors import ConfigError
 from medlight.core.facts import Facts
 from medlight.core.grid import Grid
@@ -22,7 +23,7 @@ from medlight.metrics.bootstrap import Interval
 from medlight.metrics.cases import Scoring
 from medlight.metrics.summary import segmentation_intervals, summarise_segmentation
 from medlight.nets.divisor import Sizes, cut, padded
-from medlight.tasks.base import Batch, CaseResult, Row, Task
+from medlight.tasks.base import Batch, Task
 
 Target = Literal["labels", "regions"]
 CERTAIN = 30.0

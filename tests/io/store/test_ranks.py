@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import medlight.data.cases as cases
-from medlight.cli import main
+from medlight.cli.main import main
 from medlight.core.case import Case
 from medlight.datasets.phantom import PhantomDataModule
 from medlight.io.store.entry import Prepared

@@ -1,0 +1,186 @@
+"""The root of a run's configuration, and how it is saved so that it travels."""
+
+import os
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from medlight.cli.distributed import stamp
+from medlight.cli.options import conf_dir, conf_dirs
+from medlight.core.errors import ConfigError
+
+SAVED = "config.yaml"
+_PASSING = re.compile(r"\$\{(?!oc\.env:)[\w.]+:")
+"""A resolver whose answer holds for this run only, such as `${hydra:...}` or `${now:...}`."""
+
+
+@dataclass
+class RunConfig:
+    """Every key that may stand at the root. Below it, the constructors are the schema."""
+
+    name: str = "medlight"
+    seed: int = 0
+    metric: str = "val/dice"
+    mode: str = "max"
+    resume: str | None = None
+    run: Any = None
+    group: str | None = None
+    tags: list[str] = field(default_factory=list)
+    deterministic: bool = False
+    init: str | None = None
+    compile: bool = False
+    gradient_checkpointing: bool = False
+
+    job: Any = None
+    paths: Any = None
+    data: Any = None
+    transforms: Any = None
+    augment: Any = None
+    store: Any = None
+    task: Any = None
+    model: Any = None
+    loss: Any = None
+    optimizer: Any = None
+    schedule: Any = None
+    inference: Any = None
+    trainer: Any = None
+    callbacks: Any = None
+    logger: Any = None
+    sweep: Any = None
+    launcher: Any = None
+
+
+class UserConf(SearchPathPlugin):
+    """Lets a project's own `./conf` add options to ours."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in conf_dirs()[1:]:
+            search_path.append(provider="user", path=f"file://{folder}")
+
+
+@lru_cache(maxsize=1)
+def token() -> str:
+    """Four characters that keep apart two runs started in the same second."""
+    return secrets.token_hex(2)
+
+
+def named() -> str:
+    """The overrides of this run, which say what tells it from its like; without places.
+
+    With a space in front; empty where there are none.
+    """
+    if not HydraConfig.initialized():
+        return ""
+    words = [str(word).lstrip("+~") for word in HydraConfig.get().overrides.task]
+    kept = [w for w in words if "/" not in w and re.split("[.=]", w)[0] not in _PLACES]
+    return "".join(f" {word}" for word in kept)
+
+
+_PLACES = {"experiment", "job", "run", "resume", "logger", "callbacks", "paths", "group", "tags"}
+
+
+def resolved(run_dir: Path) -> dict[str, Any]:
+    """The saved config of a run with its references followed, but no path of this machine.
+
+    What comes from the environment, and every path, stays as it is written.
+    """
+    raw = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(run_dir / SAVED)))
+    own = raw.pop("paths", None)
+    quoted = _quote(raw, lambda text: "oc.env" in text or "${paths." in text)
+    whole = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(quoted), resolve=True))
+    return whole | {"paths": own}
+
+
+def _quote(node: Any, outer: Callable[[str], bool]) -> Any:
+    """Text that `outer` says must not be followed, escaped for OmegaConf."""
+    if isinstance(node, dict):
+        return {key: _quote(value, outer) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_quote(value, outer) for value in node]
+    return node.replace("${", r"\${") if isinstance(node, str) and outer(node) else node
+
+
+def register() -> None:
+    """Make Hydra know our schema, our resolver and the user's folder."""
+    ConfigStore.instance().store("run_config", RunConfig)
+    OmegaConf.register_new_resolver("medlight.token", token, replace=True)
+    OmegaConf.register_new_resolver("medlight.stamp", lambda: stamp(token()), replace=True)
+    OmegaConf.register_new_resolver("medlight.named", named, replace=True)
+    Plugins.instance().register(UserConf)
+
+
+def save_config(cfg: DictConfig, path: Path) -> None:
+    """Write `cfg` so that it stands alone, without a path that holds on this machine only.
+
+    `${oc.env:...}` stays as written, and so do references within the config: what is overridden
+    in a later run then reaches all who refer to it. Absolute paths are told from the run
+    directory (the folder of `path`), $MEDLIGHT_DATA, the working directory or the home.
+    """
+    cfg = cfg.copy()
+    if isinstance(cfg.paths, DictConfig) and "run_dir" in cfg.paths:
+        cfg.paths.run_dir = os.path.relpath(path.parent)  # `load_config` knows better
+    plain = _portable(cfg, Path(os.path.abspath(path)).parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    OmegaConf.save(OmegaConf.create(plain), scratch)
+    scratch.replace(path)  # whoever reads meanwhile sees the old file or the new one
+
+
+def load_config(run_dir: str | Path) -> DictConfig:
+    """The config of a finished or interrupted run, wherever its directory lies now."""
+    file = Path(run_dir).expanduser() / SAVED
+    if not file.is_file():
+        what = "holds no config.yaml" if file.parent.is_dir() else "does not exist"
+        raise ConfigError(f"{run_dir} is not a run directory: it {what}")
+    cfg = cast(DictConfig, OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.load(file)))
+    if isinstance(cfg.paths, DictConfig) and "run_dir" in cfg.paths:
+        cfg.paths.run_dir = str(file.parent)
+    return cfg
+
+
+def shipped_hydra_settings() -> dict[str, Any]:
+    """The `hydra:` block of our config.yaml."""
+    cfg = cast(DictConfig, OmegaConf.load(conf_dir() / "config.yaml"))
+    return cast(dict[str, Any], OmegaConf.to_container(cfg.hydra))
+
+
+def _portable(node: DictConfig | ListConfig, run_dir: Path) -> Any:
+    raw = cast(Any, OmegaConf.to_container(node, resolve=False))
+    pairs = raw.items() if isinstance(raw, dict) else enumerate(raw)
+    told = {key: _told(node, key, text, run_dir) for key, text in pairs}
+    return told if isinstance(raw, dict) else list(told.values())
+
+
+def _told(node: Any, key: Any, text: Any, run_dir: Path) -> Any:
+    if isinstance(text, str) and (text == "???" or ("${" in text and not _PASSING.search(text))):
+        return text
+    value = node[key]
+    if isinstance(value, DictConfig | ListConfig):
+        return _portable(value, run_dir)
+    return _relocated(str(value), run_dir) if isinstance(value, str | Path) else value
+
+
+def _relocated(text: str, run_dir: Path) -> str:
+    if not os.path.isabs(text):
+        return text
+    anchors = {"${paths.run_dir}": str(run_dir)}
+    if data := os.environ.get("MEDLIGHT_DATA"):
+        anchors["${oc.env:MEDLIGHT_DATA}"] = os.path.abspath(data)
+    anchors["."] = os.getcwd()
+    anchors["${oc.env:HOME}"] = str(Path.home())
+    for name, folder in anchors.items():
+        if Path(text).is_relative_to(folder):
+            inner = os.path.relpath(text, folder)
+            return name if inner == "." else inner if name == "." else f"{name}/{inner}"
+    return os.path.relpath(text)

@@ -1,0 +1,190 @@
+"""One line for what a user got wrong, with what is near it."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.types import Override
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from medlight.cli.config import RunConfig
+from medlight.cli.options import conf_dir, groups, verbs
+from medlight.cli.rerun import parse_overrides
+from medlight.core.errors import ConfigError, MedlightError
+
+Groups = dict[str, dict[str, Path]]
+MANY = 16
+
+
+def near(word: str, known: Iterable[str], deeper: Iterable[str] = ()) -> str:
+    """`; did you mean x?`, from `deeper` where nothing else is near; else what there is."""
+    words = sorted(set(known))
+    hits = _hits(word, words) or _hits(word, sorted(set(deeper)))
+    if hits:
+        return f"; did you mean {', '.join(hits)}?"
+    if len(words) > MANY:
+        return "; medlight --help and --cfg job show what there is"
+    return f"; known: {', '.join(words)}" if words else ""
+
+
+def _hits(word: str, words: list[str]) -> list[str]:
+    """The likest first: those whose last part is spelt alike, and those that `word` begins."""
+    tails = {each: each.rpartition(".")[2] for each in words}
+    alike = difflib.get_close_matches(word.rpartition(".")[2], set(tails.values()), n=3)
+    hits = [each for each in words if tails[each] in alike or each.startswith(word)]
+    return sorted(hits, key=lambda each: -difflib.SequenceMatcher(None, word, each).ratio())[:4]
+
+
+def bare_word(word: str, tree: Groups) -> ConfigError:
+    """The error for a word that is neither a verb nor key=value."""
+    if word in tree:
+        return ConfigError(f"{word} needs a value: {word}={'|'.join(tree[word])}")
+    homes = [f"{group}={word}" for group, options in tree.items() if word in options]
+    if homes:
+        return ConfigError(f"{word} is not a verb; did you mean {', '.join(homes)}?")
+    options = [f"{group}={name}" for group in ("experiment",) for name in tree.get(group, ())]
+    known = verbs(tree)
+    hits = difflib.get_close_matches(word, [*known, *(o.partition("=")[2] for o in options)], n=3)
+    named = [hit if hit in known else f"experiment={hit}" for hit in hits]
+    hint = f"; did you mean {', '.join(named)}?" if named else f"; there are {', '.join(known)}"
+    return ConfigError(f"{word} is neither a verb nor key=value{hint}")
+
+
+def explain(
+    error: Exception, texts: Sequence[str], dirs: Sequence[Path], config_name: str
+) -> str | None:
+    """The one line for an expected error; None for one whose traceback should be seen."""
+    if isinstance(error, MedlightError):
+        return _from_worker(str(error))
+    if isinstance(error, OverrideParseException):
+        return f"cannot read {error.override}: quote the value, as in 'key=\"a, b\"'"
+    if isinstance(error, ConfigCompositionException):
+        return _composition(error, texts, dirs, config_name)
+    cause = error.__cause__
+    if isinstance(error, HydraException) and isinstance(cause, MedlightError):
+        return _from_worker(str(cause))
+    if isinstance(error, OmegaConfBaseException):
+        return _squeezed(error)
+    return None
+
+
+def _composition(
+    error: Exception, texts: Sequence[str], dirs: Sequence[Path], config_name: str
+) -> str:
+    tree = groups(dirs)
+    try:
+        overrides = parse_overrides([text for text in texts if not text.startswith("hydra")])
+        choices = [o for o in overrides if o.key_or_group in tree]
+        for choice in choices:
+            _check_option(choice, tree)
+        cfg = _composed([str(o.input_line) for o in choices], dirs, config_name)
+        for override in overrides:
+            if override not in choices and not override.is_add() and not override.is_force_add():
+                _check_key(override, cfg, tree)
+    except ConfigError as found:
+        return str(found)
+    except (HydraException, OmegaConfBaseException) as deeper:
+        error = deeper  # the yaml files themselves do not compose
+    return _told(error, tree)
+
+
+def _check_option(choice: Override, tree: Groups) -> None:
+    if choice.is_delete():
+        return
+    options = tree[choice.key_or_group]
+    values = choice.sweep_string_iterator() if choice.is_sweep_override() else [choice.value()]
+    for value in values:
+        for name in value if isinstance(value, list) else [value]:
+            if name is not None and str(name) not in options:
+                raise ConfigError(
+                    f"{choice.key_or_group} has no option {name}{near(str(name), options)}"
+                )
+
+
+def _check_key(override: Override, cfg: DictConfig, tree: Groups) -> None:
+    node: Any = cfg
+    parts = override.key_or_group.split(".")
+    for depth, part in enumerate(parts):
+        stem, wrong = ".".join(parts[:depth]), ".".join(parts[: depth + 1])
+        raw = OmegaConf.to_container(node, resolve=False)
+        known = {str(key): value for key, value in _pairs(raw)}
+        if part not in known:
+            if not stem:
+                hint = near(wrong, [*known, *tree], _paths(raw))
+                raise ConfigError(f"there is no group or key {wrong}{hint}")
+            add = "" if override.is_delete() else f" (+{override.input_line} adds it)"
+            hint = near(wrong, [f"{stem}.{each}" for each in known])
+            raise ConfigError(f"there is no key {wrong}{hint}{add}")
+        if depth == len(parts) - 1:
+            return
+        value = known[part]
+        if isinstance(value, str) and value.startswith("${"):
+            raise ConfigError(f"{wrong} is {value}: set {parts[depth + 1]} there")
+        if not isinstance(value, dict | list):
+            raise ConfigError(f"{wrong} is a value: there is no {override.key_or_group}")
+        node = node[int(part) if isinstance(raw, list) else part]
+
+
+def _composed(choices: list[str], dirs: Sequence[Path], config_name: str) -> DictConfig:
+    extra = ",".join(f"'file://{folder}'" for folder in dirs[1:])
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose(config_name, [*choices, f"hydra.searchpath=[{extra}]"])
+
+
+def _roots(tree: Groups) -> list[str]:
+    return [*RunConfig.__dataclass_fields__, *tree]
+
+
+def _pairs(plain: Any) -> Iterable[tuple[Any, Any]]:
+    return plain.items() if isinstance(plain, dict) else enumerate(plain)
+
+
+def _paths(plain: Any, stem: str = "") -> list[str]:
+    """Every dotted key below, lists left out."""
+    if not isinstance(plain, dict):
+        return []
+    names = {f"{stem}{key!s}": value for key, value in plain.items()}
+    return [*names, *(path for name, value in names.items() for path in _paths(value, f"{name}."))]
+
+
+def _told(error: Exception, tree: Groups) -> str:
+    """What Hydra says about a yaml file or a value, in our words where they are better."""
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        hint = near(name, error.options)
+        return f"{group} has no option {name}, which a defaults list asks for{hint}"
+    if match := re.search(r"In '(.+)': Config\w+Error .*\nKey '(.+)' not in 'RunConfig'", text):
+        where, key = match.groups()
+        return f"{where}.yaml: there is no group or key {key}{near(key, _roots(tree))}"
+    if match := re.search(r"In '(.+)': Could not override '(.+)'\. No match", text):
+        where, key = match.groups()
+        return f"{where}.yaml: there is no group {key}{near(key, tree)}"
+    return _squeezed(error)
+
+
+def _squeezed(error: BaseException) -> str:
+    """Several lines on one, without those that only a developer of Hydra reads."""
+    lines = [line.strip() for line in f"{error}\n{error.__cause__ or ''}".splitlines()]
+    dull = ("object_type", "reference_type", "full_key", "provider=", "Config search path")
+    kept = dict.fromkeys(line for line in lines if line and not line.startswith(dull))
+    text = "; ".join(kept).removeprefix("Error merging override ")
+    key = getattr(error, "full_key", None)
+    return f"{key}: {text}" if key and key not in text else text
+
+
+def _from_worker(text: str) -> str:
+    """Torch re-raises a worker's error with its traceback in the text; its last line is ours."""
+    if "Original Traceback" not in text:
+        return text
+    return text.strip().splitlines()[-1].partition(": ")[2]

@@ -1,0 +1,68 @@
+"""What conf/ offers: its folders, its groups and the options of each. Hydra is not needed here."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+GROUP_OF_VERBS = "job"
+
+
+def conf_dir() -> Path:
+    """The configuration that medlight ships: in a wheel beside the code, else the checkout's."""
+    here = Path(__file__).resolve().parents[1]
+    packaged = here / "conf"
+    return packaged if packaged.is_dir() else here.parents[1] / "conf"
+
+
+def conf_dirs(extra: str | None = None) -> list[Path]:
+    """Ours, then the user's: `./conf` of the working directory, and `--config-dir`."""
+    ours = conf_dir()
+    theirs = [Path("conf").absolute(), *([Path(extra).absolute()] if extra else [])]
+    return [ours, *(each for each in theirs if each.is_dir() and each.resolve() != ours)]
+
+
+def groups(dirs: Sequence[Path]) -> dict[str, dict[str, Path]]:
+    """Group to option to file. Where two folders hold the same option, the first wins."""
+    found: dict[str, dict[str, Path]] = {}
+    for folder in dirs:
+        for file in sorted(folder.rglob("*.yaml")):
+            group = file.parent.relative_to(folder).as_posix()
+            if group != "." and not group.startswith("hydra"):
+                found.setdefault(group, {}).setdefault(file.stem, file)
+    return found
+
+
+def verbs(tree: Mapping[str, dict[str, Path]]) -> dict[str, Path]:
+    """The words that may stand first. A form of a verb, `evaluate_files`, is typed as the verb."""
+    known = tree.get(GROUP_OF_VERBS, {})
+    return {name: file for name, file in known.items() if name.rpartition("_")[0] not in known}
+
+
+def summary(file: Path) -> str:
+    """The first comment of a yaml file; empty for one that only serves others."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            return ""
+        if not line.startswith("# @"):
+            return line.lstrip("# ").rstrip()
+    return ""
+
+
+def settings(file: Path) -> dict[str, tuple[str, str]]:
+    """Key to value and comment of a yaml file; without what is taken from elsewhere."""
+    text = file.read_text(encoding="utf-8")
+    lines = re.findall(r"^([a-z]\w*): *(.*?)(?: +# (.*))?$", text, re.MULTILINE)
+    return {key: (value, why) for key, value, why in lines if not value.startswith("${")}
+
+
+def stated(file: Path, word: str) -> str:
+    """What the header states after `# Run:`, `# Takes:` or `# Reaches:`."""
+    match = re.search(rf"^# {word}: *(.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return match[1].strip() if match else ""
+
+
+def colour(text: str, code: str, *, stream_is_tty: bool) -> str:
+    if not stream_is_tty or "NO_COLOR" in os.environ:
+        return text
+    return f"\x1b[{code}m{text}\x1b[0m"

@@ -1,0 +1,128 @@
+"""`resume=` and `run=`: start from the config.yaml of a run instead of from conf/."""
+
+import glob
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
+
+from medlight.cli.config import SAVED, load_config, shipped_hydra_settings
+from medlight.core.errors import ConfigError
+
+FREE = ("inference", "trainer", "logger", "paths", "callbacks")
+"""Groups that may change without making it another run."""
+
+COMPUTED_OTHERWISE = ("compile", "gradient_checkpointing")
+"""Root keys that may: the same arithmetic, on a machine that can do it so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """The run directories to start from, by which of the two keys they were named, and where
+    results go: into the run itself, or into the folder of a sweep; None: into a new folder."""
+
+    key: str
+    runs: tuple[Path, ...]
+    results: str | None
+
+
+def find_rerun(overrides: Sequence[Override], *, multirun: bool = False) -> Rerun | None:
+    """Which run these overrides start from, if any. Raises where they contradict each other."""
+    named = {o.key_or_group: o for o in overrides if o.key_or_group in ("run", "resume")}
+    if not named:
+        return None
+    if len(named) == 2:
+        raise ConfigError("run= and resume= exclude each other: give one")
+    key, override = named.popitem()
+    value = None if override.is_sweep_override() or override.is_delete() else override.value()
+    if multirun or not isinstance(value, str | list):
+        raise ConfigError(f"{key}= takes run directories, got {override.input_line}")
+    if key == "resume" and not isinstance(value, str):
+        raise ConfigError(f"resume= takes one run directory, got {override.input_line}")
+    verbs = [o.value() for o in overrides if o.key_or_group == "job"]
+    if key == "run" and verbs in ([], ["fit"]):
+        raise ConfigError("run= says which run a verb works on: medlight evaluate run=...")
+    if key == "resume" and verbs not in ([], ["fit"]):
+        raise ConfigError(f"resume= continues training; {verbs[0]} takes run={value}")
+    folder = Path(value).expanduser() if isinstance(value, str) else None
+    runs = [folder] if folder and key == "resume" else run_dirs(value)
+    where = runs[0] if len(runs) == 1 else folder if folder and folder.is_dir() else None
+    if verbs == ["reproduce"]:
+        where = None  # it is run anew, beside the original
+    return Rerun(key, tuple(runs), None if where is None else str(where))
+
+
+def run_dirs(value: str | Path | Sequence[str | Path]) -> list[Path]:
+    """The run directories that `run=` names, each once.
+
+    Args:
+        value: a run directory; a folder that holds run directories at any depth, such as that of
+            a sweep; a glob pattern of either; or a list of all these. What a folder or a pattern
+            holds comes in natural order, 2 before 10; a list keeps its own.
+
+    ConfigError where one of them leads to no run.
+    """
+    if not isinstance(value, str | Path):
+        return list(dict.fromkeys(run for each in value for run in run_dirs(each)))
+    text = str(Path(value).expanduser())
+    found = [text] if Path(text).exists() else sorted(glob.glob(text, recursive=True), key=_natural)
+    runs = [run for each in found for run in _below(Path(each))]
+    if not runs:
+        what = "holds no config.yaml, nor do its folders" if found else "does not exist"
+        raise ConfigError(f"{value} is not a run directory: it {what}")
+    return list(dict.fromkeys(runs))
+
+
+def _below(folder: Path) -> list[Path]:
+    """The folder itself where it is a run, else all runs that it holds."""
+    if (folder / SAVED).is_file():
+        return [folder]
+    inner = (p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else ()
+    return [run for each in sorted(inner, key=_natural) for run in _below(each)]
+
+
+def _natural(path: str | Path) -> list[tuple[int, str]]:
+    return [(int(n or 0), text) for n, text in re.findall(r"(\d+)|(\D+)", str(path))]
+
+
+def primary_config(rerun: Rerun, overrides: Sequence[Override]) -> dict[str, Any]:
+    """The run's own config in Hydra's terms: a defaults list of what `overrides` replace.
+
+    Of several runs, that of the first. A group that is chosen anew gives way as a whole; single
+    keys are Hydra's to override.
+    """
+    may = (*FREE, *COMPUTED_OTHERWISE)
+    free = [*may, "hydra", rerun.key, *(["job"] if rerun.key == "run" else [])]
+    for override in overrides:
+        root = override.key_or_group.partition(".")[0].partition("/")[0]
+        if root not in free and override.input_line != "job=fit":
+            raise ConfigError(
+                f"{override.input_line} would make it another run: with {rerun.key}= only "
+                f"{', '.join(may)} can change"
+            )
+    saved = cast(dict[str, Any], OmegaConf.to_container(load_config(rerun.runs[0])))
+    saved.update(run=None, resume=None)
+    chosen = {o.key_or_group for o in overrides if o.key_or_group in (*FREE, "job")}
+    if isinstance(saved["paths"], dict):
+        saved["paths"]["run_dir"] = "${hydra:runtime.output_dir}"
+    hydra = shipped_hydra_settings()
+    output = [o.value() for o in overrides if o.key_or_group == "job.output"]
+    if output:  # beside what the verb writes; the run may be somebody else's
+        hydra["run"] = {"dir": str(Path(str(output[-1])).expanduser())}
+    elif rerun.results:
+        hydra["run"] = {"dir": rerun.results}
+    return {
+        "defaults": ["run_config", "_self_", *({group: None} for group in sorted(chosen))],
+        **{key: value for key, value in saved.items() if key not in chosen},
+        "hydra": hydra,
+    }
+
+
+def parse_overrides(texts: Sequence[str]) -> list[Override]:
+    """Raises Hydra's OverrideParseException, which names the text it stumbled on."""
+    return OverridesParser.create().parse_overrides(list(texts))

@@ -1,0 +1,103 @@
+"""The few cases worth a look, each as one slice: memory stays bounded whatever a test holds.
+
+Pictures are (H, W) as on screen. Volumes lie in RAS and are shown as an axial slice in
+radiological orientation: anterior above, the patient's right on the left.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlight.core.case_result import CaseResult, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One slice of a case, ready to be shown.
+
+    Attributes:
+        case: id of the case.
+        score: how good the prediction is; the lowest are kept.
+        rows: the case's lines in cases.csv.
+        image: (H, W) or (H, W, 3) uint8.
+        truth, prediction: (H, W) label indices; segmentation only.
+        slice: number of the axial slice; None for a 2-D image.
+    """
+
+    case: str
+    score: float
+    rows: tuple[Row, ...]
+    image: NDArray[np.uint8]
+    truth: NDArray[np.uint8] | None = None
+    prediction: NDArray[np.uint8] | None = None
+    slice: int | None = None
+
+
+class Worst:
+    """Keeps the `most` cases with the lowest score, worst first."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.pictures: list[Picture] = []
+
+    def offer(self, result: CaseResult) -> None:
+        score = score_of(result.rows)
+        if len(self.pictures) == self.most and score >= self.pictures[-1].score:
+            return
+        self.merge([picture(result, score)])
+
+    def merge(self, others: list[Picture]) -> None:
+        ranked = sorted([*self.pictures, *others], key=lambda p: (p.score, p.case))
+        self.pictures = ranked[: self.most]
+
+
+def score_of(rows: tuple[Row, ...]) -> float:
+    """Mean Dice over the classes that count, or the probability given to the truth.
+
+    A case without a score comes last.
+    """
+    if rows and "truth" in rows[0]:
+        return float(rows[0][f"p_{rows[0]['truth']}"])
+    scores = [float(row["dice"]) for row in rows if "dice" in row]
+    known = [score for score in scores if not math.isnan(score)]
+    return sum(known) / len(known) if known else math.inf
+
+
+def picture(result: CaseResult, score: float) -> Picture:
+    """The slice of a case with most foreground, in grey values for the screen."""
+    image = result.image
+    low, high = np.percentile(image, (0.5, 99.5))
+    planes = image if image.shape[0] == 3 and image.ndim == 3 else image[:1]
+    truth, prediction, number = result.truth, result.prediction, None
+    if image.ndim == 4:
+        number = _slice(truth, prediction, image.shape[-1])
+        planes = np.stack([radiological(plane[..., number]) for plane in planes])
+        truth = None if truth is None else radiological(truth[..., number])
+        prediction = None if prediction is None else radiological(prediction[..., number])
+    grey = np.clip((planes - low) / max(float(high - low), 1e-6), 0, 1)
+    screen = (grey * 255).astype(np.uint8)
+    return Picture(
+        case=result.case,
+        score=score,
+        rows=result.rows,
+        image=np.moveaxis(screen, 0, -1).copy() if len(screen) == 3 else screen[0].copy(),
+        truth=None if truth is None else truth.copy(),
+        prediction=None if prediction is None else prediction.copy(),
+        slice=number,
+    )
+
+
+def radiological(plane: NDArray) -> NDArray:
+    """An axial (R, A) plane as (H, W): anterior above, right on the left."""
+    return plane[::-1, ::-1].T
+
+
+def _slice(
+    truth: NDArray[np.uint8] | None, prediction: NDArray[np.uint8] | None, depth: int
+) -> int:
+    for mask in (truth, prediction):
+        if mask is not None and mask.any():
+            return int(np.argmax((mask > 0).sum(axis=(0, 1))))
+    return depth // 2
