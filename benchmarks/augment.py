@@ -15,8 +15,8 @@ from monai import transforms as mt
 from torch.nn.functional import affine_grid, grid_sample
 
 from medlight.augment.augment import Augment
-from medlight.augment.intensity import Brightness, Contrast, Gamma, Noise
-from medlight.augment.random import Draws
+from medlight.augment.intensity import Brightness, Contrast, Gamma, GaussianNoise
+from medlight.augment.random import RandomStreams
 from medlight.augment.spatial import Affine, Flip
 from medlight.augment.warp import warp
 from medlight.datasets.mednist import MedNISTDataModule
@@ -30,13 +30,13 @@ WANTED = {2: ">= 40", 3: ">= 1.8"}
 EVERYTHING = Augment(
     spatial={
         "flip": Flip(probability=1, axes="left-right"),
-        "affine": Affine(rotate_degrees=DEGREES, scale=SCALE, shift=SHIFT),
+        "affine": Affine(rotate_degrees=DEGREES, scale=SCALE, translate=SHIFT),
     },
     intensity={
         "brightness": Brightness(shift=0.2),
-        "contrast": Contrast(factor=[0.8, 1.25]),
-        "gamma": Gamma(power=[0.77, 1.3]),
-        "noise": Noise(strength=[0.0, 0.1]),
+        "contrast": Contrast(multiplier=[0.8, 1.25]),
+        "gamma": Gamma(gamma=[0.77, 1.3]),
+        "noise": GaussianNoise(std=[0.0, 0.1]),
     },
 )
 TUTORIAL = Augment(  # of MONAI's mednist_tutorial
@@ -76,7 +76,7 @@ def batched(report: Report, shape: tuple[int, ...], count: int) -> None:
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(count, 1, *shape, generator=generator)
     mask = torch.randint(0, 3, (count, 1, *shape), generator=generator, dtype=torch.uint8)
-    batch = {"image": image, "mask": mask, "draw": torch.arange(count)}
+    batch = {"image": image, "mask": mask, "position": torch.arange(count)}
     chain = monai_chain(shape)
     samples = [{"image": i, "mask": m} for i, m in zip(image, mask, strict=True)]
     epoch = counter()
@@ -99,14 +99,14 @@ def resampling(report: Report, shape: tuple[int, ...], count: int) -> None:
     """Our resampling of image and mask against torch's affine_grid and grid_sample."""
     image = torch.randn(count, 1, *shape)
     mask = torch.randint(0, 3, image.shape)
-    draws = Draws(seed=0, epoch=0, draw=torch.arange(count))
-    motion = EVERYTHING.motion({"image": image}, draws)
-    linear, offset = (torch.from_numpy(a).float() for a in (motion.linear, motion.offset))
+    rng = RandomStreams(seed=0, epoch=0, position=torch.arange(count))
+    transform = EVERYTHING.transform({"image": image}, rng)
+    linear, offset = (torch.from_numpy(a).float() for a in (transform.linear, transform.offset))
     half = torch.tensor(shape) / 2
     theta = torch.cat(
         [
             (linear * half / half[:, None]).flip(1, 2),
-            (torch.from_numpy(motion.shift).float() / half).flip(1)[:, :, None],
+            (torch.from_numpy(transform.shift).float() / half).flip(1)[:, :, None],
         ],
         2,
     )

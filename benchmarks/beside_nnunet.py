@@ -21,12 +21,12 @@ import torch
 from harness import Report
 from monai.networks.nets import DynUNet
 
-from medlight.core.facts import Facts
+from medlight.core.data_spec import DataSpec
 from medlight.core.labels import Labels
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.io.archive import extract
 from medlight.jobs.predict import predict
-from medlight.jobs.trained import Trained
+from medlight.jobs.trained_model import TrainedModel
 from medlight.losses.soft_dice import SoftDice
 from medlight.tasks.segmentation import SegmentationTask
 from medlight.transforms.volume import Volume
@@ -44,9 +44,9 @@ def ours(images: Path, output: Path, precision: torch.dtype | None) -> dict[str,
     torch.set_num_threads(1)
     torch.manual_seed(0)
     labels = Labels(("background", "Anterior", "Posterior"), "mask")
-    facts = Facts(3, 1, labels, patch=(40, 56, 40), mirrored=(0, 1, 2), modality=("MRI",))
-    task = SegmentationTask(net=NET, facts=facts, loss=SoftDice()).eval().requires_grad_(False)
-    model = Trained(
+    spec = DataSpec(3, 1, labels, patch=(40, 56, 40), mirror_axes=(0, 1, 2), modality=("MRI",))
+    task = SegmentationTask(net=NET, spec=spec, loss=SoftDice()).eval().requires_grad_(False)
+    model = TrainedModel(
         name="untrained", digest="", task=task, transforms=Volume(), recipe={},
         device=torch.device("cpu"), precision=precision,
     )  # fmt: skip
@@ -55,7 +55,7 @@ def ours(images: Path, output: Path, precision: torch.dtype | None) -> dict[str,
     for way in WAYS:
         run = partial(
             predict, runs=[Path("untrained")], load=lambda run, checkpoint: model,
-            inference=SlidingWindow(mirror=way == WAYS[1]),
+            inference=SlidingWindow(tta=way == WAYS[1]),
         )  # fmt: skip
         run(input=files[0], output=output / f"warm {way}")
         start = time.process_time()

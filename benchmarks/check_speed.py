@@ -12,22 +12,22 @@ from pathlib import Path
 
 from harness import Report
 
-from medlight.audit.audit import judge
-from medlight.audit.facts import gather
+from medlight.audit.audit import find_issues
+from medlight.audit.file_scan import scan_files
 from medlight.core.index import Index
-from medlight.datasets._miniature import write_classes
+from medlight.datasets._fake_data import write_class_folders
 from medlight.datasets.mednist import CLASSES, MedNISTDataModule
 
 
-def timed(index: Index, processes: int) -> Report:
+def timed(index: Index, num_processes: int) -> Report:
     report = Report("check_speed")
     start = time.perf_counter()
-    facts = gather(index, processes=processes)
+    file_infos = scan_files(index, num_processes=num_processes)
     read = time.perf_counter()
-    found = list(judge(index, facts))
+    found = list(find_issues(index, file_infos))
     end = time.perf_counter()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    what = f"{len(index):,} pictures, {processes} processes on {cores} cores"
+    what = f"{len(index):,} pictures, {num_processes} processes on {cores} cores"
     report.add(f"{what}: all", end - start, "s", wanted="<= 60" if cores == 2 else "")
     times = os.times()
     cpu = times.user + times.system + times.children_user + times.children_system
@@ -47,7 +47,7 @@ def main() -> None:
         root = os.environ.get("MEDLIGHT_DATA")
         if root is None:
             root = place
-            write_classes(
+            write_class_folders(
                 Path(place) / "drawn", CLASSES, cases=args.cases, seed=0, step=1, suffix=".jpeg"
             )
         index = MedNISTDataModule(root=root, cache=place).cases

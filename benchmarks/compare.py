@@ -19,18 +19,18 @@ WORK = """
 import sys, time, resource, json
 start = time.perf_counter()
 from medlight.compare.comparison import compare
-from medlight.compare.groups import grouped
+from medlight.compare.groups import group_runs
 from medlight.compare.runs import read_runs
 loaded = time.perf_counter()
 runs, _ = read_runs([sys.argv[1]])
-groups = grouped(runs)
+groups = group_runs(runs)
 read = time.perf_counter()
 found = compare(groups)
 done = time.perf_counter()
 unit = 2**20 if sys.platform == "darwin" else 2**10
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 print(json.dumps({"imports": loaded - start, "reading": read - loaded, "statistics": done - read,
-                  "all": done - start, "peak": peak, "claims": len(found.claims)}))
+                  "all": done - start, "peak": peak, "claims": len(found.results)}))
 """
 
 

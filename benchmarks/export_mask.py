@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from medlight.core.grid import Grid
 from medlight.core.sample import Sample
-from medlight.inference.restore import restore
+from medlight.inference.resample_to_source import resample_logits
 from medlight.io.read import read_mask
 from medlight.io.write import write_mask
 from medlight.transforms.volume import Volume
@@ -60,7 +60,9 @@ def main() -> None:
             return work
 
         def ours() -> None:
-            write_mask(folder / "ours.nii.gz", restore(logits, moved["grid"], source), source)
+            write_mask(
+                folder / "ours.nii.gz", resample_logits(logits, moved["grid"], source), source
+            )
 
         timings = interleaved(
             {

@@ -107,7 +107,7 @@ def step_of(row: Row, device: torch.device) -> tuple[nn.Module, Tensor, Callable
     net = NETS[row.net](row.shape, inputs=row.channels).to(device, memory_format=layout)
     image = torch.randn(row.batch, row.channels, *row.shape, device=device)
     mask = torch.randint(0, CLASSES, (row.batch, 1, *row.shape), device=device)
-    batch: dict[str, Any] = {"image": image, "mask": mask, "draw": torch.arange(row.batch)}
+    batch: dict[str, Any] = {"image": image, "mask": mask, "position": torch.arange(row.batch)}
     augment = instantiate(OmegaConf.load(AUGMENT), _convert_="all") if row.augmented else None
     optimizer = build_optimizer(partial(torch.optim.AdamW, fused="auto"), net.parameters())
     loss_of, weights = DiceCE(), list(net.parameters())

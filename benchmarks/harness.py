@@ -18,14 +18,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from medlight.core.memory import keep_freed_memory
+from medlight.core.malloc import tune_malloc
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("medlight", "torch", "monai", "numpy", "nibabel", "isal")
 
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
-keep_freed_memory()  # as every run does, for both sides
+tune_malloc()  # as every run does, for both sides
 
 
 @dataclass(frozen=True, slots=True)

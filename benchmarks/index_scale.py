@@ -31,7 +31,7 @@ def write(path: Path, cases: int) -> None:
     case, finding = np.arange(cases)[:, None], np.arange(14)
     ids = [f"{k // 2:08d}_{k % 2:03d}" for k in range(cases)]
     index = Index(
-        labels=Labels(tuple(f"finding_{k}" for k in range(14)), "findings"),
+        labels=Labels(tuple(f"finding_{k}" for k in range(14)), "multilabel"),
         sources=[Source("generated", Path("data"))],
         ids=ids,
         patients=[name[:8] for name in ids],
@@ -50,7 +50,7 @@ def step(name: str, place: Path) -> None:
     if name == "listing":
         from medlight.datasets.mednist import MedNISTDataModule
 
-        data = MedNISTDataModule(root=place, cache=place, block=1, compare=False)
+        data = MedNISTDataModule(root=place, cache=place, group_size=1, group_duplicates=False)
         start = time.perf_counter()
         count = len(data.cases)
         print(json.dumps([count, time.perf_counter() - start, resident_mb()]))

@@ -23,7 +23,7 @@ from monai.inferers import sliding_window_inference
 from monai.losses import DiceCELoss
 from monai.networks.nets import UNet
 
-from medlight.inference.sliding_window import SlidingWindow, labelled
+from medlight.inference.sliding_window import SlidingWindow, write_labels
 
 SHAPE, WINDOW, CLASSES = (256, 256, 128), (96, 96, 96), 14
 STEPS = 60
@@ -93,7 +93,7 @@ def infer(side: str, folder: Path) -> dict[str, float]:
         )[0]
     elif side == SLABS:
         found = np.empty(SHAPE, np.uint8)
-        slabs = labelled(SlidingWindow().slabs(image, net, WINDOW), found)
+        slabs = write_labels(SlidingWindow().slabs(image, net, WINDOW), found)
         for number, part in enumerate(slabs.parts):
             np.save(folder / f"part {number:02}.npy", part.numpy())
         (folder / "axis").write_text(str(slabs.axis))

@@ -15,13 +15,13 @@ import torch
 from harness import Report, resident_mb
 from monai.networks.nets import UNet
 
-from medlight.core.facts import Facts
+from medlight.core.data_spec import DataSpec
 from medlight.core.grid import Grid
 from medlight.core.labels import Labels
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.io.nifti import write_nifti
 from medlight.jobs.predict import predict
-from medlight.jobs.trained import Trained
+from medlight.jobs.trained_model import TrainedModel
 from medlight.tasks.segmentation import SegmentationTask
 from medlight.transforms.volume import Volume
 
@@ -35,11 +35,11 @@ def net(*, spatial_dims: int, in_channels: int, out_channels: int) -> torch.nn.M
     )
 
 
-def trained(run: Path, checkpoint: str, spacing_mm: tuple[float, ...] | None) -> Trained:
+def trained(run: Path, checkpoint: str, spacing_mm: tuple[float, ...] | None) -> TrainedModel:
     torch.manual_seed(0)
-    facts = Facts(3, 1, ORGANS, patch=(96, 96, 96), modality=("CT",))
-    task = SegmentationTask(net=net, facts=facts, loss=torch.nn.CrossEntropyLoss())
-    return Trained(
+    spec = DataSpec(3, 1, ORGANS, patch=(96, 96, 96), modality=("CT",))
+    task = SegmentationTask(net=net, spec=spec, loss=torch.nn.CrossEntropyLoss())
+    return TrainedModel(
         name="large/ct", digest=checkpoint, task=task.eval(), recipe={},
         transforms=Volume(spacing_mm=spacing_mm), device=torch.device("cpu"),
     )  # fmt: skip

@@ -44,13 +44,13 @@ def write(folder: Path) -> None:
             saved_by_nibabel(folder / part / f"spleen_{case}.nii.gz", array, grid)
 
 
-def fill(folder: Path, store: Path, workers: int, begin: float) -> None:
+def fill(folder: Path, store: Path, num_workers: int, begin: float) -> None:
     """Wait for the moment that was agreed, then prepare."""
     data = DecathlonDataModule(
         root=folder,
         task=folder.name,
         cache=store / "cache",
-        store=Store(folder=store, workers=workers),
+        store=Store(folder=store, num_workers=num_workers),
         transforms=Volume(spacing_mm=(1.5, 1.5, 2.0)),
     )
     time.sleep(max(0.0, begin - time.time()))
@@ -58,17 +58,17 @@ def fill(folder: Path, store: Path, workers: int, begin: float) -> None:
     print(time.time() - begin)
 
 
-def seconds(folder: Path, store: Path, *, processes: int, workers: int) -> float:
+def seconds(folder: Path, store: Path, *, processes: int, num_workers: int) -> float:
     begin = time.time() + READY
-    words = [sys.executable, __file__, str(folder), str(store), str(workers), str(begin)]
+    words = [sys.executable, __file__, str(folder), str(store), str(num_workers), str(begin)]
     running = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
     return max(float(process.communicate()[0].split()[-1]) for process in running)
 
 
 def main() -> None:
     if len(sys.argv) > 1:
-        folder, store, workers, begin = sys.argv[1:]
-        return fill(Path(folder), Path(store), int(workers), float(begin))
+        folder, store, num_workers, begin = sys.argv[1:]
+        return fill(Path(folder), Path(store), int(num_workers), float(begin))
     cores = len(os.sched_getaffinity(0))
     sides = {
         "one thread": {"processes": 1, "workers": 1},

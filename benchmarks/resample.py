@@ -8,7 +8,7 @@ from monai.transforms import Spacing
 from padded import padded_ct
 
 from medlight.core.grid import Grid
-from medlight.transforms.resample import resampled
+from medlight.transforms.resample import resample_to_spacing
 
 SPACINGS = {"to 1.5 x 1.5 x 2 mm": (1.5, 1.5, 2.0), "to 1 x 1 x 1 mm": (1.0, 1.0, 1.0)}
 OWN = (0.8, 0.8, 1.25)
@@ -31,14 +31,14 @@ def main() -> None:
             monai = Spacing(spacing, mode=mode)
             nearest = mode == "nearest"
             theirs = monai(wrapped).as_tensor()
-            ours, _ = resampled(voxels, grid, spacing, nearest=nearest)
+            ours, _ = resample_to_spacing(voxels, grid, spacing, nearest=nearest)
             span = float(theirs.max() - theirs.min())
             difference = float((theirs - ours).abs().max()) / span
             timings = interleaved(
                 {
                     f"{kind} {what}, MONAI": lambda monai=monai, wrapped=wrapped: monai(wrapped),
                     f"{kind} {what}, medlight": (
-                        lambda voxels=voxels, spacing=spacing, nearest=nearest: resampled(
+                        lambda voxels=voxels, spacing=spacing, nearest=nearest: resample_to_spacing(
                             voxels, grid, spacing, nearest=nearest
                         )
                     ),

@@ -28,9 +28,9 @@ from medlight.core.grid import Grid
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.data.dataset import CaseDataset, collate
-from medlight.data.sampling import Draw, TrainBatches
+from medlight.data.sampling import SampleIndex, TrainBatchSampler
 from medlight.datasets.decathlon import DecathlonDataModule
-from medlight.io.store.entry import Prepared
+from medlight.io.store.case_file import PreparedCase
 from medlight.io.store.store import Store
 from medlight.transforms.volume import Volume
 
@@ -47,7 +47,7 @@ def patches(report: Report, folder: Path) -> None:
         sources=[Source(name="ct", root=folder)],
         records=[{"id": "ct", "patient": "ct", "files": {"image": packed.name}}],
     )
-    draws = (Draw(0, 0, draw) for draw in range(10**9))
+    draws = (SampleIndex(0, 0, position) for position in range(10**9))
     codecs = {c: w for c, w in CODECS.items() if c == "none" or importlib.util.find_spec(c)}
     taken: dict[str, Any] = {}
     for codec, wanted in codecs.items():
@@ -80,7 +80,7 @@ def epoch(report: Report, folder: Path) -> None:
     data = DecathlonDataModule(
         root=os.environ["MEDLIGHT_DATA"], cache=folder / "cache", transforms=Volume(), patch="auto"
     )
-    patch, files = data.facts.patch, [data.cases[case].files for case in data.split.train]
+    patch, files = data.spec.patch, [data.cases[case].files for case in data.split.train]
     keys = ["image", "mask"]
     chain = Compose(
         [
@@ -95,7 +95,7 @@ def epoch(report: Report, folder: Path) -> None:
         [{key: str(each[key]) for key in keys} for each in files], chain, folder / "monai"
     )
     loader = MonaiLoader(persistent, batch_size=4, shuffle=True)
-    mapped = CaseDataset(
+    map_file = CaseDataset(
         data.cases.subset(data.split.train),
         store=Store(folder=folder / "cache" / "store", memory_gb=0),
         transforms=Volume(),
@@ -104,7 +104,7 @@ def epoch(report: Report, folder: Path) -> None:
         {
             f"epoch of {len(files)} hippocampus volumes, PersistentDataset": lambda: walk(loader),
             "the same, medlight, from memory": lambda: walk(data.train_dataloader()),
-            "the same, medlight, mapped": lambda: walk(batches(mapped)),
+            "the same, medlight, mapped": lambda: walk(batches(map_file)),
         },
         rounds=5,
     )
@@ -116,7 +116,7 @@ def epoch(report: Report, folder: Path) -> None:
 
 
 def batches(cases: CaseDataset) -> Iterator[dict[str, Any]]:
-    for draws in TrainBatches(len(cases), batch_size=4):
+    for draws in TrainBatchSampler(len(cases), batch_size=4):
         yield collate(cases.__getitems__(draws))
 
 
@@ -133,12 +133,12 @@ def memory(report: Report, folder: Path) -> None:
     for name in names:
         (folder / "raw" / name).write_text(name)
 
-    def build(case: Case) -> Prepared:
+    def build(case: Case) -> PreparedCase:
         noise = np.random.default_rng(int(case.id)).integers(-1000, 1000, (1, *shape))
-        return Prepared(image=noise.astype(np.float32), mask=None, source=grid, grid=grid)
+        return PreparedCase(image=noise.astype(np.float32), mask=None, source_grid=grid, grid=grid)
 
     listed = [Case(id=n, patient=n, files={"image": folder / "raw" / n}) for n in names]
-    store = Store(folder=folder / "store", memory_gb=0, workers=2)
+    store = Store(folder=folder / "store", memory_gb=0, num_workers=2)
     before = resident_mb()
     stored = store.open(listed, name="generated", recipe={}, build=build)
     report.add("1,000 volumes, 1.8 GB: prepared, memory grew by", resident_mb() - before, "MB")

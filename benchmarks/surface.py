@@ -14,7 +14,7 @@ from harness import Report, interleaved
 from monai import metrics as monai
 from numpy.typing import NDArray
 
-from medlight.metrics.surface import borders
+from medlight.metrics.surface import surface_distances
 
 SIZE = 256
 SPACING_MM = (1.0, 0.8, 0.8)
@@ -29,7 +29,7 @@ def ellipsoid(radii: tuple[float, ...], moved: tuple[float, ...] = (0, 0, 0)) ->
 
 def ours(prediction: NDArray[np.bool_], reference: NDArray[np.bool_]) -> Callable[[], object]:
     def measure() -> object:
-        found = borders(prediction, reference, SPACING_MM)
+        found = surface_distances(prediction, reference, SPACING_MM)
         return found.hd95_mm, found.assd_mm, found.nsd(TOLERANCE_MM)
 
     return measure

@@ -26,8 +26,8 @@ import sys, time
 from pathlib import Path
 from medlight.cli.config import load_config, register
 from medlight.cli.launch import run
-from medlight.sweep.process import PRELOADED
-for name in PRELOADED:
+from medlight.sweep.process import PRELOADED_MODULES
+for name in PRELOADED_MODULES:
     __import__(name)
 start = time.perf_counter()
 register()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from medlight.audit.audit import audit
-from medlight.audit.findings import Finding
+from medlight.audit.issues import Issue
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.core.split import Split
@@ -68,7 +68,7 @@ class Clinic:
     def split(self) -> Split:
         return Split("0", tuple(self.cases[:6]), tuple(self.cases[6:8]), tuple(self.cases[8:]))
 
-    def findings(self) -> list[Finding]:
+    def issues(self) -> list[Issue]:
         return audit(self.index(), self.split())[0]
 
 
@@ -83,12 +83,12 @@ def clinic(tmp_path: Path) -> Clinic:
 
 
 @pytest.fixture
-def only() -> Callable[[list[Finding], str], Finding]:
+def only() -> Callable[[list[Issue], str], Issue]:
     """The one finding of a kind."""
 
-    def pick(findings: list[Finding], kind: str) -> Finding:
-        found = [finding for finding in findings if finding.kind == kind]
-        assert len(found) == 1, [f"{f.kind}: {f.message}" for f in findings]
+    def pick(issues: list[Issue], kind: str) -> Issue:
+        found = [issue for issue in issues if issue.kind == kind]
+        assert len(found) == 1, [f"{f.kind}: {f.message}" for f in issues]
         return found[0]
 
     return pick

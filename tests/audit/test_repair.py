@@ -24,12 +24,12 @@ def mend(clinic: Any, tmp_path: Path):
             return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
         before = hashes()
-        findings, facts = audit(clinic.index(), clinic.split())
-        repairs = repair(clinic.index(), facts, findings, tmp_path / "repaired")
+        issues, file_infos = audit(clinic.index(), clinic.split())
+        repairs = repair(clinic.index(), file_infos, issues, tmp_path / "repaired")
         assert hashes() == before
         for each in repairs:  # laid over the source, nothing repairable is left
             Path(each.source).write_bytes(Path(each.copy).read_bytes())
-        assert not [f for f in clinic.findings() if f.repairable]
+        assert not [f for f in clinic.issues() if f.repairable]
         return repairs
 
     return run
@@ -97,7 +97,7 @@ def test_a_mask_slightly_off_takes_its_images_place(clinic: Any, mend) -> None:
 def test_a_mask_far_off_is_nobodys_to_guess(clinic: Any, mend) -> None:
     clinic.write(clinic.mask(4), clinic.volume(4)[1], AFFINE + np.eye(4, k=3) * 5)
     assert mend() == []
-    assert {f.kind for f in clinic.findings() if f.level == "error"} == {"affine"}
+    assert {f.kind for f in clinic.issues() if f.level == "error"} == {"affine"}
 
 
 def test_scaled_intensities_stay(clinic: Any, mend) -> None:
@@ -117,6 +117,6 @@ def test_a_path_out_of_the_root_stays_in_the_folder(clinic: Any, tmp_path: Path)
     write_nifti(outside, clinic.volume(0)[1].astype(np.float32), Grid((16, 17, 12), AFFINE))
     index = clinic.index()
     index._files["mask"] = ("../elsewhere/mask.nii.gz", *index._files["mask"][1:])
-    findings, facts = audit(index)
-    [done] = repair(index, facts, findings, tmp_path / "repaired")
+    issues, file_infos = audit(index)
+    [done] = repair(index, file_infos, issues, tmp_path / "repaired")
     assert Path(done.copy) == tmp_path / "repaired" / "case_00" / "mask.nii.gz"

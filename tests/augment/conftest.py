@@ -34,7 +34,7 @@ def batch_of() -> Callable[..., Batch]:
         return {
             "image": torch.randn(count, channels, *shape, generator=generator),
             "mask": mask.expand(count, 1, *shape).clone(),
-            "draw": torch.arange(count),
+            "position": torch.arange(count),
         }
 
     return make

@@ -10,7 +10,7 @@ from medlight.augment.spatial import Affine, Elastic, Flip
 
 STEPS = {
     "flip": Flip(),
-    "affine": Affine(rotate_degrees=20, scale=[0.85, 1.2], shift=0.05),
+    "affine": Affine(rotate_degrees=20, scale=[0.85, 1.2], translate=0.05),
     "elastic": Elastic(magnitude=0.25),
 }
 SHAPES = [(48, 40), (36, 40, 32)]
@@ -28,7 +28,7 @@ def test_points_move_with_the_spots_they_mark(
     count, at = 8, coordinates(shape)
     point = torch.tensor([0.4 * n for n in shape])
     image = torch.exp(-((at - point) ** 2).sum(-1) / 8).expand(count, 1, *shape)
-    batch: dict[str, Any] = {"image": image, "draw": torch.arange(count)}
+    batch: dict[str, Any] = {"image": image, "position": torch.arange(count)}
     batch["points"] = [point[None]] * count
     moved = Augment(spatial={name: STEPS[name] for name in names})(batch, seed=5, epoch=0)
     for shown, points in zip(moved["image"][:, 0], moved["points"], strict=True):
@@ -39,7 +39,7 @@ def test_points_move_with_the_spots_they_mark(
 
 def test_points_are_exact_where_the_map_is() -> None:
     points = torch.tensor([[0.0, 3.0], [9.0, 14.0]])
-    batch: dict[str, Any] = {"image": torch.zeros(1, 1, 10, 15), "draw": torch.tensor([0])}
+    batch: dict[str, Any] = {"image": torch.zeros(1, 1, 10, 15), "position": torch.tensor([0])}
     moved = Augment(spatial={"flip": Flip(probability=1)})(
         {**batch, "points": [points]}, seed=0, epoch=0
     )
@@ -61,7 +61,7 @@ def test_boxes_are_the_hull_of_what_they_held(
     batch: dict[str, Any] = {
         "image": held.float().expand(count, 1, *shape),
         "mask": held.long().expand(count, 1, *shape),
-        "draw": torch.arange(count),
+        "position": torch.arange(count),
         "boxes": [torch.cat([low, high])[None]] * count,
         "box_labels": [torch.tensor([3])] * count,
     }
@@ -79,12 +79,12 @@ def test_boxes_are_the_hull_of_what_they_held(
 def test_boxes_are_clipped_or_dropped_and_points_become_nan_outside() -> None:
     batch: dict[str, Any] = {
         "image": torch.zeros(40, 1, 20, 20),
-        "draw": torch.arange(40),
+        "position": torch.arange(40),
         "boxes": [torch.tensor([[-0.5, -0.5, 3.5, 3.5], [8.0, 8.0, 11.0, 11.0]])] * 40,
         "box_labels": [torch.tensor([1, 2])] * 40,
         "points": [torch.tensor([[1.0, 1.0], [9.5, 9.5]])] * 40,
     }
-    moved = Augment(spatial={"affine": Affine(shift=0.2)})(batch, seed=0, epoch=0)
+    moved = Augment(spatial={"affine": Affine(translate=0.2)})(batch, seed=0, epoch=0)
     kept = [len(boxes) for boxes in moved["boxes"]]
     assert set(kept) == {1, 2}
     for boxes, labels, points in zip(
@@ -101,7 +101,7 @@ def test_boxes_are_clipped_or_dropped_and_points_become_nan_outside() -> None:
 
 
 def test_no_boxes_and_no_points_stay_none() -> None:
-    batch: dict[str, Any] = {"image": torch.zeros(1, 1, 9, 9), "draw": torch.tensor([0])}
+    batch: dict[str, Any] = {"image": torch.zeros(1, 1, 9, 9), "position": torch.tensor([0])}
     batch |= {"boxes": [torch.zeros(0, 4)], "points": [torch.zeros(0, 2)]}
     moved = Augment(spatial=STEPS)(batch, seed=0, epoch=0)
     assert moved["boxes"][0].shape == (0, 4)

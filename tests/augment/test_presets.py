@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medlight.augment.augment import Augment
-from medlight.augment.intensity import Contrast, Noise
+from medlight.augment.intensity import Contrast, GaussianNoise
 from medlight.augment.spatial import Affine, Elastic, Flip
 
 SHAPES = [(24, 20), (16, 20, 24), (8, 32, 28)]
@@ -23,7 +23,7 @@ def marked(batch: dict[str, Any]) -> dict[str, Any]:
     n = batch["image"].ndim - 2
     size = torch.tensor(batch["image"].shape[2:]).float()
     box = torch.cat([size * 0.2, size * 0.6])[None]
-    count = len(batch["draw"])
+    count = len(batch["position"])
     points = [size[None] * torch.tensor([[0.5], [0.1]]) for _ in range(count)]
     boxes = {"boxes": [box] * count, "box_labels": [torch.tensor([1])] * count}
     return {**batch, "points": points, **boxes, "spacing_mm": torch.ones(count, n)}
@@ -78,7 +78,7 @@ def test_masks_of_other_types(preset: Augment, mask: torch.dtype, batch_of: Any)
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -1000.0])
 def test_constant_images_stay_constant(preset: Augment, value: float) -> None:
-    batch = {"image": torch.full((32, 1, 16, 12), value), "draw": torch.arange(32)}
+    batch = {"image": torch.full((32, 1, 16, 12), value), "position": torch.arange(32)}
     moved = preset(batch, seed=0, epoch=0)["image"]
     assert torch.isfinite(moved).all()
     assert (moved.amax((2, 3)) - moved.amin((2, 3))).max() <= 1e-5 * max(1, abs(value))
@@ -87,7 +87,7 @@ def test_constant_images_stay_constant(preset: Augment, value: float) -> None:
 def test_nothing_happens_when_all_is_off(batch_of: Any) -> None:
     off = Augment(
         spatial={"flip": Flip(probability=0), "elastic": Elastic(probability=0)},
-        intensity={"noise": Noise(probability=0)},
+        intensity={"noise": GaussianNoise(probability=0)},
     )
     batch = marked(batch_of((24, 20)))
     for augment in (off, Augment()):
@@ -99,7 +99,9 @@ def test_nothing_happens_when_all_is_off(batch_of: Any) -> None:
 def test_seeds_epochs_and_draws_differ(batch_of: Any) -> None:
     batch = batch_of((24, 20))
     batch["image"] = batch["image"][:1].expand(6, -1, -1, -1)
-    augment = Augment(spatial={"affine": Affine(rotate_degrees=20)}, intensity={"noise": Noise()})
+    augment = Augment(
+        spatial={"affine": Affine(rotate_degrees=20)}, intensity={"noise": GaussianNoise()}
+    )
     first = augment(batch, seed=1, epoch=2)["image"]
     distance = torch.cdist(first.flatten(1), first.flatten(1)) + torch.eye(6) * 1e3
     assert distance.min() > 0.1
@@ -108,10 +110,10 @@ def test_seeds_epochs_and_draws_differ(batch_of: Any) -> None:
 
 
 def test_a_step_keeps_its_numbers_when_others_are_turned_off(batch_of: Any) -> None:
-    flip, affine, noise = Flip(), Affine(shift=0.1), Noise(probability=0.5)
+    flip, affine, noise = Flip(), Affine(translate=0.1), GaussianNoise(probability=0.5)
     batch = batch_of((24, 20), 16)
     both = Augment(spatial={"flip": flip, "affine": affine}, intensity={"noise": noise})
-    alone = Augment(intensity={"contrast": Contrast(factor=[1.0, 1.0]), "noise": noise})
+    alone = Augment(intensity={"contrast": Contrast(multiplier=[1.0, 1.0]), "noise": noise})
     added = alone(batch, seed=3, epoch=0)["image"] - batch["image"]
     quiet = Augment(spatial={"flip": flip, "affine": affine})(batch, seed=3, epoch=0)["image"]
     again = both(batch, seed=3, epoch=0)["image"] - quiet

@@ -8,15 +8,15 @@ import pytest
 import torch
 from scipy import stats
 
-from medlight.augment.random import Draws, normal
+from medlight.augment.random import RandomStreams, normal
 
 
-def draws(count: int) -> Draws:
-    return Draws(seed=1, epoch=2, draw=torch.arange(count))
+def random_streams(count: int) -> RandomStreams:
+    return RandomStreams(seed=1, epoch=2, position=torch.arange(count))
 
 
 def test_uniform() -> None:
-    u = draws(2000).uniform(500)
+    u = random_streams(2000).uniform(500)
     assert 0 <= u.min() <= u.max() < 1
     assert stats.kstest(u[::7, ::11].ravel(), "uniform").pvalue > 1e-3
     assert u.mean() == pytest.approx(0.5, abs=2e-3)
@@ -25,25 +25,25 @@ def test_uniform() -> None:
 
 
 def test_streams_are_independent_and_leave_each_other_alone() -> None:
-    first = draws(2000)
+    first = random_streams(2000)
     noise, blur = first.stream("noise").uniform(100), first.stream("blur").uniform(100)
     assert abs(np.corrcoef(noise.ravel(), blur.ravel())[0, 1]) < 5e-3
-    assert np.array_equal(noise, draws(2000).stream("noise").uniform(100))
+    assert np.array_equal(noise, random_streams(2000).stream("noise").uniform(100))
 
 
 def test_factors_enlarge_as_often_as_they_shrink() -> None:
-    f = draws(20000).factor([0.5, 3.0])
+    f = random_streams(20000).balanced_factor([0.5, 3.0])
     assert 0.5 <= f.min() <= f.max() <= 3.0
     assert (f < 1).mean() == pytest.approx(0.5, abs=0.02)
     assert stats.kstest((f[f < 1] - 0.5) / 0.5, "uniform").pvalue > 1e-3
     assert stats.kstest((f[f >= 1] - 1) / 2, "uniform").pvalue > 1e-3
-    above = draws(20000).factor([1.0, 3.0])
+    above = random_streams(20000).balanced_factor([1.0, 3.0])
     assert above.mean() == pytest.approx(2.0, abs=0.02)
 
 
 @pytest.mark.parametrize("count", [4096, 4095])
 def test_normal(count: int) -> None:
-    keys = torch.from_numpy(draws(500).keys())
+    keys = torch.from_numpy(random_streams(500).noise_keys())
     n = normal(keys, count).double()
     assert n.shape == (500, count)
     assert n.mean() == pytest.approx(0, abs=5e-3)
@@ -55,7 +55,7 @@ def test_normal(count: int) -> None:
 
 
 def test_noise_is_white_and_rows_do_not_repeat() -> None:
-    n = normal(torch.from_numpy(draws(64).keys()), 4096).double()
+    n = normal(torch.from_numpy(random_streams(64).noise_keys()), 4096).double()
     assert abs(torch.corrcoef(n)).fill_diagonal_(0).max() < 0.08
     spectrum = torch.fft.rfft(n).abs().square().mean(0) / 4096
     assert 0.4 < spectrum[1:].min() < spectrum[1:].max() < 2

@@ -8,16 +8,15 @@ import pytest
 import torch
 from scipy import ndimage
 
-from medlight.augment import motion, spatial, warp
-from medlight.augment.augment import Augment
-from medlight.augment.move import move
-from medlight.augment.random import Draws
+from medlight.augment import spatial, transform, warp
+from medlight.augment.augment import Augment, apply_transform
+from medlight.augment.random import RandomStreams
 from medlight.augment.spatial import Affine, Elastic, Flip
 from medlight.core.errors import ConfigError
 
 STEPS = {
     "flip": Flip(),
-    "affine": Affine(rotate_degrees=25, scale=[0.8, 1.25], shift=0.05),
+    "affine": Affine(rotate_degrees=25, scale=[0.8, 1.25], translate=0.05),
     "elastic": Elastic(magnitude=0.3),
 }
 SHAPES = [(48, 40), (32, 40, 36)]
@@ -43,17 +42,17 @@ def test_image_and_mask_move_as_a_rendered_pair(
 def test_interpolation_is_scipys(
     shape: tuple[int, ...], batch_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warp, "PIECE", 300)  # cut, as large volumes are
+    monkeypatch.setattr(warp, "CPU_CHUNK_VOXELS", 300)  # cut, as large volumes are
     batch = batch_of(shape, 5, 2)
-    draws = Draws(seed=1, epoch=0, draw=batch["draw"])
-    moving = Augment(spatial=STEPS).motion(batch, draws)
-    moved = move(batch, moving)
+    rng = RandomStreams(seed=1, epoch=0, position=batch["position"])
+    moving = Augment(spatial=STEPS).transform(batch, rng)
+    moved = apply_transform(batch, moving)
     voxels = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1).reshape(
         -1, len(shape)
     )
     for k in range(5):
-        assert moving.control is not None
-        bent = voxels + motion.displacement(moving.control[k], voxels, shape)
+        assert moving.control_points is not None
+        bent = voxels + transform.displacement(moving.control_points[k], voxels, shape)
         at = (bent @ moving.linear[k].T + moving.offset[k]).T
         for c in range(2):
             expected = ndimage.map_coordinates(
@@ -68,24 +67,26 @@ def test_interpolation_is_scipys(
 def test_displacements_are_scipys_cubic_spline() -> None:
     shape, cells = (13, 17), 4
     random = np.random.default_rng(0)
-    control, points = random.normal(size=(2, 7, 7)), random.uniform(0, 12, (50, 2))
+    control_points, points = random.normal(size=(2, 7, 7)), random.uniform(0, 12, (50, 2))
     inner = (points + 0.5) * cells / np.array(shape) + 1
-    expected = [ndimage.map_coordinates(c, inner.T, order=3, prefilter=False) for c in control]
+    expected = [
+        ndimage.map_coordinates(c, inner.T, order=3, prefilter=False) for c in control_points
+    ]
     np.testing.assert_allclose(
-        motion.displacement(control, points, shape), np.array(expected).T, atol=1e-12
+        transform.displacement(control_points, points, shape), np.array(expected).T, atol=1e-12
     )
 
 
 def test_the_strongest_bend_does_not_fold() -> None:
-    draws = Draws(seed=0, epoch=0, draw=torch.arange(20))
-    still = motion.Motion.none((40, 40), np.ones((20, 2)))
-    bend = Elastic(cells=5, magnitude=spatial.NO_FOLDS).draw(draws, still)
+    rng = RandomStreams(seed=0, epoch=0, position=torch.arange(20))
+    still = transform.SpatialTransform.identity((40, 40), np.ones((20, 2)))
+    bend = Elastic(num_cells=5, magnitude=spatial.MAX_MAGNITUDE).randomize(rng, still)
     voxels = np.stack(np.meshgrid(*2 * [np.arange(40.0)], indexing="ij"), -1)
-    assert bend.control is not None
-    for control in bend.control:
-        there = voxels + motion.displacement(control, voxels.reshape(-1, 2), (40, 40)).reshape(
-            40, 40, 2
-        )
+    assert bend.control_points is not None
+    for control_points in bend.control_points:
+        there = voxels + transform.displacement(
+            control_points, voxels.reshape(-1, 2), (40, 40)
+        ).reshape(40, 40, 2)
         down, right = np.diff(there, axis=0)[:, :-1], np.diff(there, axis=1)[:-1]
         assert (down[..., 0] * right[..., 1] - down[..., 1] * right[..., 0]).min() > 0
 
@@ -115,9 +116,11 @@ def test_left_right_is_the_first_axis_of_a_volume_and_the_last_of_an_image(
 def test_a_quarter_turn_is_exact_on_unequal_sides() -> None:
     image = torch.zeros(1, 1, 9, 15)
     image[0, 0, 4, 9] = 1.0  # two voxels right of the centre
-    still = motion.Motion.none((9, 15), np.ones((1, 2)))
-    quarter = still.then(np.array([[[0.0, -1.0], [1.0, 0.0]]]), np.zeros((1, 2)))
-    moved = move({"image": image}, replace(quarter, blended=np.array([True])))["image"][0, 0]
+    still = transform.SpatialTransform.identity((9, 15), np.ones((1, 2)))
+    quarter = still.compose(np.array([[[0.0, -1.0], [1.0, 0.0]]]), np.zeros((1, 2)))
+    moved = apply_transform({"image": image}, replace(quarter, interpolated=np.array([True])))[
+        "image"
+    ][0, 0]
     assert moved.argmax() == (4 + 2) * 15 + 7
     assert moved.max() == pytest.approx(1.0, abs=1e-4)
 
@@ -127,7 +130,7 @@ def test_rotations_are_rigid_in_millimetres() -> None:
     axes = torch.meshgrid(torch.arange(45.0), torch.arange(45.0), torch.arange(15.0), indexing="ij")
     mm = [(a - a.mean()) * s for a, s in zip(axes, spacing, strict=True)]
     ball = (sum(a**2 for a in mm) < 15**2).long()
-    batch = {"mask": ball.expand(8, 1, -1, -1, -1), "draw": torch.arange(8)}
+    batch = {"mask": ball.expand(8, 1, -1, -1, -1), "position": torch.arange(8)}
     batch["image"] = batch["mask"].float()
     turn = Augment(spatial={"turn": Affine(rotate_degrees=45)})
 
@@ -144,10 +147,10 @@ def test_nnunet_turns_stacks_of_slices_in_the_plane() -> None:
     assert spatial.nnunet_degrees((64, 128)) == (15,)
     assert spatial.nnunet_degrees((40, 56, 40)) == (30, 30, 30)
     assert spatial.nnunet_degrees((128, 128, 20)) == (0, 0, 180)
-    draws = Draws(seed=0, epoch=0, draw=torch.arange(9))
-    still = motion.Motion.none((128, 128, 20), np.ones((9, 3)))
+    rng = RandomStreams(seed=0, epoch=0, position=torch.arange(9))
+    still = transform.SpatialTransform.identity((128, 128, 20), np.ones((9, 3)))
     step = Affine(rotate_degrees="nnunet", scale=[0.7, 1.4], in_plane=True)
-    linear = step.draw(draws, still).linear
+    linear = step.randomize(rng, still).linear
     np.testing.assert_allclose(linear[:, 2], np.tile([0, 0, 1], (9, 1)), atol=1e-12)
     area = np.linalg.det(linear)
     assert 0.49 <= area.min() < 1 < area.max() <= 1.96

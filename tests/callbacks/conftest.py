@@ -18,23 +18,23 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from medlight.core.case_result import CaseResult, Row
-from medlight.core.facts import Facts
+from medlight.core.data_spec import DataSpec
 from medlight.core.grid import Grid
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.core.sample import Sample
 from medlight.core.split import Split
 from medlight.data.dataset import collate
-from medlight.data.sampling import EvalCases
+from medlight.data.sampling import EvalSampler
 from medlight.metrics.bootstrap import Interval
-from medlight.metrics.cases import Scoring
-from medlight.metrics.classification import class_intervals, summarise_classes
+from medlight.metrics.classification import classification_intervals, summarise_classification
 from medlight.metrics.names import CLASSIFICATION_POLICY
-from medlight.metrics.summary import segmentation_intervals, summarise_segmentation
+from medlight.metrics.segmentation import segmentation_intervals, summarise_segmentation
+from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.tasks.base import Batch, Task
 
 ORGANS = Labels(("background", "liver", "spleen"), "mask")
-HANDS = Labels(("Hand", "Chest", "Head"), "class")
+HANDS = Labels(("Hand", "Chest", "Head"), "multiclass")
 ABSENT = (9, 12)
 """Cases without a spleen. One is predicted in the noise of case 9, none in case 12."""
 FLIPPED = np.diag([-2.0, 1.5, 1.0, 1.0])
@@ -55,7 +55,7 @@ class TinyData(pl.LightningDataModule):
             files={},
         )
         self.split = Split("0", tuple(ids[:6]), tuple(ids[6:9]), tuple(ids[9:]))
-        self.facts = Facts(dims, 1, labels, (16,) * dims)
+        self.spec = DataSpec(dims, 1, labels, (16,) * dims)
 
     def sample(self, case: str) -> Sample:
         number = self.cases.ids.index(case)
@@ -63,7 +63,7 @@ class TinyData(pl.LightningDataModule):
         shape = (16, 20 + number % 2, 12)[: self.dims] if number > 8 else (16, 20, 12)[: self.dims]
         noise = 0.02 if number == 12 else 0.3
         image = random.normal(0, noise, (1, *shape)).astype(np.float32)
-        sample: Sample = {"case": case, "draw": torch.tensor(number)}
+        sample: Sample = {"case": case, "position": torch.tensor(number)}
         if self.labels.kind == "mask":
             mask = np.zeros(shape, np.int64)
             mask[3:9, 4:10] = 1
@@ -74,13 +74,13 @@ class TinyData(pl.LightningDataModule):
             sample["label"] = torch.tensor(number % 3)
             image += number % 3
         sample["image"] = torch.from_numpy(image)
-        sample["source"] = Grid(shape, FLIPPED)
+        sample["source_grid"] = Grid(shape, FLIPPED)
         return sample
 
     def _loader(self, side: str, batch_size: int) -> DataLoader[Sample]:
         samples = [self.sample(case) for case in getattr(self.split, side)]
         trainer = self.trainer
-        mine = EvalCases(len(samples), rank=trainer.global_rank, ranks=trainer.world_size)
+        mine = EvalSampler(len(samples), rank=trainer.global_rank, world_size=trainer.world_size)
         return DataLoader(samples, batch_size=batch_size, collate_fn=collate, sampler=mine)
 
     def transfer_batch_to_device(
@@ -114,12 +114,12 @@ class TinySegmentation(Task):
     """Thresholds instead of learning, so that its predictions are known."""
 
     @classmethod
-    def check(cls, facts: Facts) -> None:
+    def check_data(cls, spec: DataSpec) -> None:
         pass
 
     @property
     def policy(self) -> str:
-        return Scoring.of(self.facts.labels).policy
+        return SegmentationScorer.from_labels(self.spec.labels).policy
 
     def step(self, batch: Batch) -> Tensor:
         return self.loss(self.net(batch["image"]), batch["mask"][:, 0])
@@ -130,8 +130,10 @@ class TinySegmentation(Task):
             image = batch["image"][i].numpy()
             truth = batch["mask"][i, 0].numpy().astype(np.uint8)
             prediction = np.clip(np.rint(image[0]), 0, 2).astype(np.uint8)
-            grid = batch["source"][i]
-            rows = Scoring.of(self.facts.labels).rows(case, prediction, truth, grid)
+            grid = batch["source_grid"][i]
+            rows = SegmentationScorer.from_labels(self.spec.labels).rows(
+                case, prediction, truth, grid
+            )
             rows = tuple(row | {"uncertainty": int(case[-2:]) / 100} for row in rows)
             results.append(
                 CaseResult(
@@ -140,17 +142,17 @@ class TinySegmentation(Task):
                     image=image,
                     truth=truth,
                     prediction=prediction,
-                    restored=prediction,
-                    source=batch["source"][i],
+                    source_prediction=prediction,
+                    source_grid=batch["source_grid"][i],
                 )
             )
         return results
 
     def summarise(self, rows: list[Row]) -> dict[str, float]:
-        return summarise_segmentation(rows, self.facts.labels.foreground)
+        return summarise_segmentation(rows, self.spec.labels.foreground)
 
     def intervals(self, rows: list[Row]) -> dict[str, Interval]:
-        return segmentation_intervals(rows, self.facts.labels.foreground)
+        return segmentation_intervals(rows, self.spec.labels.foreground)
 
 
 class TinyClassification(Task):
@@ -159,7 +161,7 @@ class TinyClassification(Task):
     temperature = 1.0
 
     @classmethod
-    def check(cls, facts: Facts) -> None:
+    def check_data(cls, spec: DataSpec) -> None:
         pass
 
     @property
@@ -170,7 +172,7 @@ class TinyClassification(Task):
         return self.loss(self.net(batch["image"]).flatten(2).mean(2), batch["label"])
 
     def infer(self, batch: Batch) -> list[CaseResult]:
-        names = self.facts.labels.names
+        names = self.spec.labels.names
         results = []
         for case, image, truth in zip(batch["case"], batch["image"], batch["label"], strict=True):
             guess = int(image.mean().round())
@@ -183,10 +185,10 @@ class TinyClassification(Task):
         return results
 
     def summarise(self, rows: list[Row]) -> dict[str, float]:
-        return summarise_classes(rows, self.facts.labels.names)
+        return summarise_classification(rows, self.spec.labels.names)
 
     def intervals(self, rows: list[Row]) -> dict[str, Interval]:
-        return class_intervals(rows, self.facts.labels.names)
+        return classification_intervals(rows, self.spec.labels.names)
 
 
 KINDS = {"volumes": (ORGANS, 3), "images": (ORGANS, 2), "classes": (HANDS, 2)}
@@ -219,7 +221,7 @@ def make_run(
     labels, dims = KINDS[kind]
     data = TinyData(labels=labels, dims=dims, public=public)
     cls = TinySegmentation if labels.kind == "mask" else TinyClassification
-    task = cls(net=TinyNet, facts=data.facts, loss=nn.CrossEntropyLoss(), channels_last=False)
+    task = cls(net=TinyNet, spec=data.spec, loss=nn.CrossEntropyLoss(), channels_last=False)
     saves = any(isinstance(c, pl.callbacks.ModelCheckpoint) for c in callbacks)
     bar = any(isinstance(c, pl.callbacks.ProgressBar) for c in callbacks)
     trainer = pl.Trainer(

@@ -8,16 +8,16 @@ from typing import Any
 import matplotlib.image
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix
+from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
 
-from medlight.callbacks.panels import Panels, confusion
+from medlight.callbacks.panels import Panels, confusion_matrix
 from medlight.core.case_result import CaseResult
 from medlight.core.labels import Labels
-from medlight.metrics.cases import Scoring
+from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.report.mask_figures import PALETTE
-from medlight.report.slices import Worst, picture
+from medlight.report.slices import WorstCases, case_slice
 
-LIVER = Scoring.of(Labels(("background", "liver"), "mask"))
+LIVER = SegmentationScorer.from_labels(Labels(("background", "liver"), "mask"))
 
 
 def result(case: str, dice: float, image: np.ndarray | None = None) -> CaseResult:
@@ -37,18 +37,18 @@ def coloured(path: Path, label: int) -> int:
 
 
 def test_worst_cases_come_first_and_the_rest_is_forgotten() -> None:
-    worst = Worst(3)
+    worst = WorstCases(3)
     for place, dice in enumerate(np.random.default_rng(0).permutation(50)):
-        worst.offer(result(f"case_{dice:02}", dice / 50))
-        assert len(worst.pictures) <= min(place + 1, 3)
-    assert [kept.case for kept in worst.pictures] == ["case_00", "case_01", "case_02"]
+        worst.add(result(f"case_{dice:02}", dice / 50))
+        assert len(worst.slices) <= min(place + 1, 3)
+    assert [kept.case for kept in worst.slices] == ["case_00", "case_01", "case_02"]
 
 
 def test_absent_classes_do_not_count_and_unscored_cases_come_last() -> None:
-    worst = Worst(3)
+    worst = WorstCases(3)
     for case, dice in (("nothing", float("nan")), ("bad", 0.25), ("good", 0.75)):
-        worst.offer(result(case, dice))
-    assert [kept.case for kept in worst.pictures] == ["bad", "good", "nothing"]
+        worst.add(result(case, dice))
+    assert [kept.case for kept in worst.slices] == ["bad", "good", "nothing"]
 
 
 def test_volumes_are_shown_as_radiologists_look_at_them() -> None:
@@ -59,7 +59,7 @@ def test_volumes_are_shown_as_radiologists_look_at_them() -> None:
     mask[1, 1, 0] = 1
     rows = LIVER.dice_rows("x", mask, mask)
     case = CaseResult(case="x", rows=rows, image=image, truth=mask, prediction=mask)
-    shown = picture(case, 1.0)
+    shown = case_slice(case, 1.0)
     assert shown.slice == 2  # holds most foreground
     assert shown.image.shape == (8, 6)
     assert shown.image[0, 0] == shown.image.max()  # upper left
@@ -68,10 +68,10 @@ def test_volumes_are_shown_as_radiologists_look_at_them() -> None:
 
 
 def test_a_constant_image_is_drawn_and_colours_stay_colours(tmp_path: Path) -> None:
-    flat = picture(result("flat", 0.5, np.full((1, 8, 8), 7, np.float32)), 0.5)
+    flat = case_slice(result("flat", 0.5, np.full((1, 8, 8), 7, np.float32)), 0.5)
     assert flat.image.max() == 0
     colours = np.random.default_rng(0).random((3, 8, 8)).astype(np.float32)
-    assert picture(result("rgb", 0.5, colours), 0.5).image.shape == (8, 8, 3)
+    assert case_slice(result("rgb", 0.5, colours), 0.5).image.shape == (8, 8, 3)
 
 
 def test_segmentation_panels(new_run: Callable[..., Any], tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_prediction_and_truth_are_drawn_apart(tmp_path: Path) -> None:
     for name, prediction in (("right", mask), ("missed", mask * 0)):
         rows = LIVER.dice_rows("x", prediction, mask)
         case = CaseResult(case="x", rows=rows, image=image, truth=mask, prediction=prediction)
-        worst = Worst(1)
-        worst.offer(case)
-        Panels(run_dir=tmp_path / name).draw(worst, Counter(), ("background", "liver"))
+        worst = WorstCases(1)
+        worst.add(case)
+        Panels(run_dir=tmp_path / name).plot(worst, Counter(), ("background", "liver"))
         pages.append(matplotlib.image.imread(tmp_path / name / "panels" / "01_x.png"))
     right, missed = pages
     assert right.shape == missed.shape
@@ -118,8 +118,8 @@ def test_confusion_counts_like_scikit_learn() -> None:
     names = ("a", "b", "c")
     truth, guess = (np.random.default_rng(seed).choice(names, 200) for seed in (1, 2))
     counted = Counter(zip(truth.tolist(), guess.tolist(), strict=True))
-    expected = confusion_matrix(truth, guess, labels=names)
-    np.testing.assert_array_equal(confusion(counted, names), expected)
+    expected = sklearn_confusion_matrix(truth, guess, labels=names)
+    np.testing.assert_array_equal(confusion_matrix(counted, names), expected)
 
 
 @pytest.mark.parametrize("kind", ["images", "classes"])

@@ -16,9 +16,9 @@ import torch
 
 import medlight
 from medlight.callbacks.provenance import Provenance
-from medlight.core.facts import Facts
+from medlight.core.data_spec import DataSpec
 from medlight.core.labels import Labels
-from medlight.runs.environment import command, forward_flops, portable
+from medlight.runs.environment import command_line, forward_flops, strip_local_paths
 
 ROOT = Path(medlight.__file__).parents[2]
 
@@ -126,21 +126,21 @@ def test_nobody_and_no_machine_is_named(
     ],
 )
 def test_portable_words(word: str, expected: str) -> None:
-    assert portable(word) == expected
+    assert strip_local_paths(word) == expected
 
 
 def test_a_console_script_goes_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/opt/venv/bin/medlight", "seed=1"])
-    assert command() == ["medlight", "seed=1"]
+    assert command_line() == ["medlight", "seed=1"]
 
 
 def test_checkpoints_hold_plain_facts(new_run: Callable[..., Any], tmp_path: Path) -> None:
     new_run("volumes", tmp_path, [Provenance(run_dir=tmp_path), checkpoint(tmp_path)]).fit()
     found = torch.load(tmp_path / "best.ckpt", weights_only=True)["medlight"]
     assert found["version"] == medlight.__version__
-    facts = Facts(3, 1, Labels(("background", "liver", "spleen"), "mask"), (16, 16, 16))
-    assert found["facts"] == facts.as_dict()
-    assert Facts.from_dict(found["facts"]) == facts
+    spec = DataSpec(3, 1, Labels(("background", "liver", "spleen"), "mask"), (16, 16, 16))
+    assert found["spec"] == spec.as_dict()
+    assert DataSpec.from_dict(found["spec"]) == spec
     assert found["split"]["fold"] == "0"
 
 

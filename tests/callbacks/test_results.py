@@ -17,11 +17,11 @@ from rich.console import Console
 from sklearn.metrics import accuracy_score, f1_score
 
 from medlight.callbacks.calibration import Calibration
-from medlight.callbacks.results import Results, as_csv, as_json
+from medlight.callbacks.results import Results, rows_to_csv, scores_to_json
 from medlight.callbacks.selective import Selective
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.names import CASE_METRICS, COUNTS, METRICS
-from medlight.report.score_table import WIDTH, score_table
+from medlight.report.score_table import MAX_WIDTH, score_table
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -51,7 +51,9 @@ def test_volumes(new_run: Callable[..., Any], tmp_path: Path) -> None:
         written = nib.load(tmp_path / "predictions" / f"{row['case'].replace('/', '__')}.nii.gz")
         predicted = np.asarray(written.dataobj) == label
         truth = run.data.sample(row["case"])["mask"][0].numpy() == label
-        np.testing.assert_allclose(written.affine, run.data.sample(row["case"])["source"].affine)
+        np.testing.assert_allclose(
+            written.affine, run.data.sample(row["case"])["source_grid"].affine
+        )
         assert int(row["n_reference"]) == truth.sum()
         assert int(row["n_predicted"]) == predicted.sum()
         assert float(row["dice"]) == pytest.approx(dice(predicted, truth), nan_ok=True)
@@ -62,7 +64,7 @@ def test_volumes(new_run: Callable[..., Any], tmp_path: Path) -> None:
     assert list(summary) == sorted(summary)
     assert summary["test/dice/spleen"] == pytest.approx(means["spleen"])
     assert summary["test/dice"] == pytest.approx(np.mean(list(means.values())))
-    assert summary["test/left_out/spleen"] == 1
+    assert summary["test/not_scored/spleen"] == 1
 
 
 def test_images_become_pngs_of_label_numbers(new_run: Callable[..., Any], tmp_path: Path) -> None:
@@ -217,8 +219,11 @@ def test_what_has_no_number() -> None:
     cells = [[str(cell) for cell in column.cells] for column in table.columns]
     dash = "\N{EN DASH}"
     assert cells == [["a", "b", "all"], [dash, "1.0000", dash], [dash] * 3]
-    assert json.loads(as_json({"test/f1": math.nan, "test/a": 1})) == {"test/a": 1, "test/f1": None}
-    assert as_csv([{"case": "x", "dice": math.nan}]) == "case,dice\nx,nan\n"
+    assert json.loads(scores_to_json({"test/f1": math.nan, "test/a": 1})) == {
+        "test/a": 1,
+        "test/f1": None,
+    }
+    assert rows_to_csv([{"case": "x", "dice": math.nan}]) == "case,dice\nx,nan\n"
 
 
 def test_long_names_and_large_numbers_stay_within_the_width() -> None:
@@ -231,6 +236,6 @@ def test_long_names_and_large_numbers_stay_within_the_width() -> None:
     out = io.StringIO()
     policy = "both empty: left out; one empty: Dice 0, distance = image diagonal; NSD at 1 mm"
     Console(file=out, width=140).print(score_table(scores, between, policy=policy))
-    assert max(map(len, out.getvalue().splitlines())) == WIDTH
+    assert max(map(len, out.getvalue().splitlines())) == MAX_WIDTH
     assert "100.1\N{EN DASH}140.2" in out.getvalue()
     assert policy in out.getvalue()

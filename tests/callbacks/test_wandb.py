@@ -15,11 +15,11 @@ import pytest
 import pytorch_lightning as pl
 
 from medlight.callbacks.curves import CurvesLogger
-from medlight.callbacks.epochs import Pruned
+from medlight.callbacks.epoch_reporter import TrialPruned
 from medlight.callbacks.provenance import Provenance
 from medlight.callbacks.results import Results
-from medlight.callbacks.wandb_panels import WandbPanels, hash_key, hashed
-from medlight.loggers.wandb import RunLogger
+from medlight.callbacks.wandb_panels import WandbPanels, hash_case_id, hash_key
+from medlight.loggers.wandb import WandbRunLogger
 
 pytestmark = pytest.mark.usefixtures("nobody")
 
@@ -29,7 +29,7 @@ def whole_run(
     share: bool = False, extra: tuple[pl.Callback, ...] = (),
 ) -> Any:  # fmt: skip
     callbacks = [Provenance(run_dir=folder), Results(run_dir=folder), WandbPanels(max_cases=2)]
-    loggers = [CurvesLogger(run_dir=folder), RunLogger(run_dir=folder, share=share)]
+    loggers = [CurvesLogger(run_dir=folder), WandbRunLogger(run_dir=folder, share=share)]
     run = new_run(kind, folder, [*callbacks, *extra], loggers, public=public)
     run.fit()
     run.test()
@@ -71,7 +71,7 @@ def test_private_data_leaves_no_pixel_and_no_name(
     content = json.loads(table.read_text())
     place = content["columns"].index("case")
     cases = {line[place] for line in content["data"]}
-    assert cases == {hashed(case, hash_key()) for case in run.data.split.test}
+    assert cases == {hash_case_id(case, hash_key()) for case in run.data.split.test}
 
 
 def test_curves_settings_and_scores_arrive(new_run: Callable[..., Any], tmp_path: Path) -> None:
@@ -140,15 +140,15 @@ def test_a_broken_run_ends_as_failed_and_the_next_is_another(
 def test_a_run_that_is_stopped_early_is_finished(
     new_run: Callable[..., Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(Pruned):
-        whole_run(new_run, "images", tmp_path, extra=(Trouble(Pruned("not worth it")),))
+    with pytest.raises(TrialPruned):
+        whole_run(new_run, "images", tmp_path, extra=(Trouble(TrialPruned("not worth it")),))
     assert inspect(tmp_path)[-1]["exit"]["exit_code"] == 0
 
 
 def test_a_directory_keeps_its_run_id(tmp_path: Path) -> None:
-    first, again = RunLogger(run_dir=tmp_path), RunLogger(run_dir=tmp_path)
+    first, again = WandbRunLogger(run_dir=tmp_path), WandbRunLogger(run_dir=tmp_path)
     assert first.version == again.version
-    assert RunLogger(run_dir=tmp_path / "other").version != first.version
+    assert WandbRunLogger(run_dir=tmp_path / "other").version != first.version
 
 
 def test_names_are_hashed_with_a_key_nobody_else_reads() -> None:
@@ -157,6 +157,6 @@ def test_names_are_hashed_with_a_key_nobody_else_reads() -> None:
     assert len(key) == 32
     (path,) = Path(os.environ["XDG_CACHE_HOME"]).rglob("case_ids")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert hashed("case_1", key) == hashed("case_1", key)
-    assert hashed("case_1", key) != hashed("case_2", key)
-    assert hashed("case_1", key) != hashed("case_1", b"another key")
+    assert hash_case_id("case_1", key) == hash_case_id("case_1", key)
+    assert hash_case_id("case_1", key) != hash_case_id("case_2", key)
+    assert hash_case_id("case_1", key) != hash_case_id("case_1", b"another key")

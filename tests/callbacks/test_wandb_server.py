@@ -167,7 +167,7 @@ def test_a_pushed_comparison_arrives(server: Server, tmp_path: Path) -> None:
     """Table, page, settings and scores, under a job type of its own."""
     runs = Path(__file__).parents[2] / "experiments" / "seg_unet3d"
     both = [str(runs), str(runs.with_name("seg_unet3d_quick"))]
-    push = [sys.executable, "-m", "medlight", "compare", "push", *both, "--draws", "200"]
+    push = [sys.executable, "-m", "medlight", "compare", "push", *both, "--n-resamples", "200"]
     env = {**os.environ, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": "0123456789" * 4}
     done = subprocess.run(push, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

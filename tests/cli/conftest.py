@@ -17,7 +17,7 @@ class Answer(NamedTuple):
     err: str
 
 
-Door = Callable[..., Answer]
+RunCli = Callable[..., Answer]
 
 
 @pytest.fixture(autouse=True)
@@ -34,9 +34,9 @@ def _logging_left_as_found() -> Iterator[None]:
 
 
 @pytest.fixture
-def door(
+def run_cli(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Door:
+) -> RunCli:
     """Type `medlight ...` in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")

@@ -18,7 +18,7 @@ def test_two_recipes_give_tables_csv_and_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     both = [str(RUNS), str(RUNS.with_name("seg_unet3d_quick"))]
-    assert main(["compare", *both, "--draws", "500", "--output", str(tmp_path)]) == 0
+    assert main(["compare", *both, "--n-resamples", "500", "--output", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     for word in ("Dice", "Anterior", "against", "What differs", "moved most", "Cost", "4 of 5"):
         assert word in said
@@ -37,7 +37,7 @@ def test_two_recipes_give_tables_csv_and_json(
         ([str(RUNS), "--metric", "dise"], "--metric dise"),
         ([str(RUNS), "--reference", "other"], "is none of the runs"),
         ([str(RUNS), "--fold", "4"], "the runs are of fold 0"),
-        ([str(RUNS), "--draws", "3"], "at least 100"),
+        ([str(RUNS), "--n-resamples", "3"], "at least 100"),
         ([str(RUNS), str(ROOT / "experiments" / "cls_densenet")], "cannot be compared"),
     ],
 )

@@ -9,10 +9,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from medlight.cli.config import RunConfig, register
-from medlight.cli.options import conf_dir, groups, stated, summary
+from medlight.cli.options import conf_dir, groups, header_field, yaml_summary
 from medlight.cli.validate import check_targets
 from medlight.core.errors import ConfigError
-from medlight.sweep.command import EXTRAS
+from medlight.sweep.command import LAUNCHER_PACKAGES
 
 CONF = conf_dir()
 TREE = groups([CONF])
@@ -32,15 +32,18 @@ def composed(*overrides: str) -> DictConfig:
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
 def test_every_option_composes_and_names_real_constructors(group: str, name: str) -> None:
-    if group == "launcher" and EXTRAS[name].startswith("hydra_plugins"):  # with their own schemas
-        pytest.importorskip(EXTRAS[name])
-        assert composed(f"launcher={name}").launcher._target_.startswith(EXTRAS[name])
+    if group == "launcher" and LAUNCHER_PACKAGES[name].startswith(
+        "hydra_plugins"
+    ):  # with their own schemas
+        pytest.importorskip(LAUNCHER_PACKAGES[name])
+        assert composed(f"launcher={name}").launcher._target_.startswith(LAUNCHER_PACKAGES[name])
     else:
         check_targets(composed(f"{group}={name}"))
 
 
 @pytest.mark.parametrize(
-    "word", ["optimizer.lr=high", "schedule.warmup=x", "trainer.gradient_clip_val=x", "loss.ce=x"]
+    "word",
+    ["optimizer.lr=high", "schedule.warmup=x", "trainer.gradient_clip_val=x", "loss.lambda_ce=x"],
 )
 def test_a_word_for_a_number_is_an_error(word: str) -> None:
     key, _, value = word.partition("=")
@@ -91,12 +94,12 @@ def test_nothing_of_a_machine_and_only_libraries_that_are_installed_with_us(file
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_says_how_to_run_it_what_it_takes_and_what_it_reaches(name: str) -> None:
     file = EXPERIMENTS[name]
-    assert summary(file)
-    run = stated(file, "Run")
+    assert yaml_summary(file)
+    run = header_field(file, "Run")
     assert run.startswith("python -m medlight ")
     assert f"experiment={name}" in run.split()
-    assert re.search(r"\d+ (s|min|h)\b", stated(file, "Takes"))
-    assert re.search(r"\d", stated(file, "Reaches"))
+    assert re.search(r"\d+ (s|min|h)\b", header_field(file, "Takes"))
+    assert re.search(r"\d", header_field(file, "Reaches"))
     assert composed(*run.split()[3:]).name == name
 
 

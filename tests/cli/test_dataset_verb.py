@@ -19,20 +19,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data" / "MedNIST"
 
 
-def test_snapshot_verify_diff(door, folder: Path) -> None:
-    code, out, err = door("dataset", "snapshot", "--version", "1.0", "data=mednist")
+def test_snapshot_verify_diff(run_cli, folder: Path) -> None:
+    code, out, err = run_cli("dataset", "snapshot", "--version", "1.0", "data=mednist")
     assert (code, err) == (0, "")
     manifest = folder / "manifest_1.0.jsonl"
     assert out.startswith("MedNIST@1.0+")
     assert f"24 files in {manifest}" in out
     for options in ([], ["--full"]):
-        code, out, err = door("dataset", "verify", str(manifest), *options)
+        code, out, err = run_cli("dataset", "verify", str(manifest), *options)
         assert (code, err) == (0, "")
         assert "whole: MedNIST@1.0+" in out
 
     (folder / "Hand" / "000000.jpeg").rename(folder / "CXR" / "000777.jpeg")
     (folder / "CXR" / "000000.jpeg").unlink()
-    code, out, err = door("dataset", "verify", str(manifest))
+    code, out, err = run_cli("dataset", "verify", str(manifest))
     assert code == 1
     assert "missing: 2" in out
     assert "CXR/000000.jpeg (CXR/000000)" in out
@@ -40,32 +40,32 @@ def test_snapshot_verify_diff(door, folder: Path) -> None:
     assert err.count("\n") == 1
 
     again = ["dataset", "snapshot", "data=mednist", "--version=1.0", f"data.root={folder}"]
-    code, _, err = door(*again)
+    code, _, err = run_cli(*again)
     assert code == 1
     assert "type --version=<a new one>" in err
     newer = folder.parent / "2.jsonl"
-    assert door(*again[:3], "--version=2.0", f"--out={newer}", again[-1]).code == 0
-    code, out, err = door("dataset", "diff", str(manifest), str(newer))
+    assert run_cli(*again[:3], "--version=2.0", f"--output={newer}", again[-1]).code == 0
+    code, out, err = run_cli("dataset", "diff", str(manifest), str(newer))
     assert (code, err) == (0, "")
     assert "removed: 1\n  CXR/000000" in out
     assert "relabelled: 1\n  Hand/000000 -> CXR/000777" in out
-    answer = door("dataset", "diff", str(manifest), str(newer), "--json")
+    answer = run_cli("dataset", "diff", str(manifest), str(newer), "--json")
     assert json.loads(answer.out)["removed"] == ["CXR/000000"]
-    assert door("dataset", "diff", str(newer), str(newer)).out == "no difference\n"
+    assert run_cli("dataset", "diff", str(newer), str(newer)).out == "no difference\n"
 
 
-def test_who_withdrew_is_not_missed(door, folder: Path) -> None:
-    assert door("dataset", "snapshot", "--version", "1.0", "data=mednist").code == 0
+def test_who_withdrew_is_not_missed(run_cli, folder: Path) -> None:
+    assert run_cli("dataset", "snapshot", "--version", "1.0", "data=mednist").code == 0
     (folder / "withdrawn.txt").write_text("Hand/000000\n")
     (folder / "Hand" / "000000.jpeg").unlink()
-    code, out, err = door("dataset", "verify", str(folder / "manifest_1.0.jsonl"))
+    code, out, err = run_cli("dataset", "verify", str(folder / "manifest_1.0.jsonl"))
     assert (code, err) == (0, "")
     assert "of patients who withdrew were passed over" in out
-    assert door("dataset", "snapshot", "--version", "2.0", "data=mednist").code == 0
+    assert run_cli("dataset", "snapshot", "--version", "2.0", "data=mednist").code == 0
     assert "Hand/000000" not in (folder / "manifest_2.0.jsonl").read_text()
 
 
-def test_files_of_several_folders(door, tmp_path: Path) -> None:
+def test_files_of_several_folders(run_cli, tmp_path: Path) -> None:
     """A manifest of merged sources is verified below a root for each."""
     indices = []
     for name in ("one", "two"):
@@ -88,16 +88,16 @@ def test_files_of_several_folders(door, tmp_path: Path) -> None:
     manifest = take(merged, version="1")
     manifest.save(tmp_path / "manifest_1.jsonl")
     words = ["dataset", "verify", str(tmp_path / "manifest_1.jsonl")]
-    code, _, err = door(*words)
+    code, _, err = run_cli(*words)
     assert code == 1
     assert "2 folders; type --root <folder of one> --root <folder of two>" in err
     roots = [word for source in merged.sources for word in ("--root", str(source.root))]
-    code, out, err = door(*words, *roots, "--full")
+    code, out, err = run_cli(*words, *roots, "--full")
     assert (code, err) == (0, "")
     assert "24 files, 24 of them read" in out
     victim = next(iter(merged.sources[1].root.rglob("*.jpeg")))
     victim.write_bytes(b"x" * victim.stat().st_size)
-    code, out, _ = door(*words, *roots)
+    code, out, _ = run_cli(*words, *roots)
     assert code == 1
     assert "changed: 1" in out
     assert "(two/" in out
@@ -114,28 +114,28 @@ def test_files_of_several_folders(door, tmp_path: Path) -> None:
         ("verfy x", "invalid choice: 'verfy'"),
     ],
 )
-def test_mistakes(door, folder: Path, words: str, part: str) -> None:
-    code, out, err = door("dataset", *words.split())
+def test_mistakes(run_cli, folder: Path, words: str, part: str) -> None:
+    code, out, err = run_cli("dataset", *words.split())
     assert (code, out) == (1, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert part in err
 
 
-def test_help(door) -> None:
-    assert "snapshot" in door("dataset", "--help").out
-    assert "--full" in door("dataset", "verify", "--help").out
-    assert "dataset" in door("--help").out
+def test_help(run_cli) -> None:
+    assert "snapshot" in run_cli("dataset", "--help").out
+    assert "--full" in run_cli("dataset", "verify", "--help").out
+    assert "dataset" in run_cli("--help").out
 
 
-def test_runs_record_the_version_and_say_when_it_is_none_any_more(door, folder: Path) -> None:
-    assert door("dataset", "snapshot", "data=mednist", "--version", "1.0").code == 0
+def test_runs_record_the_version_and_say_when_it_is_none_any_more(run_cli, folder: Path) -> None:
+    assert run_cli("dataset", "snapshot", "data=mednist", "--version", "1.0").code == 0
     (folder / "withdrawn.txt").write_text("CXR/000000\n")
     tiny = ["task=classification", "model=densenet121", "loss=cross_entropy", "data=mednist"]
     tiny += ["+model.init_features=4", "+model.block_config=[1,1]", "+model.growth_rate=4"]
     tiny += ["trainer.max_epochs=1", "metric=val/accuracy", "~callbacks.panels"]
     tiny += ["data.exclude=[Hand/000000]"]
-    code, _, err = door(*tiny, "hydra.run.dir=one")
+    code, _, err = run_cli(*tiny, "hydra.run.dir=one")
     assert code == 0, err
     assert "Data: MedNIST@1.0+" in Path("one/run.log").read_text()
     assert "data.exclude: 1 (Hand/000000); withdrawn: 1" in Path("one/run.log").read_text()
@@ -146,7 +146,7 @@ def test_runs_record_the_version_and_say_when_it_is_none_any_more(door, folder: 
     assert "CXR/000000" not in Path("one/split.json").read_text()
 
     (folder / "Hand" / "000050.jpeg").write_bytes((folder / "Hand" / "000100.jpeg").read_bytes())
-    code, _, err = door(*tiny, "hydra.run.dir=two")
+    code, _, err = run_cli(*tiny, "hydra.run.dir=two")
     assert code == 0, err
     assert "The data are no longer MedNIST@1.0+" in Path("two/run.log").read_text()
     said = json.loads(Path("two/provenance.json").read_text())["data"]

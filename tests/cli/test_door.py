@@ -11,9 +11,9 @@ import yaml
 from omegaconf import OmegaConf
 
 from medlight import __version__
-from medlight.cli.config import token
-from medlight.cli.main import with_verb
-from medlight.cli.options import conf_dir, conf_dirs, groups, summary, verbs
+from medlight.cli.config import run_token
+from medlight.cli.main import parse_verb
+from medlight.cli.options import conf_dir, conf_dirs, groups, verbs, yaml_summary
 from medlight.core.errors import ConfigError
 
 SLOW = ("torch", "pytorch_lightning", "monai", "wandb", "medlight.data", "medlight.tasks")
@@ -47,8 +47,8 @@ def test_importing_medlight_imports_nothing_slow() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_help_is_one_screen_that_names_all_there_is(door) -> None:
-    code, out, err = door("--help")
+def test_help_is_one_screen_that_names_all_there_is(run_cli) -> None:
+    code, out, err = run_cli("--help")
     assert (code, err) == (0, "")
     assert "\x1b" not in out
     assert len(out.splitlines()) < 80
@@ -56,23 +56,23 @@ def test_help_is_one_screen_that_names_all_there_is(door) -> None:
         for name in options:
             if name != "shared":
                 assert re.search(rf"\b{name}\b", out), f"{group}={name} is not in --help"
-    assert door() == (code, out, err)
-    assert door("--version").out == f"medlight {__version__}\n"
+    assert run_cli() == (code, out, err)
+    assert run_cli("--version").out == f"medlight {__version__}\n"
 
 
 @pytest.mark.parametrize("verb", verbs(TREE))
-def test_the_help_of_a_verb_names_its_settings(verb: str, door) -> None:
-    out = door(verb, "--help").out
-    assert summary(TREE["job"][verb]).split(":")[0] in out
+def test_the_help_of_a_verb_names_its_settings(verb: str, run_cli) -> None:
+    out = run_cli(verb, "--help").out
+    assert yaml_summary(TREE["job"][verb]).split(":")[0] in out
     for file in (file for name, file in TREE["job"].items() if name.startswith(verb)):
         for key, value in yaml.safe_load(file.read_text()).items():
             if not key.startswith("_") and not str(value).startswith("${"):
                 assert re.search(rf"^  {key}=", out, re.MULTILINE)
 
 
-def test_a_group_stays_a_group_where_a_verb_reads_its_choice(door) -> None:
+def test_a_group_stays_a_group_where_a_verb_reads_its_choice(run_cli) -> None:
     """`plan` names the option of the transforms; typing one must also choose it."""
-    out = door("plan", "data=phantom", "transforms=workshop3d", "--cfg", "job").out
+    out = run_cli("plan", "data=phantom", "transforms=workshop3d", "--cfg", "job").out
     assert OmegaConf.create(out).transforms._target_.endswith(".Workshop")
 
 
@@ -88,43 +88,43 @@ def test_both_names_are_the_same_door() -> None:
 
 
 def test_a_leading_bare_word_is_the_verb() -> None:
-    assert with_verb(["evaluate", "run=x"], TREE) == ["job=evaluate", "run=x"]
-    assert with_verb(["job=evaluate", "run=x"], TREE) == ["job=evaluate", "run=x"]
-    assert with_verb([], TREE) == []
-    assert with_verb(["~logger"], TREE) == ["~logger"]
+    assert parse_verb(["evaluate", "run=x"], TREE) == ["job=evaluate", "run=x"]
+    assert parse_verb(["job=evaluate", "run=x"], TREE) == ["job=evaluate", "run=x"]
+    assert parse_verb([], TREE) == []
+    assert parse_verb(["~logger"], TREE) == ["~logger"]
     with pytest.raises(ConfigError, match="did you mean evaluate"):
-        with_verb(["evalute", "run=x"], TREE)
+        parse_verb(["evalute", "run=x"], TREE)
 
 
 def test_null_chooses_nothing_and_paths_need_no_quotes(tmp_path: Path) -> None:
     odd = tmp_path / "a, b (c)=d"
     odd.mkdir()
-    assert with_verb(["logger=null", "schedule=null"], TREE) == ["logger=none", "~schedule"]
-    assert with_verb(["data.root=~/x"], TREE) == ["data.root='~/x'"]
-    [quoted] = with_verb([f"data.root={odd}"], TREE)
+    assert parse_verb(["logger=null", "schedule=null"], TREE) == ["logger=none", "~schedule"]
+    assert parse_verb(["data.root=~/x"], TREE) == ["data.root='~/x'"]
+    [quoted] = parse_verb([f"data.root={odd}"], TREE)
     assert quoted == f"data.root='{odd}'"
-    assert with_verb([quoted], TREE) == [quoted]
+    assert parse_verb([quoted], TREE) == [quoted]
 
 
 @pytest.mark.parametrize("words", ["-m {0} {1}", "{0} -m {1}", "{0} {1} -m"])
-def test_options_may_stand_anywhere(door, words: str) -> None:
+def test_options_may_stand_anywhere(run_cli, words: str) -> None:
     words = words.replace("-m", "--cfg job").format("seed=3", "name=x")
-    code, out, _ = door(*words.split())
+    code, out, _ = run_cli(*words.split())
     cfg = OmegaConf.create(out)
     assert (code, cfg.seed, cfg.name) == (0, 3, "x")
 
 
-def test_configs_of_the_working_directory_add_to_ours(door, tmp_path: Path) -> None:
+def test_configs_of_the_working_directory_add_to_ours(run_cli, tmp_path: Path) -> None:
     for folder in (tmp_path / "conf", tmp_path / "elsewhere"):
         (folder / "model").mkdir(parents=True)
         (folder / "model" / f"of_{folder.name}.yaml").write_text("# Mine.\n_target_: my.Net\n")
         (folder / "model" / "segresnet.yaml").write_text("# Not ours.\n_target_: my.Net\n")
-    assert "_target_: my.Net" in door("--cfg", "job", "model=of_conf").out
-    assert "of_conf" in door("--cfg", "job", "model=of_elsewhere").err
-    there = door("--config-dir", "elsewhere", "--cfg", "job", "model=of_elsewhere")
+    assert "_target_: my.Net" in run_cli("--cfg", "job", "model=of_conf").out
+    assert "of_conf" in run_cli("--cfg", "job", "model=of_elsewhere").err
+    there = run_cli("--config-dir", "elsewhere", "--cfg", "job", "model=of_elsewhere")
     assert "_target_: my.Net" in there.out
-    assert "_target_: monai" in door("--cfg", "job", "model=segresnet", "-p", "model").out
-    assert "of_conf" in door("--help").out
+    assert "_target_: monai" in run_cli("--cfg", "job", "model=segresnet", "-p", "model").out
+    assert "of_conf" in run_cli("--help").out
 
 
 @pytest.mark.parametrize(
@@ -136,13 +136,13 @@ def test_configs_of_the_working_directory_add_to_ours(door, tmp_path: Path) -> N
         ("medlight experiment=cls_d", ["experiment=cls_densenet"]),
     ],
 )
-def test_completion(door, monkeypatch, line: str, expected: list[str]) -> None:
+def test_completion(run_cli, monkeypatch, line: str, expected: list[str]) -> None:
     monkeypatch.setenv("COMP_LINE", line)
-    assert door("-sc", "query=bash").out.split() == expected
+    assert run_cli("-sc", "query=bash").out.split() == expected
 
 
-def test_completion_binds_to_the_console_script(door) -> None:
-    assert door("-sc", "install=bash").out.rstrip().endswith("hydra_bash_completion medlight")
+def test_completion_binds_to_the_console_script(run_cli) -> None:
+    assert run_cli("-sc", "install=bash").out.rstrip().endswith("hydra_bash_completion medlight")
 
 
 def test_two_runs_in_one_second_lie_apart() -> None:
@@ -152,7 +152,7 @@ def test_two_runs_in_one_second_lie_apart() -> None:
         for _ in range(2)
     ]
     assert words[0][0] == words[0][1] != words[1][0]
-    assert re.fullmatch("[0-9a-f]{4}", token())
+    assert re.fullmatch("[0-9a-f]{4}", run_token())
 
 
 def test_conf_dirs_lists_ours_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from medlight.cli.launch import fit_to_hardware
+from medlight.cli.launch import resolve_hardware
 from medlight.cli.options import conf_dir
 
 
@@ -14,7 +14,7 @@ from medlight.cli.options import conf_dir
 def test_a_cpu_gets_bf16_where_it_computes_in_it() -> None:
     trainer = OmegaConf.load(conf_dir() / "trainer" / "default.yaml")
     trainer.accelerator = "cpu"
-    fit_to_hardware(trainer)
+    resolve_hardware(trainer)
     native = {"avx512_bf16", "amx_bf16"} & set(Path("/proc/cpuinfo").read_text().split())
     assert trainer.precision == ("bf16-mixed" if native else "32-true")
 
@@ -22,7 +22,7 @@ def test_a_cpu_gets_bf16_where_it_computes_in_it() -> None:
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "64-true"])
 def test_a_precision_that_was_chosen_stays(precision: str) -> None:
     trainer = OmegaConf.create({"accelerator": "auto", "precision": precision})
-    fit_to_hardware(trainer)
+    resolve_hardware(trainer)
     assert trainer.precision == precision
 
 
@@ -30,5 +30,5 @@ def test_a_precision_that_was_chosen_stays(precision: str) -> None:
 def test_batch_norms_are_each_processs_own_on_cpus() -> None:
     trainer = OmegaConf.load(conf_dir() / "trainer" / "ddp.yaml")
     trainer.update(accelerator="auto", precision="auto")
-    fit_to_hardware(trainer)
+    resolve_hardware(trainer)
     assert trainer.sync_batchnorm is False

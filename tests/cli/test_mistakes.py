@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from medlight.cli.errors import explain
+from medlight.cli.errors import explain_error
 from medlight.core.errors import DataError
 
 MISTAKES = {
@@ -38,8 +38,8 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("words", MISTAKES)
-def test_one_line(door, words: str) -> None:
-    code, out, err = door(*words.split())
+def test_one_line(run_cli, words: str) -> None:
+    code, out, err = run_cli(*words.split())
     assert (code, out) == (1, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1
@@ -59,11 +59,11 @@ def test_one_line(door, words: str) -> None:
     ],
 )
 def test_one_line_for_a_mistake_in_an_experiment(
-    door, tmp_path: Path, body: str, parts: list[str]
+    run_cli, tmp_path: Path, body: str, parts: list[str]
 ) -> None:
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
     (tmp_path / "conf" / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{body}\n")
-    code, _, err = door("experiment=mine")
+    code, _, err = run_cli("experiment=mine")
     assert code == 1
     assert err.startswith("error: ")
     assert err.count("\n") == 1
@@ -91,23 +91,23 @@ def mine(tmp_path: Path) -> list[str]:
     return ["data._target_=failing_data.data", "hydra.run.dir=out"]
 
 
-def test_a_job_that_fails(door, mine: list[str], tmp_path: Path) -> None:
-    assert door(*mine, "+data.kind=mendable") == (1, "", "error: case 7: no mask\n")
+def test_a_job_that_fails(run_cli, mine: list[str], tmp_path: Path) -> None:
+    assert run_cli(*mine, "+data.kind=mendable") == (1, "", "error: case 7: no mask\n")
     log = tmp_path / "out" / "run.log"
     assert "case 7: no mask" in log.read_text()
     assert not (tmp_path / "out" / ".hydra").exists()
 
-    code, _, err = door(*mine, "+data.kind=bug")
+    code, _, err = run_cli(*mine, "+data.kind=bug")
     assert code == 1
     assert err.startswith("Traceback")
     assert "ZeroDivisionError: a bug" in err
     assert "ZeroDivisionError: a bug" in log.read_text()
 
-    assert door(*mine, "+data.kind=interrupt")[::2] == (130, "interrupted\n")
+    assert run_cli(*mine, "+data.kind=interrupt")[::2] == (130, "interrupted\n")
 
 
-def test_every_failing_job_of_a_sweep_is_told(door, mine: list[str], tmp_path: Path) -> None:
-    code, out, err = door("-m", mine[0], "+data.kind=mendable,bug")
+def test_every_failing_job_of_a_sweep_is_told(run_cli, mine: list[str], tmp_path: Path) -> None:
+    code, out, err = run_cli("-m", mine[0], "+data.kind=mendable,bug")
     assert (code, err) == (1, "")
     assert "kind=mendable failed: case 7: no mask (outputs/sweeps/medlight_kind/" in out
     assert "kind=bug failed: " in out
@@ -117,4 +117,4 @@ def test_every_failing_job_of_a_sweep_is_told(door, mine: list[str], tmp_path: P
 
 def test_an_error_from_a_loading_process_is_one_line_too(tmp_path: Path) -> None:
     text = "Caught DataError in worker 0.\nOriginal Traceback (...)\nmedlight.DataError: case 8: x"
-    assert explain(DataError(text), [], [], "config") == "case 8: x"
+    assert explain_error(DataError(text), [], [], "config") == "case 8: x"

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medlight.cli.config import load_config, register, save_config
 from medlight.cli.options import conf_dir
-from medlight.cli.rerun import run_dirs
+from medlight.cli.rerun import find_run_dirs
 from medlight.core.errors import ConfigError
 
 
@@ -24,16 +24,16 @@ def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "outputs/x/1"
 
 
-def shown(door, *words: str) -> DictConfig:
-    code, out, err = door("--cfg", "job", *words)
+def shown(run_cli, *words: str) -> DictConfig:
+    code, out, err = run_cli("--cfg", "job", *words)
     assert (code, err) == (0, "")
     cfg = OmegaConf.create(out)
     assert isinstance(cfg, DictConfig)
     return cfg
 
 
-def test_resume_is_the_same_run(door, run_dir: str) -> None:
-    cfg = shown(door, f"resume={run_dir}", "trainer.max_epochs=77", "trainer.devices=2")
+def test_resume_is_the_same_run(run_cli, run_dir: str) -> None:
+    cfg = shown(run_cli, f"resume={run_dir}", "trainer.max_epochs=77", "trainer.devices=2")
     saved = load_config(run_dir)
     assert (cfg.trainer.max_epochs, cfg.trainer.devices) == (77, 2)
     assert (cfg.seed, cfg.resume) == (5, run_dir)
@@ -43,43 +43,49 @@ def test_resume_is_the_same_run(door, run_dir: str) -> None:
         ), node
 
 
-def test_results_go_where_the_run_is(door, run_dir: str) -> None:
+def test_results_go_where_the_run_is(run_cli, run_dir: str) -> None:
     for words in ([f"resume={run_dir}"], ["evaluate", f"run={run_dir}"]):
-        out = door("--cfg", "hydra", *words, "-p", "hydra.run").out
+        out = run_cli("--cfg", "hydra", *words, "-p", "hydra.run").out
         assert f"dir: {run_dir}\n" in out
-        assert door("--cfg", "hydra", *words, "-p", "hydra.job_logging").out.count("run.log") == 1
+        assert (
+            run_cli("--cfg", "hydra", *words, "-p", "hydra.job_logging").out.count("run.log") == 1
+        )
 
 
-def test_a_verb_brings_its_own_job(door, run_dir: str) -> None:
-    cfg = shown(door, "evaluate", f"run={run_dir}", "job.checkpoint=last", "inference.overlap=0.7")
+def test_a_verb_brings_its_own_job(run_cli, run_dir: str) -> None:
+    cfg = shown(
+        run_cli, "evaluate", f"run={run_dir}", "job.checkpoint=last", "inference.overlap=0.7"
+    )
     assert cfg.job._target_.startswith("medlight.jobs.evaluate")
     assert (cfg.job.checkpoint, cfg.seed, cfg.run, cfg.resume) == ("last", 5, run_dir, None)
     assert cfg.inference.overlap == 0.7
-    assert cfg == shown(door, "job=evaluate", *(f"run={run_dir}", "job.checkpoint=last"),
+    assert cfg == shown(run_cli, "job=evaluate", *(f"run={run_dir}", "job.checkpoint=last"),
                         "inference.overlap=0.7")  # fmt: skip
 
 
-def test_a_choice_replaces_the_saved_group(door, run_dir: str) -> None:
+def test_a_choice_replaces_the_saved_group(run_cli, run_dir: str) -> None:
     assert "wandb" in load_config(run_dir).logger
-    assert list(shown(door, f"resume={run_dir}", "logger=csv").logger) == ["csv"]
-    assert shown(door, f"resume={run_dir}", "logger=null").logger == {}
-    cfg = shown(door, f"resume={run_dir}", "trainer=ddp", "trainer.devices=2", "~callbacks.panels")
+    assert list(shown(run_cli, f"resume={run_dir}", "logger=csv").logger) == ["csv"]
+    assert shown(run_cli, f"resume={run_dir}", "logger=null").logger == {}
+    cfg = shown(
+        run_cli, f"resume={run_dir}", "trainer=ddp", "trainer.devices=2", "~callbacks.panels"
+    )
     assert cfg.trainer.strategy._target_.endswith("DDPStrategy")
     assert cfg.trainer.devices == 2
     assert "panels" not in cfg.callbacks
 
 
-def test_another_way_to_compute_leaves_it_the_same_run(door, run_dir: str) -> None:
+def test_another_way_to_compute_leaves_it_the_same_run(run_cli, run_dir: str) -> None:
     for words in ([f"resume={run_dir}"], ["reproduce", f"run={run_dir}"]):
-        cfg = shown(door, *words, "compile=true", "gradient_checkpointing=true")
+        cfg = shown(run_cli, *words, "compile=true", "gradient_checkpointing=true")
         assert (cfg.compile, cfg.gradient_checkpointing, cfg.seed) == (True, True, 5)
         assert OmegaConf.to_container(cfg.task) == OmegaConf.to_container(load_config(run_dir).task)
 
 
 @pytest.mark.parametrize("words", ["seed=2", "model=unet3d", "data.fold=2", "experiment=seg_unet3d",
                                    "~schedule", "+data.x=1", "name=y", "job.resume=x"])  # fmt: skip
-def test_what_would_make_it_another_run_is_refused(door, run_dir: str, words: str) -> None:
-    code, _, err = door(f"resume={run_dir}", words)
+def test_what_would_make_it_another_run_is_refused(run_cli, run_dir: str, words: str) -> None:
+    code, _, err = run_cli(f"resume={run_dir}", words)
     assert code == 1
     assert err == (
         f"error: {words} would make it another run: with resume= only "
@@ -87,7 +93,7 @@ def test_what_would_make_it_another_run_is_refused(door, run_dir: str, words: st
     )
 
 
-def test_slips_are_one_line_here_too(door, run_dir: str) -> None:
+def test_slips_are_one_line_here_too(run_cli, run_dir: str) -> None:
     for words, hint in {
         f"resume={run_dir} trainer.max_epoch=3": "did you mean trainer.max_epochs?",
         f"resume={run_dir} logger=wandbb": "did you mean wandb?",
@@ -99,23 +105,23 @@ def test_slips_are_one_line_here_too(door, run_dir: str) -> None:
         "evaluate run=nowhere": "nowhere is not a run directory: it does not exist",
         "evaluate run=nowhere/*": "it does not exist",
     }.items():
-        code, _, err = door(*words.split())
+        code, _, err = run_cli(*words.split())
         assert (code, err.count("\n")) == (1, 1), err
         assert hint in err
 
 
-def test_lightning_starts_its_processes_with_the_same_words(door, run_dir: str) -> None:
+def test_lightning_starts_its_processes_with_the_same_words(run_cli, run_dir: str) -> None:
     """What its launcher appends to our arguments for each further process must be understood."""
     added = [f'hydra.run.dir="{run_dir}"', "hydra.job.name=process_1", "hydra.output_subdir=null"]
     for words in (["evaluate", f"run={run_dir}"], [f"resume={run_dir}", "trainer.devices=2"]):
-        assert shown(door, *words, *added) == shown(door, *words)
+        assert shown(run_cli, *words, *added) == shown(run_cli, *words)
 
 
-def test_a_moved_run_is_found_where_it_is(door, run_dir: str, tmp_path: Path) -> None:
+def test_a_moved_run_is_found_where_it_is(run_cli, run_dir: str, tmp_path: Path) -> None:
     moved = tmp_path / "else where, moved"
     (tmp_path / run_dir).rename(moved)
     assert load_config(moved).paths.run_dir == str(moved)
-    assert shown(door, f"resume={moved}").resume == str(moved)
+    assert shown(run_cli, f"resume={moved}").resume == str(moved)
 
 
 def test_runs_are_named_by_folder_pattern_and_list(
@@ -127,30 +133,37 @@ def test_runs_are_named_by_folder_pattern_and_list(
         (job / "checkpoints").mkdir(parents=True)
         (job / "config.yaml").write_text("seed: 1\n")
     Path("sweeps/folds/multirun.yaml").write_text("")
-    assert run_dirs("sweeps/folds/2") == [jobs[1]]
-    assert run_dirs("sweeps/folds") == run_dirs("sweeps") == run_dirs("swe*/folds/*") == jobs
-    assert run_dirs("sweeps/folds/[02]") == jobs[:2]
-    assert run_dirs(["sweeps/folds/10", "sweeps"]) == [jobs[2], *jobs[:2]]
-    assert run_dirs(str(tmp_path / "sweeps")) == [tmp_path / job for job in jobs]
+    assert find_run_dirs("sweeps/folds/2") == [jobs[1]]
+    assert (
+        find_run_dirs("sweeps/folds")
+        == find_run_dirs("sweeps")
+        == find_run_dirs("swe*/folds/*")
+        == jobs
+    )
+    assert find_run_dirs("sweeps/folds/[02]") == jobs[:2]
+    assert find_run_dirs(["sweeps/folds/10", "sweeps"]) == [jobs[2], *jobs[:2]]
+    assert find_run_dirs(str(tmp_path / "sweeps")) == [tmp_path / job for job in jobs]
     for empty in ("none", "none*", "sweeps/folds/multirun.yaml", ["sweeps", "none"]):
         with pytest.raises(ConfigError, match="is not a run directory"):
-            run_dirs(empty)
+            find_run_dirs(empty)
 
 
-def test_several_runs_compose_as_the_first(door, run_dir: str, tmp_path: Path) -> None:
+def test_several_runs_compose_as_the_first(run_cli, run_dir: str, tmp_path: Path) -> None:
     text = (tmp_path / run_dir / "config.yaml").read_text()
     for name in ("2", "10"):
         (tmp_path / "outputs/x" / name).mkdir()
         (tmp_path / f"outputs/x/{name}/config.yaml").write_text(text.replace("seed: 5", "seed: 6"))
-    cfg = shown(door, "evaluate", "run=outputs/x")
+    cfg = shown(run_cli, "evaluate", "run=outputs/x")
     assert (cfg.seed, cfg.run) == (5, "outputs/x")
-    assert shown(door, "evaluate", "run=[outputs/x/2,outputs/x/1]").seed == 6
-    assert shown(door, "evaluate", "run=outputs/x/[12]").run == "outputs/x/[12]"
+    assert shown(run_cli, "evaluate", "run=[outputs/x/2,outputs/x/1]").seed == 6
+    assert shown(run_cli, "evaluate", "run=outputs/x/[12]").run == "outputs/x/[12]"
     for words, where in {"run=outputs/x": "outputs/x", f"run={run_dir}": run_dir}.items():
-        out = door("--cfg", "hydra", "evaluate", words, "-p", "hydra.run").out
+        out = run_cli("--cfg", "hydra", "evaluate", words, "-p", "hydra.run").out
         assert f"dir: {where}\n" in out
-    out = door("--cfg", "hydra", "evaluate", "run=[outputs/x/1,outputs/x/2]", "-p", "hydra.run").out
+    out = run_cli(
+        "--cfg", "hydra", "evaluate", "run=[outputs/x/1,outputs/x/2]", "-p", "hydra.run"
+    ).out
     assert "dir: outputs/${name}/" in out
-    code, _, err = door("evaluate", "run=outputs/x", "logger=none")
+    code, _, err = run_cli("evaluate", "run=outputs/x", "logger=none")
     untrained = "error: outputs/x/1 has no split.json: it has not been trained\n"
     assert (code, err) == (1, untrained)

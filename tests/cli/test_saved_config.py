@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from medlight.cli.config import load_config, register, resolved, save_config
+from medlight.cli.config import load_config, register, resolve_saved_config, save_config
 from medlight.cli.options import conf_dir
 from medlight.core.errors import ConfigError
 
@@ -90,7 +90,7 @@ data: {seed: "${seed}", root: "${paths.data}", store: "${store}"}
 store: {folder: "${paths.cache}/store", key: "${oc.env:HOME}", codec: none}
 """
     (tmp_path / "config.yaml").write_text(text)
-    found = resolved(tmp_path)
+    found = resolve_saved_config(tmp_path)
     assert found["data"]["seed"] == 3
     assert found["data"]["store"] == found["store"]
     assert found["store"]["codec"] == "none"

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from medlight.cli import compare
-from medlight.cli.compare import _VERBS as VERBS
+from medlight.cli.compare import _SUBCOMMANDS as VERBS
 from medlight.cli.dataset import VERB, _parser
 from medlight.cli.options import conf_dir
-from medlight.sweep.command import EXTRAS, installed
-from medlight.sweep.words import is_sweep
+from medlight.sweep.command import LAUNCHER_PACKAGES, is_installed
+from medlight.sweep.detect import is_sweep
 
 ROOT = conf_dir().parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -48,10 +48,10 @@ def write_shown_files(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_shown_commands_compose(door, page: Path) -> None:
+def test_shown_commands_compose(run_cli, page: Path) -> None:
     write_shown_files(page)
     Path("run").mkdir()
-    Path("run/config.yaml").write_text(door("--cfg", "job", "paths.run_dir=run").out)
+    Path("run/config.yaml").write_text(run_cli("--cfg", "job", "paths.run_dir=run").out)
     for words in commands(page):
         plain = [re.sub(r"^(run|resume)=.*", r"\1=run", word) for word in words if word != "-m"]
         if {"--help", "--version", "--info", "-sc"} & {*plain} or not plain:
@@ -60,17 +60,17 @@ def test_shown_commands_compose(door, page: Path) -> None:
             _parser().parse_known_args(plain[1:])
             continue
         if plain[:1] == [compare.VERB]:
-            known = door(*[w for w in plain[:2] if w in (compare.VERB, *VERBS)], "--help").out
+            known = run_cli(*[w for w in plain[:2] if w in (compare.VERB, *VERBS)], "--help").out
             assert all(word in known for word in plain if word.startswith("--")), words
             continue
         if is_sweep(plain, multirun="-m" in words):  # one value of each is as good as all of them
             plain = [re.sub(r"=([^\[(',]+),.*", r"=\1", word) for word in plain]
             plain = [word for word in plain if not re.search(r"=(tag|interval|range)\(", word)]
-        extra = EXTRAS.get(next((w[9:] for w in plain if w.startswith("launcher=")), ""))
-        if extra and not installed(extra):
+        extra = LAUNCHER_PACKAGES.get(next((w[9:] for w in plain if w.startswith("launcher=")), ""))
+        if extra and not is_installed(extra):
             continue
         shown = [word for word in plain if word not in ("--cfg", "job")]
-        code, _, err = door("--cfg", "job", *shown)
+        code, _, err = run_cli("--cfg", "job", *shown)
         assert code == 0, f"{page.name}: medlight {' '.join(words)}\n{err}"
 
 

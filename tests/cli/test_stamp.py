@@ -6,7 +6,7 @@ import re
 import pytest
 
 from medlight.cli.distributed import rank as my_rank
-from medlight.cli.distributed import stamp
+from medlight.cli.distributed import run_stamp
 from medlight.core.errors import ConfigError
 
 
@@ -16,7 +16,7 @@ def test_processes_on_several_machines_agree_on_the_run_directory(
     """As Slurm and torchrun name the job; alone, a run has its own time and token."""
     for key in [key for key in os.environ if key.startswith(("SLURM", "TORCHELASTIC"))]:
         monkeypatch.delenv(key)
-    name = stamp.__wrapped__
+    name = run_stamp.__wrapped__
     assert re.fullmatch(r"\d{4}(-\d\d){2}_\d\d(-\d\d){2}_ab12", name("ab12"))
     slurm = {"SLURM_NTASKS": "8", "SLURM_PROCID": "5", "SLURM_JOB_ID": "17", "SLURM_STEP_ID": "0"}
     for key, value in slurm.items():

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medlight.compare.cases import ALL
-from medlight.compare.claims import described
+from medlight.compare.cases import ALL_CLASSES
 from medlight.compare.comparison import Comparison, compare
 from medlight.compare.cost import pareto
-from medlight.compare.groups import grouped
-from medlight.compare.ranks import ranks
+from medlight.compare.groups import group_runs
+from medlight.compare.paired import metric_info
+from medlight.compare.rank_stability import ranks
 from medlight.compare.runs import read_run, read_runs
-from medlight.compare.variance import variance_split
+from medlight.compare.variance import variance_components
 from medlight.core.errors import DataError, DataNotFoundError, MedlightError
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def drawn(seed: int, n: int = 30, k: int = 1, mean: float = 0.8) -> np.ndarray:
 
 def compared(*places: Path, **options: object) -> Comparison:
     runs, skipped = read_runs(places)
-    return compare(grouped(runs), skipped=skipped, draws=500, **options)  # type: ignore[arg-type]
+    return compare(group_runs(runs), skipped=skipped, n_resamples=500, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("recipe", sorted(p.name for p in (ROOT / "experiments").glob("*_*")))
@@ -40,11 +40,11 @@ def test_means_of_recorded_runs_are_those_of_their_metrics(recipe: str) -> None:
         recorded = json.loads((path / "metrics.json").read_text())
         for (metric, name), score in found.scores[found.reference.name].items():
             known = f"test/{metric}/{name}" if name else f"test/{metric}"
-            if described(metric).better == "zero":  # its size here, its bias there
+            if metric_info(metric).better == "zero":  # its size here, its bias there
                 assert score.mean >= abs(recorded[known])
             elif recorded.get(known) is not None:
                 assert score.mean == pytest.approx(recorded[known], abs=1e-6), known
-        assert found.metric in {key.split("/")[1] for key in recorded}
+        assert found.metric in {key.components("/")[1] for key in recorded}
 
 
 def test_what_is_better_is_told(new_run: NewRun, tmp_path: Path) -> None:
@@ -54,9 +54,9 @@ def test_what_is_better_is_told(new_run: NewRun, tmp_path: Path) -> None:
     new_run(tmp_path / "b", dice=better, classes=("liver", "spleen"), config={"lr": 2})
     found = compared(tmp_path)
     assert [group.name for group in found.groups] == ["lr=1", "lr=2"]
-    assert found.differences == [("lr", ["1", "2"])]
-    claims = {claim.key: claim for claim in found.claims}
-    liver, spleen = claims["dice", "liver"], claims["dice", "spleen"]
+    assert found.config_differences == [("lr", ["1", "2"])]
+    results = {result.key: result for result in found.results}
+    liver, spleen = results["dice", "liver"], results["dice", "spleen"]
     assert liver.difference.low > 0
     assert liver.adjusted < 0.001
     assert liver.adjusted == pytest.approx(3 * liver.test.p)
@@ -64,10 +64,10 @@ def test_what_is_better_is_told(new_run: NewRun, tmp_path: Path) -> None:
     assert spleen.adjusted > 0.05
     assert spleen.wins + spleen.ties + spleen.losses == 30
     gap = np.mean((better - base).mean(axis=1))
-    assert claims["dice", ALL].difference.mean == pytest.approx(gap)
-    assert [r.place for r in found.ranks] == [2, 1]
-    assert found.ranks[1].first > 0.95
-    worst = found.moved["lr=2"][0]
+    assert results["dice", ALL_CLASSES].difference.mean == pytest.approx(gap)
+    assert [r.rank for r in found.ranks] == [2, 1]
+    assert found.ranks[1].p_first > 0.95
+    worst = found.changes["lr=2"][0]
     moves = np.abs((better - base).mean(axis=1))
     assert abs(worst.contender - worst.reference) == pytest.approx(moves.max())
 
@@ -79,9 +79,9 @@ def test_errors_with_a_sign_are_compared_by_size(new_run: NewRun, tmp_path: Path
         lines = [f"{line},{shift + i % 3}" for i, line in enumerate(text[1:])]
         (folder / "cases.csv").write_text("\n".join([text[0] + ",volume_ml_error", *lines]))
     found = compared(tmp_path, metrics=["volume_ml_error"])
-    (claim,) = found.claims
-    assert claim.difference.mean < 0
-    assert (claim.wins, claim.losses) == (30, 0)
+    (result,) = found.results
+    assert result.difference.mean < 0
+    assert (result.wins, result.losses) == (30, 0)
 
 
 def test_seeds_and_folds_are_repeats(new_run: NewRun, tmp_path: Path) -> None:
@@ -94,19 +94,19 @@ def test_seeds_and_folds_are_repeats(new_run: NewRun, tmp_path: Path) -> None:
                     config={"seed": seed, "data": {"fold": fold}, "model": model},
                 )  # fmt: skip
     found = compared(tmp_path)
-    assert [g.repeats() for g in found.groups] == ["3 seeds × 2 folds"] * 2
+    assert [g.describe_repeats() for g in found.groups] == ["3 seeds × 2 folds"] * 2
     assert len(found.cases) == 60
-    split = found.spread["model=segresnet"]
-    assert split.seed == pytest.approx(0.01, abs=1e-6)
-    assert split.chance == pytest.approx(0, abs=1e-6)
-    assert found.claims[0].test.p == 1.0
+    components = found.variance["model=segresnet"]
+    assert components.seed == pytest.approx(0.01, abs=1e-6)
+    assert components.residual == pytest.approx(0, abs=1e-6)
+    assert found.results[0].test.p == 1.0
 
 
 def test_the_variance_is_split_as_it_was_made(new_run: NewRun, tmp_path: Path) -> None:
     """Means of estimates over forty drawn designs of 4 seeds, 5 folds and 40 cases."""
     truth = {"seed": 0.02, "fold": 0.03, "case": 0.05, "chance": 0.015}
     random = np.random.default_rng(0)
-    (group,) = grouped([
+    (group,) = group_runs([
         read_run(new_run(tmp_path / f"{f}{s}", dice=drawn(0, 40), seed=s, fold=str(f),
                          cases=[f"{f}_{i}" for i in range(40)],
                          config={"seed": s, "data": {"fold": f}}))
@@ -120,9 +120,9 @@ def test_the_variance_is_split_as_it_was_made(new_run: NewRun, tmp_path: Path) -
             + case[int(run.fold)] + random.normal(0, truth["chance"], 40)
             for run in group.runs
         }  # fmt: skip
-        found.append(variance_split(group, lambda run, v=values: v[id(run)]))
+        found.append(variance_components(group, lambda run, v=values: v[id(run)]))
     for name, expected in truth.items():
-        squares = np.mean([getattr(split, name) ** 2 for split in found])
+        squares = np.mean([getattr(components, name) ** 2 for components in found])
         assert math.sqrt(squares) == pytest.approx(expected, rel=0.15), name
 
 
@@ -131,7 +131,7 @@ def test_same_settings_on_another_commit_are_rivals(new_run: NewRun, tmp_path: P
         new_run(tmp_path / name, dice=drawn(0), provenance={"code": {"commit": name}})
     found = compared(tmp_path / "old", tmp_path / "new")
     assert [group.name for group in found.groups] == ["old", "new"]
-    assert ("commit", ["old", "new"]) in found.differences
+    assert ("commit", ["old", "new"]) in found.config_differences
 
 
 def test_classes_are_compared_by_area_and_accuracy(new_run: NewRun, tmp_path: Path) -> None:
@@ -146,22 +146,25 @@ def test_classes_are_compared_by_area_and_accuracy(new_run: NewRun, tmp_path: Pa
             config={"strength": strength},
         )  # fmt: skip
     found = compared(tmp_path / "weak", tmp_path / "strong")
-    claims = {claim.key: claim for claim in found.claims}
-    assert claims["auroc", "hand"].test.name == "DeLong"
-    assert claims["accuracy", ALL].test.name == "McNemar"
-    assert claims["brier", ALL].test.name == "Wilcoxon"
-    for key in [("auroc", ALL), ("accuracy", ALL)]:
-        assert claims[key].difference.low > 0
-        assert claims[key].adjusted < 0.01
-    assert claims["brier", ALL].wins > claims["brier", ALL].losses
+    results = {result.key: result for result in found.results}
+    assert results["auroc", "hand"].test.name == "DeLong"
+    assert results["accuracy", ALL_CLASSES].test.name == "McNemar"
+    assert results["brier", ALL_CLASSES].test.name == "Wilcoxon"
+    for key in [("auroc", ALL_CLASSES), ("accuracy", ALL_CLASSES)]:
+        assert results[key].difference.low > 0
+        assert results[key].adjusted < 0.01
+    assert results["brier", ALL_CLASSES].wins > results["brier", ALL_CLASSES].losses
 
 
 def test_places_under_other_patients() -> None:
     same = np.repeat(drawn(0), 2, axis=1)
-    assert [r.first for r in ranks(same, range(30), better="higher", draws=200)] == [0.5, 0.5]
+    assert [r.p_first for r in ranks(same, range(30), better="higher", n_resamples=200)] == [
+        0.5,
+        0.5,
+    ]
     far = drawn(0) + np.array([0.0, 0.5, -0.2])
-    assert [r.place for r in ranks(far, range(30), better="higher", draws=200)] == [2, 1, 3]
-    assert [r.first for r in ranks(far, range(30), better="lower", draws=200)] == [0, 0, 1]
+    assert [r.rank for r in ranks(far, range(30), better="higher", n_resamples=200)] == [2, 1, 3]
+    assert [r.p_first for r in ranks(far, range(30), better="lower", n_resamples=200)] == [0, 0, 1]
 
 
 def test_pareto_keeps_what_nothing_beats() -> None:

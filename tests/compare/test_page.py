@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from medlight.compare.comparison import Comparison, compare
-from medlight.compare.groups import grouped
-from medlight.compare.look import LARGEST
+from medlight.compare.groups import group_runs
 from medlight.compare.page import save_page
 from medlight.compare.runs import read_runs
+from medlight.compare.viewer import MAX_AXIS
 
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"
 
@@ -42,7 +42,7 @@ def made(new_run: Callable[..., Path], folder: Path, name: str) -> Comparison:
                 run / "predictions" / f"{stem}.nii.gz",
             )
     runs, _ = read_runs([folder])
-    return compare(grouped(runs), draws=200)
+    return compare(group_runs(runs), n_resamples=200)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_what_the_viewer_gets_lies_where_it_lay(
         nib.Nifti1Image.from_bytes(gzip.decompress(base64.b64decode(each))) for each in packed
     ]
     assert len({v.shape for v in volumes_}) == 1
-    assert max(volumes_[0].shape) <= LARGEST
+    assert max(volumes_[0].shape) <= MAX_AXIS
     assert nib.aff2axcodes(volumes_[0].affine) == ("R", "A", "S")
     image, truth = (np.asarray(v.dataobj) for v in volumes_[:2])
     assert image[truth > 0].mean() > image[truth == 0].mean() + 60

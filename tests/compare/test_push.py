@@ -27,7 +27,15 @@ def test_a_pushed_comparison_names_no_patient(
             cases=[f"mrs_smith_{i}" for i in range(20)],
         )  # fmt: skip
     out = tmp_path / "out"
-    words = [str(tmp_path / "ward7"), "--output", str(out), "--draws", "200", "--tag", "night"]
+    words = [
+        str(tmp_path / "ward7"),
+        "--output",
+        str(out),
+        "--n-resamples",
+        "200",
+        "--tag",
+        "night",
+    ]
     assert main(["compare", "push", *words, "--offline", "--group", "study"]) == 0
     (path,) = out.glob("wandb/offline-run-*/*.wandb")
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]

@@ -10,9 +10,9 @@ from statsmodels.stats.contingency_tables import mcnemar as sm_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from medlight.compare.auroc import area_interval, auroc, delong, difference_interval, error
-from medlight.compare.power import detectable
-from medlight.compare.statistics import by_patient, holm, mcnemar, wilcoxon, wins
+from medlight.compare.auroc import area_interval, auroc, delong, difference_interval, standard_error
+from medlight.compare.power import min_detectable_difference
+from medlight.compare.statistics import count_wins, holm, mcnemar, patient_means, wilcoxon
 
 MAIZE = [6.1, -8.4, 1.0, 2.0, 0.7, 2.9, 3.5, 5.1, 1.8, 3.6, 7.0, 3.0, 9.3, 7.5, -6.0]
 """Darwin's maize in eighths of an inch, as analysed by Fisher (1935): 49 -67 8 16 6 23 28 41 14 29
@@ -67,7 +67,7 @@ def test_holm_equals_statsmodels(seed: int) -> None:
 @pytest.mark.parametrize("n", [5, 20, 60, 400])
 def test_detectable_equals_statsmodels(n: int) -> None:
     effect = TTestPower().solve_power(nobs=n, alpha=0.05, power=0.8)
-    assert detectable(1.7, n) == pytest.approx(1.7 * effect, rel=1e-4)
+    assert min_detectable_difference(1.7, n) == pytest.approx(1.7 * effect, rel=1e-4)
 
 
 def classic_delong(a: np.ndarray, b: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
@@ -96,7 +96,9 @@ def test_auroc_and_delong_equal_their_definition(seed: int, ties: bool) -> None:
         assert area.area == pytest.approx(roc_auc_score(positive, score))
     gap, spread = classic_delong(a, b, positive)
     assert areas[1].area - areas[0].area == pytest.approx(gap)
-    assert error(areas[1].parts - areas[0].parts, range(70)) == pytest.approx(spread)
+    assert standard_error(areas[1].influence - areas[0].influence, range(70)) == pytest.approx(
+        spread
+    )
     assert delong(areas[1], areas[0], range(70)).p == pytest.approx(
         2 * stats.norm.sf(abs(gap) / spread)
     )
@@ -110,7 +112,7 @@ def test_hanley_and_mcneils_radiologist() -> None:
     positive = np.repeat([False, True], [58, 51])
     area = auroc(score, positive, range(109))
     assert area.area == pytest.approx(0.893, abs=5e-4)
-    assert error(area.parts, range(109)) == pytest.approx(0.0315, abs=0.001)
+    assert standard_error(area.influence, range(109)) == pytest.approx(0.0315, abs=0.001)
 
 
 def trials(number: int, n: int, seed: int) -> np.ndarray:
@@ -161,7 +163,7 @@ def test_area_intervals_cover() -> None:
 
 @pytest.mark.parametrize("n", [10, 40])
 def test_the_detectable_difference_is_what_simulation_finds(n: int) -> None:
-    least = detectable(0.03, n)
+    least = min_detectable_difference(0.03, n)
     shifted = np.random.default_rng(n).normal(least, 0.03, (1_200, n))
     found = np.mean([wilcoxon(each, range(n)).p < 0.05 for each in shifted])
     assert 0.73 <= found <= 0.84
@@ -172,7 +174,7 @@ def test_the_detectable_difference_is_what_simulation_finds(n: int) -> None:
 def test_wolf_and_power_at_length(n: int) -> None:
     wolf = [wilcoxon(each, range(n)).p < 0.05 for each in trials(10_000, n, 7)]
     assert 0.035 <= np.mean(wolf) <= 0.055
-    shifted = np.random.default_rng(8).normal(detectable(1.0, n), 1.0, (5_000, n))
+    shifted = np.random.default_rng(8).normal(min_detectable_difference(1.0, n), 1.0, (5_000, n))
     power = np.mean([wilcoxon(each, range(n)).p < 0.05 for each in shifted])
     assert 0.74 <= power <= 0.82
 
@@ -180,8 +182,8 @@ def test_wolf_and_power_at_length(n: int) -> None:
 def test_nothing_moved_is_no_difference() -> None:
     for test in (wilcoxon, mcnemar):
         assert test([0.0, 1e-12, -1e-12, math.nan], range(4)).p == 1.0
-    assert wins([0.1, 1e-12, -0.2, math.nan], "higher") == (1, 1, 1)
-    assert by_patient([0.2, 0.4, math.nan], ["a", "a", "b"]).tolist() == [pytest.approx(0.3)]
+    assert count_wins([0.1, 1e-12, -0.2, math.nan], "higher") == (1, 1, 1)
+    assert patient_means([0.2, 0.4, math.nan], ["a", "a", "b"]).tolist() == [pytest.approx(0.3)]
 
 
 def test_one_class_alone_has_no_area() -> None:

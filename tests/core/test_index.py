@@ -12,7 +12,7 @@ from medlight.core.index import Index, Source
 from medlight.core.index_file import load_index, save_index
 from medlight.core.labels import Labels
 
-FINDINGS = Labels(("effusion", "mass"), "findings")
+FINDINGS = Labels(("effusion", "mass"), "multilabel")
 
 
 def records() -> list[dict[str, object]]:
@@ -44,7 +44,7 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
 
 
 def test_more_lines_than_are_read_at_once(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("medlight.core.index_file.LINES_AT_ONCE", 2)
+    monkeypatch.setattr("medlight.core.index_file.CHUNK_LINES", 2)
     index = made(tmp_path)
     save_index(index, tmp_path / "index.jsonl")
     assert load_index(tmp_path / "index.jsonl").fingerprint() == index.fingerprint()

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medlight.core.difference import difference
 from medlight.core.errors import DataError
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
-from medlight.core.manifest import Manifest, newest
-from medlight.io.manifest import snapshot, verify
+from medlight.core.manifest import Manifest, diff_manifests, latest_manifest
+from medlight.io.manifest import snapshot, verify_manifest
 
 NAMES = ("cat", "dog")
 
@@ -32,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 def indexed(root: Path) -> Index:
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
     return Index(
-        labels=Labels(NAMES, "class"),
+        labels=Labels(NAMES, "multiclass"),
         sources=[Source("pets", root)],
         ids=[name.removesuffix(".png") for name in names],
         patients=[f"p{name[0]}" for name in names],
@@ -87,23 +86,23 @@ def test_saved_loaded_and_never_changed(root: Path) -> None:
 
 def test_verify_fast_and_full(root: Path) -> None:
     manifest, file = taken(root), root / "cat" / "1.png"
-    found = verify(manifest, [root])
-    assert (found.whole, found.hashed) == (True, 0)
+    found = verify_manifest(manifest, [root])
+    assert (found.verified, found.n_hashed) == (True, 0)
     os.utime(file, (1, 1))
-    found = verify(manifest, [root])
-    assert (found.whole, found.hashed) == (True, 1)
+    found = verify_manifest(manifest, [root])
+    assert (found.verified, found.n_hashed) == (True, 1)
     manifest = taken(root)
     file.write_bytes(b"x" * 250)
     os.utime(file, (1, 1))  # the same size and time: only reading it tells
-    assert verify(manifest, [root]).whole
-    found = verify(manifest, [root], full=True)
-    assert ([entry.case for entry in found.changed], found.hashed) == (["cat/1"], 4)
+    assert verify_manifest(manifest, [root]).verified
+    found = verify_manifest(manifest, [root], full=True)
+    assert ([entry.case for entry in found.changed], found.n_hashed) == (["cat/1"], 4)
     file.write_bytes(b"longer" * 60)
-    assert [entry.case for entry in verify(manifest, [root]).changed] == ["cat/1"]
+    assert [entry.case for entry in verify_manifest(manifest, [root]).changed] == ["cat/1"]
     file.unlink()
-    found = verify(manifest, [root])
+    found = verify_manifest(manifest, [root])
     assert [entry.case for entry in found.missing] == ["cat/1"]
-    assert not found.whole
+    assert not found.verified
 
 
 def test_a_file_that_is_not_there_is_named(root: Path) -> None:
@@ -117,24 +116,24 @@ def test_versions_are_part_of_a_file_name(root: Path) -> None:
     with pytest.raises(DataError, match="letters, digits"):
         taken(root, "1/2")
     paths = [Path(f"manifest_{version}.jsonl") for version in ("1.9", "1.10", "1.2")]
-    assert newest(paths) == paths[1]
-    assert newest([]) is None
+    assert latest_manifest(paths) == paths[1]
+    assert latest_manifest([]) is None
 
 
 def test_difference(root: Path) -> None:
     old = taken(root)
-    assert not difference(old, old)
+    assert not diff_manifests(old, old)
     (root / "dog" / "1.png").rename(root / "cat" / "3.png")  # another class: relabelled
     (root / "dog" / "2.png").rename(root / "dog" / "7.png")
     (root / "cat" / "1.png").write_bytes(b"other")
     (root / "cat" / "2.png").unlink()
     (root / "cat" / "9.png").write_bytes(b"new")
-    found = difference(old, taken(root, "2.0"))
+    found = diff_manifests(old, taken(root, "2.0"))
     assert found.added == ("cat/9",)
     assert found.removed == ("cat/2",)
     assert found.changed == ("cat/1",)
     assert found.relabelled == ("dog/1 -> cat/3",)
-    assert found.moved == ("dog/2 -> dog/7",)
+    assert found.renamed == ("dog/2 -> dog/7",)
 
 
 def test_masks_tags_and_patients_tell_versions_apart(root: Path) -> None:
@@ -143,18 +142,18 @@ def test_masks_tags_and_patients_tell_versions_apart(root: Path) -> None:
     mask = replace(first, role="mask", sha256="0" * 64, path="m/1.png")
     with_mask = replace(old, entries=(first, mask, *rest))
     other_mask = replace(old, entries=(first, replace(mask, sha256="1" * 64), *rest))
-    assert difference(with_mask, other_mask).relabelled == ("cat/1",)
+    assert diff_manifests(with_mask, other_mask).relabelled == ("cat/1",)
     other_patient = replace(old, entries=(replace(first, patient="px"), *rest))
-    assert difference(old, other_patient).repatiented == ("cat/1",)
+    assert diff_manifests(old, other_patient).patient_changed == ("cat/1",)
     assert other_patient.id != old.id
     renamed = replace(old, labels=("kitten", "dog"))
-    assert difference(old, renamed).labels == (("cat", "dog"), ("kitten", "dog"))
-    assert difference(old, renamed)
+    assert diff_manifests(old, renamed).labels == (("cat", "dog"), ("kitten", "dog"))
+    assert diff_manifests(old, renamed)
 
 
 def test_tags_of_findings(tmp_path: Path) -> None:
     index = Index(
-        labels=Labels(("mass", "edema"), "findings"),
+        labels=Labels(("mass", "edema"), "multilabel"),
         sources=[Source("x", tmp_path)],
         ids=["a"],
         patients=["a"],

@@ -23,7 +23,7 @@ def index_of(patients: list[str], classes: list[int] | None, order: list[int]) -
         | ({} if classes is None else {"tags": [float(classes[i] == k) for k in range(3)]})
         for i in order
     ]
-    labels = Labels(CLASSES, "mask" if classes is None else "class")
+    labels = Labels(CLASSES, "mask" if classes is None else "multiclass")
     return Index.from_records(labels=labels, sources=[SOURCE], records=records)
 
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from medlight.audit.audit import audit
-from medlight.audit.files import header_scan
+from medlight.audit.files import header_scan_issues
 from medlight.augment.augment import Augment
 from medlight.augment.spatial import Affine, Flip
 from medlight.core.errors import DataError
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.data.dataset import CaseDataset, collate
-from medlight.data.sampling import Draw
+from medlight.data.sampling import SampleIndex
 from medlight.io.annotations import read_annotations
 from medlight.io.store.store import Store
 from medlight.transforms.volume import Volume
@@ -87,8 +87,10 @@ def test_a_patch_shows_what_lies_in_it(
     whole, cut = cases[0], cases.with_patch(patch)
     levels = sorted(set(whole["image"].unique().tolist()))
     hidden = 0
-    for draw in range(12):
-        batch = collate(cut.__getitems__([Draw(0, 0, draw), Draw(1, 1, draw)]))
+    for position in range(12):
+        batch = collate(
+            cut.__getitems__([SampleIndex(0, 0, position), SampleIndex(1, 1, position)])
+        )
         for image, points, mask, boxes, labels in zip(
             *(batch[k] for k in ("image", "points", "mask", "boxes", "box_labels")), strict=True
         ):
@@ -107,8 +109,8 @@ def test_a_patch_shows_what_lies_in_it(
 
 def test_augmentation_carries_what_the_patch_shows(index: Index, tmp_path: Path) -> None:
     cut = dataset(index, tmp_path).with_patch((24, 24, 16))
-    batch = collate(cut.__getitems__([Draw(row % 2, 0, row) for row in range(16)]))
-    augment = Augment(spatial={"flip": Flip(), "shift": Affine(probability=0.5, shift=0.2)})
+    batch = collate(cut.__getitems__([SampleIndex(row % 2, 0, row) for row in range(16)]))
+    augment = Augment(spatial={"flip": Flip(), "shift": Affine(probability=0.5, translate=0.2)})
     moved = augment(batch, seed=0, epoch=0)
     seen = 0
     for image, points in zip(moved["image"], moved["points"], strict=True):
@@ -121,10 +123,10 @@ def test_augmentation_carries_what_the_patch_shows(index: Index, tmp_path: Path)
 
 
 def test_a_check_reads_them(index: Index, tmp_path: Path) -> None:
-    assert not [f for f in header_scan(index) if f.level == "error"]
+    assert not [f for f in header_scan_issues(index) if f.level == "error"]
     assert not [f for f in audit(index)[0] if f.level == "error" and f.kind != "copies"]
     (tmp_path / "noted.json").write_text('{"points": [[1, 2]]}')
-    found = list(header_scan(index))
+    found = list(header_scan_issues(index))
     assert [f.kind for f in found] == ["unreadable", "unreadable"]
     assert "noted.json: points must hold 3 numbers" in found[0].message
 

@@ -11,15 +11,15 @@ import torch
 from medlight.core.errors import DataError
 from medlight.core.sample import Sample
 from medlight.data.dataset import CaseDataset, collate
-from medlight.data.patch import corners, overlap
-from medlight.data.sampling import Draw
+from medlight.data.patch import clip_to_case, patch_starts
+from medlight.data.sampling import SampleIndex
 from medlight.datasets.phantom import Phantom2DDataModule, PhantomDataModule, PhantomMasksDataModule
 from medlight.io.read import read_image, read_mask
 from medlight.io.store.store import Store
 from medlight.transforms.radiograph import Radiograph
 from medlight.transforms.volume import Volume
 
-DRAWS = [Draw(row, 3, draw) for draw, row in enumerate([2, 0, 5, 2, 1])]
+INDICES = [SampleIndex(row, 3, position) for position, row in enumerate([2, 0, 5, 2, 1])]
 
 
 def module(cache: Path, tmp_path: Path, *, memory_gb: float = 1.0, **options: Any) -> Any:
@@ -60,12 +60,12 @@ def test_a_patch_is_a_part_of_the_whole(
 ) -> None:
     data = module(shared_cache, tmp_path, memory_gb=memory_gb)
     cases = dataset(data, patch)
-    for draw in DRAWS:
-        whole, sample = cases[draw.row], cases[draw]
-        random = np.random.default_rng([0, draw.epoch, draw.draw])
+    for position in INDICES:
+        whole, sample = cases[position.row], cases[position]
+        random = np.random.default_rng([0, position.epoch, position.position])
         shape = tuple(whole["image"].shape[1:])
-        first = corners(np.array([shape]), patch, lambda _, random=random: random)[0]
-        window, inside = overlap(first, patch, shape)
+        first = patch_starts(np.array([shape]), patch, lambda _, random=random: random)[0]
+        window, inside = clip_to_case(first, patch, shape)
         for start, inner, n, p in zip(first, inside, shape, patch, strict=True):
             assert 0 <= start <= n - p or (start <= 0 and inner.stop - inner.start == n)
         expected = torch.full((1, *patch), float(whole["image"].min()))
@@ -80,8 +80,11 @@ def test_memory_disk_and_batches_give_the_same(shared_cache: Path, tmp_path: Pat
     batches = []
     for memory_gb in (0.0, 1.0):
         cases = dataset(module(shared_cache, tmp_path, memory_gb=memory_gb), (24, 24, 24))
-        assert (cases.held is not None) == (memory_gb > 0)
-        batches += [collate(cases.__getitems__(DRAWS)), collate([cases[draw] for draw in DRAWS])]
+        assert (cases.in_memory is not None) == (memory_gb > 0)
+        batches += [
+            collate(cases.__getitems__(INDICES)),
+            collate([cases[position] for position in INDICES]),
+        ]
     for batch in batches[1:]:
         assert batch.keys() == batches[0].keys()
         assert all(torch.equal(batch[key], batches[0][key]) for key in batch)
@@ -100,14 +103,14 @@ def test_pictures_come_out_as_they_were_read(kind: Any, shared_cache: Path, tmp_
     store = Store(folder=tmp_path / "store")
     data = kind(cache=shared_cache, n_cases=40, store=store, transforms=Radiograph(size=None))
     cases = dataset(data)
-    batch = collate(cases.__getitems__(DRAWS))
-    for place, draw in enumerate(DRAWS):
-        image, _ = read_image(data.cases[draw.row].files["image"])
+    batch = collate(cases.__getitems__(INDICES))
+    for place, position in enumerate(INDICES):
+        image, _ = read_image(data.cases[position.row].files["image"])
         np.testing.assert_allclose(batch["image"][place], image, rtol=1e-6)
         for key in {"label", "mask"} & {*batch}:
-            assert (batch[key][place] == cases[draw.row][key]).all()
+            assert (batch[key][place] == cases[position.row][key]).all()
     assert cases.stored._images[0].dtype == np.uint8
-    assert cases.held.stack() is not None, "small and of one shape: one array"
+    assert cases.in_memory.stack() is not None, "small and of one shape: one array"
 
 
 def test_folds_seeds_patches_and_intensities_rebuild_nothing(
@@ -131,9 +134,9 @@ def test_folds_seeds_patches_and_intensities_rebuild_nothing(
 
 def test_a_case_that_another_run_let_go_is_made_again(shared_cache: Path, tmp_path: Path) -> None:
     cases = dataset(module(shared_cache, tmp_path, memory_gb=0), (16, 16, 16))
-    before = cases[DRAWS[0]]["image"]
-    cases.stored.paths[DRAWS[0].row].unlink()
-    assert torch.equal(cases[DRAWS[0]]["image"], before)
+    before = cases[INDICES[0]]["image"]
+    cases.stored.paths[INDICES[0].row].unlink()
+    assert torch.equal(cases[INDICES[0]]["image"], before)
 
 
 def test_labels_that_are_not_declared(shared_cache: Path, tmp_path: Path) -> None:
@@ -147,4 +150,4 @@ def test_the_auto_patch_is_the_median_shape(shared_cache: Path, tmp_path: Path) 
     shapes = [dataset(data)[row]["image"].shape[1:] for row in range(10)]
     train = [shapes[data.cases.ids.index(case)] for case in data.split.train]
     median = np.median(np.array([tuple(shape) for shape in train]), axis=0)
-    assert data.facts.patch == tuple(8 * int(np.ceil(n / 8)) for n in median)
+    assert data.spec.patch == tuple(8 * int(np.ceil(n / 8)) for n in median)

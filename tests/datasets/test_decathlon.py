@@ -13,7 +13,7 @@ from medlight.core.grid import Grid
 from medlight.core.split import make_split
 from medlight.datasets.decathlon import MD5, DecathlonDataModule
 from medlight.io.nifti import write_nifti
-from medlight.jobs.check import before
+from medlight.jobs.check import check_before_training
 
 TASK = "Task04_Hippocampus"
 
@@ -95,8 +95,8 @@ def test_four_dimensions(tmp_path: Path) -> None:
     )
     data = module(tmp_path, task="Task05_Prostate", patch=[8, 8, 8])
     assert data.modalities == ("T2", "ADC")
-    assert data.facts.channels == 2
-    assert data.facts.labels.names == ("background", "PZ", "TZ")
+    assert data.spec.channels == 2
+    assert data.spec.labels.names == ("background", "PZ", "TZ")
     batch = next(iter(data.train_dataloader()))
     assert batch["image"].shape == (4, 2, 8, 8, 8)
     assert batch["mask"].shape == (4, 1, 8, 8, 8)
@@ -108,8 +108,8 @@ def test_all_missing_files_are_named_before_training(official: Path) -> None:
     with pytest.raises(
         DataError, match=r"labelsTr/hippocampus_003\.nii\.gz: there is no such file \(1 more\)"
     ):
-        before(module(official))
-    before(module(official, exclude=["hippocampus_003", "hippocampus_005"]))
+        check_before_training(module(official))
+    check_before_training(module(official, exclude=["hippocampus_003", "hippocampus_005"]))
 
 
 def test_entry_without_a_label_is_named(official: Path) -> None:
@@ -117,7 +117,7 @@ def test_entry_without_a_label_is_named(official: Path) -> None:
     del listed[0]["label"]
     edit(official, training=listed)
     with pytest.raises(DataError, match=r"1 cases have no mask: hippocampus_001"):
-        before(module(official))
+        check_before_training(module(official))
 
 
 def test_entry_without_an_image_is_named(official: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_subject_without_its_mask_is_named(tmp_path: Path) -> None:
     root = subjects(tmp_path / "data", sides=SUBJECTS)
     (root / "valid" / "subject_007" / "label.nii.gz").unlink()
     with pytest.raises(DataError, match=r"1 cases have no mask: subject_007"):
-        before(module(root, class_names=["background", "organ"]))
+        check_before_training(module(root, class_names=["background", "organ"]))
 
 
 def test_the_tolerance_of_a_task_is_the_published_one_unless_another_is_asked_for(

@@ -14,7 +14,7 @@ import medlight.datasets
 from medlight.core.errors import DataNotFoundError
 from medlight.core.grid import Grid
 from medlight.core.index_file import load_index, save_index
-from medlight.core.split import SIDES, make_split
+from medlight.core.split import SUBSETS, make_split
 from medlight.data.datamodule import DataModule
 from medlight.datasets.phantom import Phantom
 
@@ -72,9 +72,9 @@ def test_patients_stay_together(
 ) -> None:
     module = made(dataset, tmp_path, fold=fold)
     split, patient = module.split, dict(zip(module.cases.ids, module.cases.patients, strict=True))
-    sides = [{patient[case] for case in getattr(split, side)} for side in SIDES]
-    assert set.union(*sides) == set(patient.values())
-    assert sum(map(len, sides)) == len(set(patient.values()))
+    subsets = [{patient[case] for case in getattr(split, side)} for side in SUBSETS]
+    assert set.union(*subsets) == set(patient.values())
+    assert sum(map(len, subsets)) == len(set(patient.values()))
     assert sorted(split.train + split.val + split.test) == sorted(module.cases.ids)
     if fold == "all":
         assert not split.val
@@ -106,24 +106,24 @@ def test_split_does_not_depend_on_the_order_of_the_listing(
 @every_dataset
 def test_a_batch_is_what_tasks_expect(dataset: type[DataModule], tmp_path: Path) -> None:
     module = made(dataset, tmp_path, batch_size=3, patch="auto")
-    labels, n = module.facts.labels, module.spatial_dims
-    assert module.facts.spatial_dims == n
+    labels, n = module.spec.labels, module.spatial_dims
+    assert module.spec.spatial_dims == n
     batch = next(iter(module.train_dataloader()))
     image = batch["image"]
     assert image.dtype == torch.float32
-    assert image.shape[:2] == (3, module.facts.channels)
-    assert image.shape[2:] == module.facts.patch
+    assert image.shape[:2] == (3, module.spec.channels)
+    assert image.shape[2:] == module.spec.patch
     assert torch.isfinite(image).all()
-    assert batch["draw"].tolist() == [0, 1, 2]
+    assert batch["position"].tolist() == [0, 1, 2]
     if labels.kind == "mask":
         assert batch["mask"].dtype in (torch.uint8, torch.int16), "as it is stored"
-        augmented = module.augmented(batch, epoch=0)["mask"]
+        augmented = module.apply_augmentation(batch, epoch=0)["mask"]
         assert augmented.dtype == torch.int64
         assert torch.equal(augmented, batch["mask"].long())
         assert batch["mask"].shape == (3, 1, *image.shape[2:])
         assert 0 <= batch["mask"].min() <= batch["mask"].max() < len(labels)
-        assert len(module.modalities) in (0, module.facts.channels)
-    if labels.kind == "class":
+        assert len(module.modalities) in (0, module.spec.channels)
+    if labels.kind == "multiclass":
         assert batch["label"].dtype == torch.int64
         assert batch["label"].shape == (3,)
         assert 0 <= batch["label"].min() <= batch["label"].max() < len(labels)

@@ -83,7 +83,7 @@ def test_blocks_and_copies_are_one_patient(tmp_path: Path) -> None:
     assert not {p for c, p in patient.items() if c[0] == "A"} & {
         p for c, p in patient.items() if c[0] == "B"
     }
-    alone = module(root, block=1).index()
+    alone = module(root, group_size=1).index()
     assert len(set(alone.patients)) == 11
 
 

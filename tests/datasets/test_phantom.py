@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medlight.datasets._shapes import ORIENTATIONS, organs, stored
+from medlight.datasets._phantom_shapes import ORIENTATIONS, draw_organs, stored
 from medlight.datasets.phantom import (
     Phantom,
     Phantom2DDataModule,
@@ -77,7 +77,7 @@ def test_stored_voxels_keep_their_place(orientation: int) -> None:
 
 def test_intensity_alone_does_not_tell() -> None:
     """The best pair of thresholds for each organ, chosen with the truth at hand."""
-    drawn = [organs(np.random.default_rng([0, case]), (36,) * 3) for case in range(4)]
+    drawn = [draw_organs(np.random.default_rng([0, case]), (36,) * 3) for case in range(4)]
     images = np.stack([(image - image.mean()) / image.std() for image, _ in drawn])
     labels = np.stack([labels for _, labels in drawn])
     edges = np.linspace(images.min(), images.max(), 40)

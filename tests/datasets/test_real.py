@@ -67,7 +67,7 @@ def test_hippocampus(hippocampus: DecathlonDataModule) -> None:
     assert hippocampus.cases.labels.names == ("background", "Anterior", "Posterior")
     assert hippocampus.modalities == ("MRI",)
     assert hippocampus.cases.public
-    assert hippocampus.facts.channels == 1
+    assert hippocampus.spec.channels == 1
     batch = next(iter(hippocampus.test_dataloader()))
     assert set(batch["mask"].unique().tolist()) == {0, 1, 2}
 

@@ -5,15 +5,14 @@ import pytest
 import torch
 
 from medlight.core.grid import Grid
-from medlight.inference.doubt import Doubt
-from medlight.inference.ensemble import combined, together
-from medlight.inference.heads import Exclusive, Head, Regions
-from medlight.inference.regions import paint
-from medlight.inference.restore import restored
-from medlight.inference.sliding_window import Slabs, SlidingWindow, labelled
+from medlight.inference.ensemble import ensemble_predictor, merge_slabs
+from medlight.inference.foreground_entropy import ForegroundEntropy
+from medlight.inference.heads import Head, SigmoidHead, SoftmaxHead, regions_to_labels
+from medlight.inference.resample_to_source import resample_to_source
+from medlight.inference.sliding_window import Slabs, SlidingWindow, write_labels
 
-BRATS = Regions({"whole": (1, 2, 4), "core": (1, 4), "enhancing": (4,)})
-EXCLUSIVE = Exclusive()
+BRATS = SigmoidHead({"whole": (1, 2, 4), "core": (1, 4), "enhancing": (4,)})
+EXCLUSIVE = SoftmaxHead()
 HEADS: list[Head] = [EXCLUSIVE, BRATS]
 
 
@@ -33,14 +32,14 @@ def test_the_mean_of_sigmoids_over_nets_and_reflections() -> None:
     windows, members = torch.randn(2, 1, 6, 5, 4), nets(2)
     answers = [n(windows.flip(f)).flip(f).sigmoid() for n in members for f in ([], [2])]
     mean = torch.stack(answers).mean(0)
-    found = combined(members, (0,), head=BRATS, spread=True)(windows)
+    found = ensemble_predictor(members, (0,), head=BRATS, with_entropy=True)(windows)
     torch.testing.assert_close(found[:, :3].sigmoid(), mean)
     own = torch.stack([binary_entropy(a.movedim(1, 0)) for a in answers]).mean(0)
-    torch.testing.assert_close(found[:, 3] / BRATS.most(3), own)
+    torch.testing.assert_close(found[:, 3] / BRATS.max_entropy(3), own)
     image = torch.randn(1, 9, 5, 4)
     parts = [(Slabs(0, iter(net(image[None])[0].split(size, 1))), 0.5)
              for net, size in zip(members, (2, 4), strict=True)]  # fmt: skip
-    joined = torch.cat(list(together(parts, head=BRATS).parts), 1)
+    joined = torch.cat(list(merge_slabs(parts, head=BRATS).parts), 1)
     expected = sum(net(image[None])[0].sigmoid() for net in members) / 2
     torch.testing.assert_close(joined.sigmoid(), expected)
 
@@ -49,9 +48,9 @@ def test_certain_regions_stay_finite() -> None:
     def sure(windows: torch.Tensor) -> torch.Tensor:
         return 1e4 * torch.tensor([1.0, -1, -1]).reshape(1, 3, 1) + 0 * windows
 
-    answer = combined([sure, sure], head=BRATS, spread=True)(torch.zeros(2, 1, 5))
+    answer = ensemble_predictor([sure, sure], head=BRATS, with_entropy=True)(torch.zeros(2, 1, 5))
     assert torch.isfinite(answer).all()
-    assert (paint(answer[0, :3], BRATS.regions, above=0) == 2).all()
+    assert (regions_to_labels(answer[0, :3], BRATS.regions, threshold=0) == 2).all()
 
 
 @pytest.mark.parametrize("probabilities", [False, True])
@@ -66,13 +65,13 @@ def test_painted_labels_come_home(probabilities: bool) -> None:
         [[0, 0.5, 0, 0.1], [0, 0, -0.5, 9.2], [0.5, 0, 0, -3], [0, 0, 0, 1]]
     ))  # fmt: skip
     grid, labels = Grid(image.shape[1:]), np.empty(image.shape[1:], np.uint8)
-    doubt = Doubt(BRATS)
-    slabs = labelled(window.slabs(image, net, (8, 8, 8)), labels, BRATS)
-    found = restored(
-        doubt.watch(slabs), grid, source,
+    doubt = ForegroundEntropy(BRATS)
+    slabs = write_labels(window.slabs(image, net, (8, 8, 8)), labels, BRATS)
+    found = resample_to_source(
+        doubt.accumulate(slabs), grid, source,
         probabilities=probabilities, uncertainty=probabilities, head=BRATS,
     )  # fmt: skip
-    np.testing.assert_array_equal(labels, paint(logits.sigmoid(), BRATS.regions))
+    np.testing.assert_array_equal(labels, regions_to_labels(logits.sigmoid(), BRATS.regions))
     share = binary_entropy(logits.sigmoid())
     assert doubt.value == pytest.approx(float(share[torch.from_numpy(labels) > 0].mean()), rel=1e-4)
     voxels = np.stack(np.meshgrid(*map(np.arange, source.shape), indexing="ij"), -1).reshape(-1, 3)
@@ -83,7 +82,7 @@ def test_painted_labels_come_home(probabilities: bool) -> None:
     there = torch.nn.functional.grid_sample(
         logits[None], unit, padding_mode="border", align_corners=False
     ).reshape(3, *source.shape)
-    expected = paint(there.sigmoid(), BRATS.regions).numpy() * inside
+    expected = regions_to_labels(there.sigmoid(), BRATS.regions).numpy() * inside
     assert 0 < inside.mean() < 1
     assert len(np.unique(expected)) == 4
     assert (found.labels != expected).mean() < 1e-3
@@ -108,11 +107,11 @@ def test_grids_that_are_not_parallel_and_half_precision(head: Head) -> None:
     sheared = np.eye(4)
     sheared[0, 1] = 0.4
     slabs = SlidingWindow().slabs(image, net, (8, 8, 8))
-    home = restored(slabs, Grid(image.shape[1:]), Grid((10, 9, 8), sheared), head=head)
+    home = resample_to_source(slabs, Grid(image.shape[1:]), Grid((10, 9, 8), sheared), head=head)
     np.testing.assert_array_equal(home.labels[:, 0], head.labels(logits)[:, 0])  # not moved there
 
 
 def test_heads_that_differ_do_not_equal() -> None:
-    other = Regions({"whole": (1, 2, 4), "core": (1, 4)})
-    assert Regions(dict(BRATS.regions)) == BRATS != other
-    assert EXCLUSIVE == Exclusive() != BRATS
+    other = SigmoidHead({"whole": (1, 2, 4), "core": (1, 4)})
+    assert SigmoidHead(dict(BRATS.regions)) == BRATS != other
+    assert EXCLUSIVE == SoftmaxHead() != BRATS

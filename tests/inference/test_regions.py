@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from medlight.core.errors import ConfigError
-from medlight.inference.regions import paint, painted
+from medlight.inference.heads import region_class_order, regions_to_labels
 
 BRATS = {"whole": (1, 2, 4), "core": (1, 4), "enhancing": (4,)}
 """The labels of BraTS up to 2022: 1 necrosis, 2 oedema, 4 enhancing tumour."""
@@ -14,9 +14,9 @@ BRATS = {"whole": (1, 2, 4), "core": (1, 4), "enhancing": (4,)}
 def test_masks_that_become_regions_are_painted_back() -> None:
     labels = np.random.default_rng(0).choice([0, 1, 2, 4], size=(7, 6, 5)).astype(np.uint8)
     regions = np.stack([np.isin(labels, region) for region in BRATS.values()])
-    assert (paint(torch.from_numpy(regions).float(), BRATS).numpy() == labels).all()
+    assert (regions_to_labels(torch.from_numpy(regions).float(), BRATS).numpy() == labels).all()
     logits = torch.from_numpy(np.where(regions, 0.1, -0.1))
-    assert (paint(logits, BRATS, above=0).numpy() == labels).all()
+    assert (regions_to_labels(logits, BRATS, threshold=0).numpy() == labels).all()
 
 
 def test_later_regions_cover_earlier_ones() -> None:
@@ -26,12 +26,12 @@ def test_later_regions_cover_earlier_ones() -> None:
     expected = torch.zeros(5, dtype=torch.uint8)
     for channel, label in zip(shares, (2, 1, 4), strict=True):
         expected[channel > 0.5] = label
-    assert paint(shares, BRATS).tolist() == expected.tolist() == [4, 1, 2, 4, 0]
+    assert regions_to_labels(shares, BRATS).tolist() == expected.tolist() == [4, 1, 2, 4, 0]
 
 
 def test_regions_in_an_order_that_cannot_be_painted() -> None:
-    assert painted({"one": (1, 2), "other": (2, 3)}) == (1, 2)
+    assert region_class_order({"one": (1, 2), "other": (2, 3)}) == (1, 2)
     with pytest.raises(ConfigError, match=r"'core' has no label of its own.*larger regions before"):
-        painted({"core": (1, 4), "whole": (1, 2, 4)})
+        region_class_order({"core": (1, 4), "whole": (1, 2, 4)})
     with pytest.raises(ValueError, match="expected 3 channels"):
-        paint(torch.zeros(2, 4), BRATS)
+        regions_to_labels(torch.zeros(2, 4), BRATS)

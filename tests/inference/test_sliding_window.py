@@ -7,7 +7,7 @@ import pytest
 import torch
 from monai.inferers import sliding_window_inference
 
-from medlight.inference.sliding_window import SlidingWindow, labelled, window_starts
+from medlight.inference.sliding_window import SlidingWindow, window_starts, write_labels
 
 
 def pointwise(image: torch.Tensor) -> torch.Tensor:
@@ -67,7 +67,7 @@ def test_parts_are_the_whole(shape: tuple[int, ...]) -> None:
     net, image, window = conv_net(), torch.rand(1, *shape), (8, 8, 8)
     whole = SlidingWindow(overlap=0.6)(image, net, window)
     labels = np.empty(shape, np.uint8)
-    slabs = labelled(SlidingWindow(overlap=0.6, batch_size=3).slabs(image, net, window), labels)
+    slabs = write_labels(SlidingWindow(overlap=0.6, batch_size=3).slabs(image, net, window), labels)
     parts = torch.cat([part.clone() for part in slabs.parts], slabs.axis + 1)
     torch.testing.assert_close(parts, whole)
     np.testing.assert_array_equal(labels, whole.argmax(0))

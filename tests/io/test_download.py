@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from medlight.core.errors import DataNotFoundError
-from medlight.io.download import fetch
+from medlight.io.locate import fetch
 
 CONTENT = b"archive" * 5000
 MD5 = hashlib.md5(CONTENT).hexdigest()

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from medlight.core.errors import DataError, DataNotFoundError
-from medlight.io.inputs import Input, find_inputs
+from medlight.io.inputs import InputCase, find_inputs
 
 
-def inputs(where: object, *, channels: int = 1, spatial_dims: int = 3) -> list[Input]:
+def inputs(where: object, *, channels: int = 1, spatial_dims: int = 3) -> list[InputCase]:
     return find_inputs(where, channels=channels, spatial_dims=spatial_dims)
 
 

@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 
 from medlight.core.errors import DataError, DataNotFoundError
-from medlight.io.locate import Archive, locate
+from medlight.io.locate import RemoteArchive, locate_dataset
 
 
-def holds(folder: Path) -> bool:
+def is_dataset(folder: Path) -> bool:
     return (folder / "dataset.json").is_file()
 
 
 def find(root: Path, cache: Path, **options: object) -> Path:
-    return locate(root, name="Task", holds=holds, cache=cache, aliases=("other",), **options)  # type: ignore[arg-type]
+    return locate_dataset(
+        root, name="Task", is_dataset=is_dataset, cache=cache, aliases=("other",), **options
+    )  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_archive_and_its_folder(task: Path, tmp_path: Path, kind: str) -> None:
     try:
         for root in (archive, archive.parent):
             found = find(root, tmp_path / "cache")
-            assert holds(found)
+            assert is_dataset(found)
             assert tmp_path / "cache" in found.parents
         assert len(list(archive.parent.iterdir())) == 2
     finally:
@@ -60,7 +62,7 @@ def test_archive_and_its_folder(task: Path, tmp_path: Path, kind: str) -> None:
 def test_archive_that_wraps_the_folder_once_more(task: Path, tmp_path: Path) -> None:
     wrapped = tmp_path / "again" / "repository-main"
     shutil.copytree(task.parent, wrapped)
-    assert holds(find(packed(wrapped, tmp_path / "anything"), tmp_path / "cache"))
+    assert is_dataset(find(packed(wrapped, tmp_path / "anything"), tmp_path / "cache"))
 
 
 def test_archive_of_something_else(tmp_path: Path) -> None:
@@ -81,7 +83,7 @@ def test_nothing_there_is_one_clear_error(tmp_path: Path, there: bool) -> None:
     root = tmp_path / "empty"
     if there:
         root.mkdir()
-    archive = Archive("https://example.org/Task.tar", "0" * 32)
+    archive = RemoteArchive("https://example.org/Task.tar", "0" * 32)
     with pytest.raises(DataNotFoundError) as caught:
         find(root, tmp_path / "cache", archive=archive)
     message = str(caught.value)
@@ -105,10 +107,12 @@ def test_relative_root_is_named_in_full(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_download_is_unpacked_and_not_kept(task: Path, tmp_path: Path) -> None:
     made = packed(task, tmp_path / "Task", "tar")
-    archive = Archive("https://example.org/Task.tar", hashlib.md5(made.read_bytes()).hexdigest())
+    archive = RemoteArchive(
+        "https://example.org/Task.tar", hashlib.md5(made.read_bytes()).hexdigest()
+    )
     (tmp_path / "cache" / "downloads").mkdir(parents=True)
     made.rename(tmp_path / "cache" / "downloads" / "Task.tar")  # as if just fetched
     for _ in range(2):  # the second time from the cache: there is no such address
         found = find(tmp_path / "nowhere", tmp_path / "cache", archive=archive, download=True)
-        assert holds(found)
+        assert is_dataset(found)
     assert not list((tmp_path / "cache" / "downloads").iterdir())

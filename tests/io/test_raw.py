@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medlight.audit.facts import count_labels, examine
+from medlight.audit.file_scan import count_labels, scan_file
 from medlight.core.errors import DataError
 from medlight.core.grid import Grid
 from medlight.io.nifti import write_nifti
@@ -35,7 +35,7 @@ def test_it_reads_what_the_reader_reads(tmp_path: Path, suffix: str, kind, dtype
     np.testing.assert_allclose(scaled, expected, rtol=1e-6)
     assert raw.grid == grid == read_header(path).grid
     assert read_header(path).channels == 2
-    assert raw.type_name == np.dtype(dtype).newbyteorder("=").name
+    assert raw.dtype_name == np.dtype(dtype).newbyteorder("=").name
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "P", "I;16", "1", "LA"])
@@ -74,17 +74,17 @@ def test_damaged_files_are_named_and_nothing_else_happens(tmp_path: Path, name: 
             data[place] ^= 1 << int(random.integers(0, 8))
         path.write_bytes(bytes(data))
         for role in ("image", "mask"):
-            facts = examine(0, role, os.fspath(path))
-            assert facts.error is None or str(path) in facts.error
+            file_infos = scan_file(0, role, os.fspath(path))
+            assert file_infos.error is None or str(path) in file_infos.error
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.nii")
     (tmp_path / "link.nii").symlink_to(tmp_path / "nowhere")
     for name, what in (("pipe.nii", "no plain file"), ("link.nii", "no such file")):
-        facts = examine(0, "image", str(tmp_path / name))
-        assert facts.error is not None
-        assert what in facts.error
+        file_infos = scan_file(0, "image", str(tmp_path / name))
+        assert file_infos.error is not None
+        assert what in file_infos.error
     (tmp_path / "x.dcm").write_bytes(b"x")
     with pytest.raises(DataError, match=r"x\.dcm: unknown format"):
         read_raw(tmp_path / "x.dcm")

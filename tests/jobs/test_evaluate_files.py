@@ -11,7 +11,7 @@ from medlight.core.errors import ConfigError, DataError, DataNotFoundError
 from medlight.core.grid import Grid
 from medlight.io.write import write_mask
 from medlight.jobs.evaluate_files import evaluate_files
-from medlight.metrics.cases import Scoring
+from medlight.metrics.segmentation_cases import SegmentationScorer
 
 GRID = Grid((12, 14, 9), np.array([[0, -1.5, 0, 3], [0.75, 0, 0, 4], [0, 0, 4, 5], [0, 0, 0, 1]]))
 DECATHLON = {"0": "background", "1": "liver", "2": "tumour"}
@@ -44,9 +44,9 @@ def evaluate(folder: Path, **options: object) -> list[dict[str, str]]:
 
 def test_numbers_tables_and_pictures(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = evaluate(folders, tolerance_mm=2, max_cases=2)
-    scoring = Scoring(3, {"liver": (1,), "tumour": (2,)}, 2)
+    scorer = SegmentationScorer(3, {"liver": (1,), "tumour": (2,)}, 2)
     expected = [
-        row for n in range(3) for row in scoring.rows(f"case_{n}", masks(n + 10), masks(n), GRID)
+        row for n in range(3) for row in scorer.rows(f"case_{n}", masks(n + 10), masks(n), GRID)
     ]
     assert len(rows) == len(expected) == 6
     for row, other in zip(rows, expected, strict=True):
@@ -56,7 +56,7 @@ def test_numbers_tables_and_pictures(folders: Path, capsys: pytest.CaptureFixtur
     assert summary["test/dice/tumour"] == pytest.approx(mean)
     assert summary["test/dice_low/tumour"] < mean < summary["test/dice_high/tumour"]
     record = json.loads((folders / "out" / "provenance.json").read_text())
-    assert record["policy"] == scoring.policy
+    assert record["policy"] == scorer.policy
     assert str(folders) not in json.dumps(record)
     pictures = sorted(path.name for path in (folders / "out" / "panels").iterdir())
     assert len(pictures) == 3
@@ -73,7 +73,9 @@ def test_regions_and_ignored_voxels_as_nnunet_states_them(folders: Path) -> None
         write_mask(path, masks(number, top=4), GRID)
     rows = evaluate(folders)
     regions = {"whole": (1, 2), "tumour": (2,)}
-    (whole, tumour) = Scoring(4, regions, ignore=3).rows("x", masks(10), masks(0, top=4), GRID)
+    (whole, tumour) = SegmentationScorer(4, regions, ignore=3).rows(
+        "x", masks(10), masks(0, top=4), GRID
+    )
     assert [row["class"] for row in rows[:2]] == ["whole", "tumour"]
     assert [row["dice"] for row in rows[:2]] == [str(whole["dice"]), str(tumour["dice"])]
 
@@ -84,7 +86,7 @@ def test_a_missing_prediction_is_refused_or_a_miss(
     (folders / "predicted" / "case_1.nii.gz").unlink()
     with pytest.raises(DataError, match=r"1 of 3 references have no prediction: case_1.*missing="):
         evaluate(folders)
-    rows = evaluate(folders, missing="miss")
+    rows = evaluate(folders, missing="empty")
     lost = [row for row in rows if row["case"] == "case_1"]
     assert [row["dice"] for row in lost] == ["0.0", "0.0"]
     assert [float(row["hd95_mm"]) for row in lost] == pytest.approx([GRID.diagonal_mm] * 2)

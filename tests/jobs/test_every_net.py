@@ -24,7 +24,7 @@ VOLUMES = [
     "trainer.max_epochs=2",
     "+trainer.limit_val_batches=4",
     "+trainer.limit_test_batches=4",
-    "inference.mirror=false",
+    "inference.tta=false",
 ]
 CLASSIFIERS = {
     "densenet121": ["optimizer.lr=1e-3"],

@@ -151,7 +151,7 @@ def differences(one: Any, other: Any, name: str = "") -> list[str]:
     return [] if one == other else [f"{name}: {one} != {other}"]
 
 
-OFTEN = "callbacks.last.minutes=0"
+OFTEN = "callbacks.last_checkpoint.every_n_minutes=0"
 HARD = ("trainer.accumulate_grad_batches=2", "data.num_workers=2", "optimizer=muon")
 PATIENCE = "{_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val/dice, mode: max, "
 PATIENCE += "min_delta: 1.0, patience: 2}"  # nothing is that much better: three epochs

@@ -12,14 +12,14 @@ import pytest
 import torch
 from monai.networks.nets import UNet
 
+from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError, ExportError
-from medlight.core.facts import Facts
 from medlight.core.labels import Labels
-from medlight.inference.heads import Exclusive
+from medlight.inference.heads import SoftmaxHead
 from medlight.inference.sliding_window import SlidingWindow
-from medlight.jobs.export import compare, export
+from medlight.jobs.export import check_parity, export
 from medlight.jobs.predict import predict
-from medlight.jobs.trained import Trained
+from medlight.jobs.trained_model import TrainedModel
 from medlight.tasks.segmentation import SegmentationTask
 from medlight.transforms.volume import Volume
 
@@ -27,15 +27,15 @@ LABELS = Labels(("background", "liver", "tumour"), "mask")
 AFFINE = np.array([[0, 0, -2.0, 30], [-0.8, 0, 0, -8], [0, 1.0, 0, 4], [0, 0, 0, 1]])
 
 
-def load(run: Path, checkpoint: str) -> Trained:
+def load(run: Path, checkpoint: str) -> TrainedModel:
     torch.manual_seed(3)
     net = partial(UNet, channels=(4, 8), strides=(2,), num_res_units=1, norm="batch")
     target = "regions" if run.name == "regions" else "labels"
     regions = (("whole", (1, 2)), ("tumour", (2,))) if target == "regions" else ()
-    facts = Facts(3, 2, LABELS, patch=(9, 8, 12), modality=("CT", "PET"), regions=regions)
+    spec = DataSpec(3, 2, LABELS, patch=(9, 8, 12), modality=("CT", "PET"), regions=regions)
     loss = torch.nn.CrossEntropyLoss()
-    task = SegmentationTask(net=net, facts=facts, loss=loss, target=target)
-    return Trained(
+    task = SegmentationTask(net=net, spec=spec, loss=loss, target=target)
+    return TrainedModel(
         name="seg/run", digest="0", task=task.eval(), recipe={}, device=torch.device("cpu"),
         transforms=Volume(spacing_mm=(1.5, 1.5, 1.5)),
     )  # fmt: skip
@@ -72,7 +72,7 @@ def test_the_folder_alone_predicts_the_same(tmp_path: Path, kind: str, target: s
     low, high = (about["preprocessing"]["intensity"][0][end] for end in ("low", "high"))
     assert (low, high) == pytest.approx((-200, 300))
     assert about["preprocessing"]["intensity"][1] == {"kind": "standardise"}
-    assert about["parity"]["equal_labels"] >= 0.9999
+    assert about["parity"]["label_agreement"] >= 0.9999
     card = (tmp_path / "artifact/MODEL_CARD.md").read_text()
     assert "Takes 3-D CT, PET" in card
     assert "no provenance.json" in card
@@ -82,10 +82,10 @@ def test_the_folder_alone_predicts_the_same(tmp_path: Path, kind: str, target: s
 def test_a_net_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
     net = torch.nn.Conv3d(1, 2, 3, padding=1).eval()
     images = torch.randn(2, 1, 8, 8, 8)
-    assert compare(net, net, images, Exclusive())["equal_labels"] == 1
+    assert check_parity(net, net, images, SoftmaxHead())["label_agreement"] == 1
     noise = 0.01 * torch.randn(2, 2, 8, 8, 8)
     with pytest.raises(ExportError, match="does not equal the checkpoint"):
-        compare(net, lambda batch: net(batch) + noise[: len(batch)], images, Exclusive())
+        check_parity(net, lambda batch: net(batch) + noise[: len(batch)], images, SoftmaxHead())
 
 
 def test_one_run_in_one_format(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ import torch
 from monai.networks.nets import UNet
 from PIL import Image
 
+from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError, DataError
-from medlight.core.facts import Facts
 from medlight.core.labels import Labels
 from medlight.inference.sliding_window import SlidingWindow
-from medlight.io.inputs import Input, find_inputs
+from medlight.io.inputs import InputCase, find_inputs
 from medlight.jobs.predict import predict
-from medlight.jobs.trained import Trained
+from medlight.jobs.trained_model import TrainedModel
 from medlight.tasks.classification import ClassificationTask
 from medlight.tasks.segmentation import SegmentationTask
 from medlight.transforms.radiograph import Radiograph
@@ -40,15 +40,15 @@ class Mean(torch.nn.Module):
         return self.linear(image.flatten(2).mean(2))
 
 
-def trained(seed: int, *, channels: int = 1, patch: int = 8, classes: bool = False) -> Trained:
+def trained(seed: int, *, channels: int = 1, patch: int = 8, classes: bool = False) -> TrainedModel:
     torch.manual_seed(seed)
     if classes:
-        facts = Facts(2, channels, Labels(("Hand", "Chest"), "class"))
-        task = ClassificationTask(net=Mean, facts=facts, loss=torch.nn.CrossEntropyLoss())
+        spec = DataSpec(2, channels, Labels(("Hand", "Chest"), "multiclass"))
+        task = ClassificationTask(net=Mean, spec=spec, loss=torch.nn.CrossEntropyLoss())
     else:
-        facts = Facts(3, channels, ORGANS, patch=(patch,) * 3, mirrored=(0,))
-        task = SegmentationTask(net=SMALL_UNET, facts=facts, loss=torch.nn.CrossEntropyLoss())
-    return Trained(
+        spec = DataSpec(3, channels, ORGANS, patch=(patch,) * 3, mirror_axes=(0,))
+        task = SegmentationTask(net=SMALL_UNET, spec=spec, loss=torch.nn.CrossEntropyLoss())
+    return TrainedModel(
         name=f"seg/{seed}",
         digest=str(seed),
         task=task.eval(),
@@ -59,22 +59,22 @@ def trained(seed: int, *, channels: int = 1, patch: int = 8, classes: bool = Fal
 
 
 def predicted(
-    seeds: str, where: object, output: Path, *, channels: int = 1, mirror: bool = False,
+    seeds: str, where: object, output: Path, *, channels: int = 1, tta: bool = False,
     classes: bool = False, **options: bool,
 ) -> None:  # fmt: skip
     """By runs that are called by their seeds; those above 4 were trained on other windows."""
 
-    def load(run: Path, checkpoint: str) -> Trained:
+    def load(run: Path, checkpoint: str) -> TrainedModel:
         number = int(run.name)
         return trained(number, channels=channels, patch=8 if number < 5 else 12, classes=classes)
 
     predict(
-        runs=[Path(seed) for seed in seeds], load=load, inference=SlidingWindow(mirror=mirror),
+        runs=[Path(seed) for seed in seeds], load=load, inference=SlidingWindow(tta=tta),
         input=where, output=output, **options,
     )  # fmt: skip
 
 
-def inputs(where: object, *, channels: int = 1, spatial_dims: int = 3) -> list[Input]:
+def inputs(where: object, *, channels: int = 1, spatial_dims: int = 3) -> list[InputCase]:
     return find_inputs(where, channels=channels, spatial_dims=spatial_dims)
 
 
@@ -140,9 +140,9 @@ def test_channels_must_lie_on_one_grid(tmp_path: Path) -> None:
 
 def test_masks_volumes_and_what_they_were_made_by(tmp_path: Path, folder: Path) -> None:
     out = tmp_path / "out"
-    predicted("12", folder, out, mirror=True, probabilities=True, uncertainty=True)
+    predicted("12", folder, out, tta=True, probabilities=True, uncertainty=True)
     rows = table(out / "volumes.csv")
-    assert [(row["case"], row["class"]) for row in rows[:3]] == [
+    assert [(row["case"], row["multiclass"]) for row in rows[:3]] == [
         ("case_0", "liver"), ("case_0", "tumour"), ("case_1", "liver"),
     ]  # fmt: skip
     mask = nib.load(out / "case_0.nii.gz")
@@ -272,7 +272,7 @@ def test_classes_get_a_line_each(tmp_path: Path) -> None:
 
 
 def test_runs_that_cannot_answer_together(tmp_path: Path, folder: Path) -> None:
-    def load(run: Path, checkpoint: str) -> Trained:
+    def load(run: Path, checkpoint: str) -> TrainedModel:
         return trained(1, channels=int(run.name))
 
     with pytest.raises(ConfigError, match="channels differ, 1 and 2"):

@@ -12,8 +12,13 @@ import yaml
 from scipy.stats import t
 
 from medlight.core.errors import ConfigError
-from medlight.jobs.noise import seed_noise
-from medlight.jobs.reproduce import Difference, compare, judge, other_code
+from medlight.jobs.reproduce import (
+    MetricDifference,
+    compare_metrics,
+    environment_changes,
+    overall_verdict,
+)
+from medlight.jobs.seed_variability import seed_variability
 
 RUN = [
     "experiment=seg_unet2d",
@@ -80,7 +85,7 @@ def write(run: Path, config: dict[str, object], metrics: dict[str, float] | None
 
 
 def test_noise_is_what_two_seeds_differ_by(seeds: Path) -> None:
-    noise = seed_noise(seeds / "0")
+    noise = seed_variability(seeds / "0")
     assert noise.seeds == (0, 1, 2, 3, 4)
     spread = np.std([0.80, 0.82, 0.81, 0.79, 0.83], ddof=1)
     assert noise.tolerance["test/dice"] == pytest.approx(t.ppf(0.975, 4) * spread * np.sqrt(2))
@@ -95,24 +100,24 @@ def test_the_bound_holds_for_nineteen_pairs_in_twenty() -> None:
 
 
 def test_two_seeds_tell_nothing(seeds: Path) -> None:
-    noise = seed_noise(seeds / "0", [seeds / "1"])
+    noise = seed_variability(seeds / "0", [seeds / "1"])
     assert (noise.seeds, noise.tolerance) == ((0, 1), {})
-    assert "not known" in noise.said
+    assert "not known" in noise.summary
 
 
 def test_verdicts(seeds: Path) -> None:
-    noise = seed_noise(seeds / "0")
+    noise = seed_variability(seeds / "0")
     for now, verdict in ((0.80, "identical"), (0.84, "within seed noise"), (0.95, "differs")):
-        found = compare({"test/dice": 0.80}, {"test/dice": now}, noise)
-        assert judge(found, same_cases=now == 0.80) == verdict
-    assert Difference("test/new", None, 0.5, 0.1).verdict == "differs"
-    assert judge([], same_cases=False) == "within seed noise"
+        found = compare_metrics({"test/dice": 0.80}, {"test/dice": now}, noise)
+        assert overall_verdict(found, same_cases=now == 0.80) == verdict
+    assert MetricDifference("test/new", None, 0.5, 0.1).verdict == "differs"
+    assert overall_verdict([], same_cases=False) == "within seed noise"
 
 
 def test_other_versions_are_said() -> None:
     then = {"code": {"torch": "2.6", "dirty": True}, "hardware": {"threads": 1}}
     now = {"code": {"torch": "2.7", "dirty": True}, "hardware": {"threads": 2}}
-    assert other_code(then, now) == [
+    assert environment_changes(then, now) == [
         "torch: 2.7, then 2.6",
         "threads: 2, then 1",
         "the code of the run had changes that no commit holds",
@@ -121,12 +126,12 @@ def test_other_versions_are_said() -> None:
 
 def test_other_data_are_refused(tmp_path: Path, shared_cache: Path) -> None:
     from medlight.datasets.phantom import PhantomMasksDataModule
-    from medlight.jobs.reproduce import check_same
+    from medlight.jobs.reproduce import check_same_data
 
     data = PhantomMasksDataModule(cache=shared_cache, n_cases=30)
     same = {"data": {"fingerprint": data.cases.fingerprint()}, "split": {"hash": data.split.hash}}
-    assert check_same(same, data) == []
+    assert check_same_data(same, data) == []
     other = {**same, "data": {"fingerprint": "0" * 64}}
     with pytest.raises(ConfigError, match="force=true"):
-        check_same(other, data)
-    assert len(check_same(other, data, force=True)) == 1
+        check_same_data(other, data)
+    assert len(check_same_data(other, data, force=True)) == 1

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medlight.inference.postprocess import Postprocessing, Step
+from medlight.inference.postprocess import Postprocessing, PostprocessStep
 
 SMALL = [
     "experiment=seg_unet2d",
@@ -146,7 +146,7 @@ def test_what_validation_chose_is_done_to_masks(
         about["dice"]["at least 1000"] = 1.0  # as if parts that are no larger were all wrong
     path.write_text(json.dumps(found))
     names = ("background", *scores)
-    mends = Postprocessing({name: Step(at_least=1000) for name in scores})
+    postprocessing = Postprocessing({name: PostprocessStep(min_size=1000) for name in scores})
     images = next(shared_cache.glob("phantoms/PhantomMasks*-30-*/slices/images"))
     predict = ["predict", "run=run", f"input={images}"]
     medlight(tmp_path, shared_cache, *predict, "output=mended")
@@ -154,14 +154,14 @@ def test_what_validation_chose_is_done_to_masks(
     medlight(tmp_path, shared_cache, "evaluate", "run=run")
     for mask in (trained / "run/predictions").iterdir():
         before = np.asarray(Image.open(mask))
-        expected = mends(before, names, (1.0, 1.0))
+        expected = postprocessing(before, names, (1.0, 1.0))
         for folder, wanted in (
-            ("mended", expected),
+            ("postprocessed", expected),
             ("plain", before),
             ("run/predictions", expected),
         ):
             found_mask = np.asarray(Image.open(tmp_path / folder / mask.name))
             np.testing.assert_array_equal(found_mask, wanted, err_msg=folder)
-    for folder, steps in (("mended", mends.as_dict()), ("plain", {})):
+    for folder, steps in (("postprocessed", postprocessing.as_dict()), ("plain", {})):
         about = json.loads((tmp_path / folder / "predicted_by.json").read_text())
         assert about["postprocessing"] == steps

@@ -13,17 +13,17 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from medlight.cli.config import register
 from medlight.cli.options import conf_dir, groups
+from medlight.core.data_spec import DataSpec, NeedsSpec
 from medlight.core.errors import ConfigError
-from medlight.core.facts import Facts, NeedsFacts
 from medlight.core.labels import Labels
 from medlight.losses.cross_entropy import CrossEntropy
-from medlight.losses.findings import MaskedBCE
 from medlight.losses.generalised_dice import GeneralisedDice
+from medlight.losses.masked_bce import MaskedBCE
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(2, 3, 5, 4, 6)) * 2
 MASK = RANDOM.integers(0, 3, size=(2, 1, 5, 4, 6))
-CLASSES = Labels(("a", "b", "c"), "class")
+CLASSES = Labels(("a", "b", "c"), "multiclass")
 MASKS = Labels(("a", "b"), "mask")
 
 
@@ -73,7 +73,9 @@ def test_dice_bce() -> None:
     dice_part = 1 - ((2 * both + 1e-5) / (sides + 1e-5)).mean()
     bce = -(regions * np.log(p) + (1 - regions) * np.log(1 - p)).mean()
     for weight in (1.0, 0.25):
-        got = loss("dice_bce", f"loss.bce={weight}")(torch.tensor(logits), torch.tensor(regions))
+        got = loss("dice_bce", f"loss.lambda_bce={weight}")(
+            torch.tensor(logits), torch.tensor(regions)
+        )
         assert float(got) == pytest.approx(dice_part + weight * bce)
 
 
@@ -81,7 +83,7 @@ def test_dice_bce() -> None:
 def test_dice_focal(gamma: float) -> None:
     focal = ((1 - np.exp(-surprise())) ** gamma * surprise()).mean()
     assert value("dice_focal", f"loss.gamma={gamma}") == pytest.approx(dice() + focal)
-    assert value("dice_focal", "loss.focal=0.5") < value("dice_focal")
+    assert value("dice_focal", "loss.lambda_focal=0.5") < value("dice_focal")
     if gamma == 0:
         assert value("dice_focal", "loss.gamma=0.0") == pytest.approx(value("dice_ce"))
 
@@ -111,7 +113,7 @@ def test_generalised_dice_is_monais_without_smoothing(weight: str, absent: bool)
         to_onehot_y=True, softmax=True, batch=True, w_type=weight, smooth_nr=0, smooth_dr=0
     )
     wanted = theirs(torch.from_numpy(LOGITS), mask).item()
-    assert value("generalised_dice", f"loss.weight={weight}", mask=mask.numpy()) == pytest.approx(
+    assert value("generalised_dice", f"loss.w_type={weight}", mask=mask.numpy()) == pytest.approx(
         wanted, abs=1e-5
     )
 
@@ -144,30 +146,34 @@ def test_cross_entropy_of_voxels_and_classes(smoothing: float, weight: list[floa
 def test_balanced_weights_are_those_of_scikit_learn() -> None:
     labels = np.repeat([0, 1, 2], [70, 20, 10])
     balanced = CrossEntropy(weight="balanced")
-    balanced.meet(Facts(2, 1, CLASSES, counts=(70, 20, 10)))
+    balanced.bind(DataSpec(2, 1, CLASSES, class_counts=(70, 20, 10)))
     wanted = compute_class_weight("balanced", classes=np.arange(3), y=labels)
     np.testing.assert_allclose(balanced.weight, wanted, rtol=1e-6)
     assert balanced.state_dict() == {}
 
 
 @pytest.mark.parametrize(
-    ("broken", "facts", "says"),
+    ("broken", "spec", "says"),
     [
         (
             CrossEntropy(weight="balanced"),
-            Facts(2, 1, Labels(("a", "b"), "mask")),
+            DataSpec(2, 1, Labels(("a", "b"), "mask")),
             "give a list of 2",
         ),
-        (CrossEntropy(weight="balanced"), Facts(2, 1, CLASSES, counts=(4, 0, 1)), "class 'b'"),
-        (CrossEntropy(weight=[1.0]), Facts(2, 1, CLASSES), "3 numbers, one for each of a, b, c"),
-        (CrossEntropy(), Facts(2, 1, Labels(("a",), "findings")), "loss=masked_bce"),
-        (MaskedBCE(), Facts(2, 1, CLASSES), "loss=cross_entropy"),
-        (MaskedBCE(), Facts(2, 1, MASKS), "loss=dice_ce"),
+        (
+            CrossEntropy(weight="balanced"),
+            DataSpec(2, 1, CLASSES, class_counts=(4, 0, 1)),
+            "class 'b'",
+        ),
+        (CrossEntropy(weight=[1.0]), DataSpec(2, 1, CLASSES), "3 numbers, one for each of a, b, c"),
+        (CrossEntropy(), DataSpec(2, 1, Labels(("a",), "multilabel")), "loss=masked_bce"),
+        (MaskedBCE(), DataSpec(2, 1, CLASSES), "loss=cross_entropy"),
+        (MaskedBCE(), DataSpec(2, 1, MASKS), "loss=dice_ce"),
     ],
 )
-def test_a_loss_refuses_data_it_is_not_for(broken: NeedsFacts, facts: Facts, says: str) -> None:
+def test_a_loss_refuses_data_it_is_not_for(broken: NeedsSpec, spec: DataSpec, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        broken.meet(facts)
+        broken.bind(spec)
 
 
 def test_settings_that_mean_nothing_are_refused() -> None:
@@ -176,7 +182,7 @@ def test_settings_that_mean_nothing_are_refused() -> None:
     with pytest.raises(ConfigError, match="label_smoothing"):
         CrossEntropy(label_smoothing=1.5)
     with pytest.raises(ConfigError, match="square, simple, uniform"):
-        GeneralisedDice(weight="volume")  # type: ignore[arg-type]
+        GeneralisedDice(w_type="volume")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="ignore, zeros, ones"):
         MaskedBCE(uncertain="perhaps")  # type: ignore[arg-type]
 

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from medlight.metrics.bootstrap import drawn_means, interval, intervals, per_patient
+from medlight.metrics.bootstrap import (
+    bootstrap_interval,
+    bootstrap_intervals,
+    patient_sums,
+    resampled_means,
+)
 
 
 @pytest.mark.parametrize("n", [15, 60])
@@ -17,7 +22,7 @@ def test_equals_scipys_bca_at_the_expanded_level(n: int) -> None:
         (values,), np.mean, n_resamples=40_000, confidence_level=expanded, method="BCa",
         rng=np.random.default_rng(0),
     ).confidence_interval  # fmt: skip
-    ours = interval(values, range(n), draws=40_000)
+    ours = bootstrap_interval(values, range(n), n_resamples=40_000)
     tolerance = 0.03 * (theirs.high - theirs.low)
     assert ours.low == pytest.approx(theirs.low, abs=tolerance)
     assert ours.high == pytest.approx(theirs.high, abs=tolerance)
@@ -26,7 +31,7 @@ def test_equals_scipys_bca_at_the_expanded_level(n: int) -> None:
 
 def coverage(values: np.ndarray, patients: np.ndarray, truth: float) -> float:
     """Each column of `values` is an experiment of its own."""
-    found = intervals(values, patients, draws=1_000)
+    found = bootstrap_intervals(values, patients, n_resamples=1_000)
     return float(np.mean([i.low <= truth <= i.high for i in found]))
 
 
@@ -65,7 +70,7 @@ def test_what_is_not_known_is_left_out() -> None:
     column = random.normal(size=20)
     column[[3, 7]] = math.nan
     table = np.stack([column, random.normal(size=20), np.full(20, math.nan)], axis=1)
-    with_gaps, full, empty = intervals(table, range(20))
+    with_gaps, full, empty = bootstrap_intervals(table, range(20))
     assert with_gaps.n == 18
     assert with_gaps.mean == pytest.approx(np.nanmean(column))
     assert full.n == 20
@@ -74,32 +79,32 @@ def test_what_is_not_known_is_left_out() -> None:
 
 
 def test_one_patient_tells_nothing_of_others() -> None:
-    one = interval([0.5, 0.7, math.nan], ["a", "a", "b"])
+    one = bootstrap_interval([0.5, 0.7, math.nan], ["a", "a", "b"])
     assert one.mean == pytest.approx(0.6)
     assert math.isnan(one.low)
     assert math.isnan(one.high)
 
 
 def test_where_all_agree_the_interval_is_a_point() -> None:
-    found = interval([0.9] * 10, range(10))
+    found = bootstrap_interval([0.9] * 10, range(10))
     assert (found.low, found.mean, found.high) == (0.9, 0.9, 0.9)
 
 
 def test_the_same_seed_draws_the_same() -> None:
     values = np.random.default_rng(3).normal(size=30)
-    assert interval(values, range(30)) == interval(values, range(30))
-    assert interval(values, range(30)) != interval(values, range(30), seed=1)
+    assert bootstrap_interval(values, range(30)) == bootstrap_interval(values, range(30))
+    assert bootstrap_interval(values, range(30)) != bootstrap_interval(values, range(30), seed=1)
 
 
 def test_columns_see_the_same_draws() -> None:
     """So the difference of two columns has the interval of their paired difference."""
     values = np.random.default_rng(4).normal(size=(25, 2))
-    sums, counts = per_patient(values, range(25))
-    drawn = drawn_means(sums, counts, draws=500)
-    gap = drawn_means(*per_patient(values[:, :1] - values[:, 1:], range(25)), draws=500)
+    sums, counts = patient_sums(values, range(25))
+    drawn = resampled_means(sums, counts, n_resamples=500)
+    gap = resampled_means(*patient_sums(values[:, :1] - values[:, 1:], range(25)), n_resamples=500)
     np.testing.assert_allclose(drawn[:, 0] - drawn[:, 1], gap[:, 0], atol=1e-6)
 
 
 def test_lengths_must_agree() -> None:
     with pytest.raises(ValueError, match="3 patients"):
-        interval([1.0, 2.0], ["a", "b", "c"])
+        bootstrap_interval([1.0, 2.0], ["a", "b", "c"])

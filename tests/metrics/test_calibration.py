@@ -7,11 +7,11 @@ from scipy.special import log_softmax, softmax
 from sklearn.calibration import calibration_curve
 
 from medlight.metrics.calibration import (
-    HOTTEST,
+    MAX_TEMPERATURE,
+    apply_temperature,
     calibration_scores,
     fit_temperature,
     reliability,
-    tempered,
 )  # fmt: skip
 
 
@@ -35,14 +35,16 @@ def test_finds_the_temperature_of_the_logits_from_probabilities(by: float) -> No
     best = minimize_scalar(loss, bounds=(0.05, 20), method="bounded").x
     assert found == pytest.approx(best, rel=1e-3)
     assert found == pytest.approx(by, rel=0.1)
-    np.testing.assert_allclose(tempered(softmax(logits, 1), 2), softmax(logits / 2, 1), atol=1e-9)
+    np.testing.assert_allclose(
+        apply_temperature(softmax(logits, 1), 2), softmax(logits / 2, 1), atol=1e-9
+    )
 
 
 def test_scaling_mends_overconfidence_and_changes_no_decision() -> None:
     truth, logits = overconfident(1, 3.0)
     test_truth, test_logits = overconfident(2, 3.0)
     before = softmax(test_logits, 1)
-    after = tempered(before, fit_temperature(truth, softmax(logits, 1)))
+    after = apply_temperature(before, fit_temperature(truth, softmax(logits, 1)))
     old, new = calibration_scores(test_truth, before), calibration_scores(test_truth, after)
     assert new["ece"] < 0.03 < old["ece"]
     assert new["brier"] < old["brier"]
@@ -52,7 +54,7 @@ def test_scaling_mends_overconfidence_and_changes_no_decision() -> None:
 
 def test_without_a_mistake_the_temperature_stays_finite() -> None:
     probability = np.array([[0.9, 0.1], [0.2, 0.8]])
-    assert 1 / HOTTEST <= fit_temperature(np.array([0, 1]), probability) <= HOTTEST
+    assert 1 / MAX_TEMPERATURE <= fit_temperature(np.array([0, 1]), probability) <= MAX_TEMPERATURE
 
 
 def test_reliability_equals_scikit_learn() -> None:

@@ -8,8 +8,12 @@ import torch
 from sklearn import metrics as sk
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from medlight.metrics.classification import class_intervals, summarise_classes
-from medlight.metrics.weighted import Ranking, calibration_error, f1
+from medlight.metrics.classification import classification_intervals, summarise_classification
+from medlight.metrics.weighted_metrics import (
+    WeightedRanking,
+    weighted_calibration_error,
+    weighted_f1,
+)
 
 NAMES = ("Hand", "CXR", "HeadCT", "ChestCT")
 
@@ -49,7 +53,7 @@ def test_equals_scikit_learn(seed: int) -> None:
         "brier": brier,
         "log_loss": sk.log_loss(truth, probability, labels=range(4)),
     }
-    scores = summarise_classes(rows_of(truth, probability), NAMES)
+    scores = summarise_classification(rows_of(truth, probability), NAMES)
     assert {name: scores[name] for name in expected} == pytest.approx(expected)
     assert scores["ece"] == pytest.approx(by_hand(sure, predicted == truth))
     for k, name in enumerate(NAMES):
@@ -66,7 +70,7 @@ def test_equals_scikit_learn(seed: int) -> None:
 def test_calibration_error_equals_torchmetrics() -> None:
     random = np.random.default_rng(5)
     truth, probability = random.integers(0, 4, 300), random.dirichlet(np.ones(4), 300)
-    scores = summarise_classes(rows_of(truth, probability), NAMES)
+    scores = summarise_classification(rows_of(truth, probability), NAMES)
     theirs = multiclass_calibration_error(
         torch.from_numpy(probability), torch.from_numpy(truth), num_classes=4, n_bins=15
     )
@@ -86,7 +90,7 @@ def test_weights_are_as_good_as_copies() -> None:
     truth, probability = guesses(9, 60)
     weights = np.random.default_rng(0).integers(0, 4, (5, 60)).astype(float)
     score, positive = probability[:, 0], truth == 0
-    ranking = Ranking.of(weights, positive, score)
+    ranking = WeightedRanking.from_scores(weights, positive, score)
     for row, weight in enumerate(weights.astype(int)):
         again = np.repeat(np.arange(60), weight)
         one = positive[again], score[again]
@@ -96,15 +100,15 @@ def test_weights_are_as_good_as_copies() -> None:
         assert ranking.sensitivity(0.8)[row] == pytest.approx(hits[alarms <= 0.2 + 1e-12].max())
         guess = score > 0.4
         expected = sk.f1_score(positive[again], guess[again])
-        assert f1(weights, positive, guess)[row] == pytest.approx(expected)
-        error = calibration_error(np.ones((1, len(again))), score[again], positive[again])
-        assert calibration_error(weights, score, positive)[row] == pytest.approx(error[0])
+        assert weighted_f1(weights, positive, guess)[row] == pytest.approx(expected)
+        error = weighted_calibration_error(np.ones((1, len(again))), score[again], positive[again])
+        assert weighted_calibration_error(weights, score, positive)[row] == pytest.approx(error[0])
 
 
 def test_intervals_hold_their_score_and_narrow_with_patients() -> None:
-    few = class_intervals(rows_of(*guesses(1, 60)), NAMES)
-    many = class_intervals(rows_of(*guesses(1, 600)), NAMES)
-    scores = summarise_classes(rows_of(*guesses(1, 600)), NAMES)
+    few = classification_intervals(rows_of(*guesses(1, 60)), NAMES)
+    many = classification_intervals(rows_of(*guesses(1, 600)), NAMES)
+    scores = summarise_classification(rows_of(*guesses(1, 600)), NAMES)
     for name, found in many.items():
         assert found.mean == pytest.approx(scores[name]), name
         assert found.low < found.high, name
@@ -115,13 +119,13 @@ def test_intervals_hold_their_score_and_narrow_with_patients() -> None:
 
 def test_one_patient_is_no_interval() -> None:
     rows = [row | {"patient": "p"} for row in rows_of(*guesses(1, 20))]
-    assert math.isnan(class_intervals(rows, NAMES)["accuracy"].low)
+    assert math.isnan(classification_intervals(rows, NAMES)["accuracy"].low)
 
 
 def test_a_class_without_cases_has_no_auroc_and_does_not_spoil_the_mean() -> None:
     truth = np.array([0, 1, 0, 1])
     probability = np.array([[0.7, 0.3, 0, 0], [0.2, 0.8, 0, 0], [0.4, 0.6, 0, 0], [0.1, 0.9, 0, 0]])
-    scores = summarise_classes(rows_of(truth, probability), NAMES)
+    scores = summarise_classification(rows_of(truth, probability), NAMES)
     assert math.isnan(scores["auroc/HeadCT"])
     assert math.isnan(scores["f1/HeadCT"])
     assert scores["auroc"] == pytest.approx(sk.roc_auc_score(truth, probability[:, 1]))
@@ -129,5 +133,5 @@ def test_a_class_without_cases_has_no_auroc_and_does_not_spoil_the_mean() -> Non
 
 
 def test_no_case_at_all_is_nan_not_a_crash() -> None:
-    assert math.isnan(summarise_classes([], NAMES)["accuracy"])
-    assert class_intervals([], NAMES) == {}
+    assert math.isnan(summarise_classification([], NAMES)["accuracy"])
+    assert classification_intervals([], NAMES) == {}

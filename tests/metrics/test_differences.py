@@ -10,7 +10,7 @@ from torchmetrics.segmentation import HausdorffDistance
 
 from medlight.core.grid import Grid
 from medlight.core.labels import Labels
-from medlight.metrics.cases import Scoring
+from medlight.metrics.segmentation_cases import SegmentationScorer
 
 # 2026-11, MONAI 1.6.1 warns of its own arguments, and of empty masks:
 pytestmark = pytest.mark.filterwarnings(
@@ -29,8 +29,8 @@ def theirs(prediction: np.ndarray, reference: np.ndarray) -> list[torch.Tensor]:
 
 
 def ours(prediction: np.ndarray, reference: np.ndarray, grid: Grid = GRID) -> dict:
-    scoring = Scoring.of(Labels(("background", "cube"), "mask"))
-    return dict(scoring.rows("c", prediction, reference, grid)[0])
+    scorer = SegmentationScorer.from_labels(Labels(("background", "cube"), "mask"))
+    return dict(scorer.rows("c", prediction, reference, grid)[0])
 
 
 def test_a_missed_structure() -> None:

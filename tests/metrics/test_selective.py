@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medlight.metrics.selective import aurc, judged, risk_of, selective_risk
+from medlight.metrics.selective import aurc, case_risk, rank_by_uncertainty, selective_risk
 
 RISKS = st.lists(st.floats(0, 1), min_size=1, max_size=6)
 
@@ -47,8 +47,8 @@ def test_cases_of_both_tasks() -> None:
         {"case": "b", "class": "liver", "dice": math.nan, "uncertainty": 0.9},
         {"case": "c", "class": "liver", "dice": 0.0, "uncertainty": 0.5},
     ]
-    assert [each.case for each in judged(rows)] == ["b", "c", "a"]
-    assert risk_of(rows[:2]) == pytest.approx(0.4)
+    assert [each.case for each in rank_by_uncertainty(rows)] == ["b", "c", "a"]
+    assert case_risk(rows[:2]) == pytest.approx(0.4)
     assert aurc(rows) == pytest.approx((0.4 + (0.4 + 1) / 2) / 2)  # b has nothing to score
-    assert risk_of([{"truth": "x", "prediction": "y"}]) == 1
+    assert case_risk([{"truth": "x", "prediction": "y"}]) == 1
     assert math.isnan(aurc([{"case": "a", "class": "liver", "dice": 1.0}]))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import distance_transform_edt
 
-from medlight.metrics.elements import cell_codes, element_sizes
-from medlight.metrics.surface import Borders, borders
+from medlight.metrics.surface import SurfaceDistances, surface_distances
+from medlight.metrics.surface_elements import neighbour_codes, surface_element_areas
 
 # 2026-11, surface-distance 0.1 on SciPy 1.17:
 pytestmark = pytest.mark.filterwarnings(
@@ -26,7 +26,7 @@ MASKS = CUBOIDS.flatmap(lambda shape: st.tuples(*(arrays(bool, shape) for _ in r
 SPACING = st.tuples(*(st.sampled_from((0.5, 0.8, 1.0, 3.0)) for _ in range(3)))
 
 
-def scores(found: Borders, tolerance_mm: float = 1.0) -> tuple[float, float, float]:
+def scores(found: SurfaceDistances, tolerance_mm: float = 1.0) -> tuple[float, float, float]:
     return found.hd95_mm, found.assd_mm, found.nsd(tolerance_mm)
 
 
@@ -47,12 +47,12 @@ def blobs(seed: int, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
 def test_distances_equal_scipys_on_the_same_elements(seed: int, shape: tuple[int, ...]) -> None:
     spacing = (0.8, 1.3, 5.0)[: len(shape)]
     prediction, reference = blobs(seed, shape)
-    found = borders(prediction, reference, spacing)
-    sides = [cell_codes(mask) for mask in (prediction, reference)]
+    found = surface_distances(prediction, reference, spacing)
+    sides = [neighbour_codes(mask) for mask in (prediction, reference)]
     inner = [(codes > 0) & (codes < 2**2 ** len(shape) - 1) for codes in sides]
     far = [distance_transform_edt(~cells, sampling=spacing) for cells in inner]
-    np.testing.assert_allclose(found.prediction_mm, far[1][inner[0]], atol=1e-9)
-    np.testing.assert_allclose(found.reference_mm, far[0][inner[1]], atol=1e-9)
+    np.testing.assert_allclose(found.prediction_distances_mm, far[1][inner[0]], atol=1e-9)
+    np.testing.assert_allclose(found.reference_distances_mm, far[0][inner[1]], atol=1e-9)
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.8, 0.8, 5.0)])
@@ -61,11 +61,14 @@ def test_agrees_with_the_published_package(seed: int, spacing: tuple[float, ...]
     """Elements and distances are the same. Areas are not, and the package's are larger: it cuts
     bent pieces into triangles in a way that depends on how the mask is turned."""
     prediction, reference = blobs(seed, (28, 24, 20))
-    ours = borders(prediction, reference, spacing)
+    ours = surface_distances(prediction, reference, spacing)
     theirs = published.compute_surface_distances(reference, prediction, spacing)
-    for side, key in ((ours.prediction_mm, "pred_to_gt"), (ours.reference_mm, "gt_to_pred")):
+    for side, key in (
+        (ours.prediction_distances_mm, "pred_to_gt"),
+        (ours.reference_distances_mm, "gt_to_pred"),
+    ):
         np.testing.assert_allclose(np.sort(side), np.sort(theirs[f"distances_{key}"]), atol=1e-5)
-    expected = ours.prediction_sizes.sum()
+    expected = ours.prediction_areas.sum()
     assert 1 < theirs["surfel_areas_pred"].sum() / expected < 1.06
     for tolerance in (0.5, 1.0, 2.0):
         nsd = published.compute_surface_dice_at_tolerance(theirs, tolerance)
@@ -80,7 +83,7 @@ def test_agrees_with_the_published_package(seed: int, spacing: tuple[float, ...]
 @pytest.mark.parametrize("seed", range(3))
 def test_equals_the_published_package_in_two_dimensions(seed: int) -> None:
     prediction, reference = blobs(seed, (40, 30))
-    ours = borders(prediction, reference, (0.8, 2.0))
+    ours = surface_distances(prediction, reference, (0.8, 2.0))
     theirs = published.compute_surface_distances(reference, prediction, (0.8, 2.0))
     assert ours.hd95_mm == pytest.approx(published.compute_robust_hausdorff(theirs, 95))
     for tolerance in (0.5, 1.5):
@@ -93,9 +96,9 @@ def test_two_flat_faces_by_hand() -> None:
     the rim, 6 of 26 parts of the border, two thirds do not."""
     one, two = np.zeros((12, 40, 40), bool), np.zeros((12, 40, 40), bool)
     one[2:6] = two[4:8] = True
-    found = borders(one, two, (1.5, 1.0, 1.0))
+    found = surface_distances(one, two, (1.5, 1.0, 1.0))
     assert found.hd95_mm == pytest.approx(3)
-    assert np.median(found.prediction_mm) == pytest.approx(3)
+    assert np.median(found.prediction_distances_mm) == pytest.approx(3)
     assert found.nsd(3) == 1
     assert 6 / 26 * 2 / 3 < found.nsd(2.9) < 0.3
 
@@ -105,16 +108,16 @@ def test_single_voxels_by_hand() -> None:
     one[1, 1, 1] = two[1, 1, 3] = True
     # Each border has 8 cells: 4 between the voxels that both share, 4 beyond that lie 2 mm off.
     two[1, 1, 3], two[1, 1, 2] = False, True
-    found = borders(one, two, (1, 1, 1))
-    assert sorted(found.prediction_mm) == [0] * 4 + [1] * 4
+    found = surface_distances(one, two, (1, 1, 1))
+    assert sorted(found.prediction_distances_mm) == [0] * 4 + [1] * 4
     assert scores(found, 0.5) == pytest.approx((1, 0.5, 0.5))
     octahedron = 8 * math.sqrt(3) / 8  # of half a voxel's reach: eight triangles
-    assert found.prediction_sizes.sum() == pytest.approx(octahedron)
+    assert found.prediction_areas.sum() == pytest.approx(octahedron)
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (1.0, 2.0, 0.5)])
 def test_sizes_of_known_cells(spacing: tuple[float, ...]) -> None:
-    sizes = element_sizes(spacing)
+    sizes = surface_element_areas(spacing)
     x, y, z = spacing
     assert sizes[0] == sizes[255] == 0
     assert sizes[0b00001111] == pytest.approx(y * z)  # the four corners of one side of axis 0
@@ -129,7 +132,7 @@ def test_sizes_of_known_cells(spacing: tuple[float, ...]) -> None:
 def test_area_of_a_sphere_is_nearer_than_that_of_triangles() -> None:
     place = np.indices((44, 44, 44)) - 21.5
     ball = (place**2).sum(0) < 20**2
-    ours = borders(ball, ball, (1, 1, 1)).prediction_sizes.sum()
+    ours = surface_distances(ball, ball, (1, 1, 1)).prediction_areas.sum()
     theirs = published.compute_surface_distances(ball, ball, (1, 1, 1))["surfel_areas_gt"].sum()
     truth = 4 * math.pi * 20**2
     assert abs(ours - truth) < abs(theirs - truth) < 0.1 * truth
@@ -139,23 +142,25 @@ def test_area_of_a_sphere_is_nearer_than_that_of_triangles() -> None:
 @settings(max_examples=60, deadline=None)
 def test_laws(pair: tuple[np.ndarray, np.ndarray], spacing: tuple[float, ...]) -> None:
     prediction, reference = pair
-    plain = scores(borders(prediction, reference, spacing))
+    plain = scores(surface_distances(prediction, reference, spacing))
     assert 0 <= plain[2] <= 1
     assert plain[0] >= 0
     assert plain[1] >= 0
     # The two masks change places.
-    assert scores(borders(reference, prediction, spacing)) == pytest.approx(plain)
+    assert scores(surface_distances(reference, prediction, spacing)) == pytest.approx(plain)
     # The masks lie elsewhere in a larger image.
     moved = [np.pad(mask, ((1, 2), (3, 0), (0, 4))) for mask in pair]
-    assert scores(borders(*moved, spacing)) == pytest.approx(plain)
+    assert scores(surface_distances(*moved, spacing)) == pytest.approx(plain)
     # The image is turned or mirrored.
     for axes in itertools.permutations(range(3)):
         turned = [mask.transpose(axes) for mask in pair]
-        assert scores(borders(*turned, [spacing[a] for a in axes])) == pytest.approx(plain)
+        assert scores(surface_distances(*turned, [spacing[a] for a in axes])) == pytest.approx(
+            plain
+        )
     mirrored = [mask[::-1, :, ::-1] for mask in pair]
-    assert scores(borders(*mirrored, spacing)) == pytest.approx(plain)
+    assert scores(surface_distances(*mirrored, spacing)) == pytest.approx(plain)
     # Everything is twice as large.
-    twice = borders(prediction, reference, [2 * s for s in spacing])
+    twice = surface_distances(prediction, reference, [2 * s for s in spacing])
     assert scores(twice, 2.0) == pytest.approx((2 * plain[0], 2 * plain[1], plain[2]))
 
 
@@ -164,9 +169,9 @@ def test_laws(pair: tuple[np.ndarray, np.ndarray], spacing: tuple[float, ...]) -
 def test_a_mask_is_at_no_distance_from_itself(
     pair: tuple[np.ndarray, np.ndarray], spacing: tuple[float, ...]
 ) -> None:
-    assert scores(borders(pair[0], pair[0], spacing), 0.0) == (0, 0, 1)
+    assert scores(surface_distances(pair[0], pair[0], spacing), 0.0) == (0, 0, 1)
 
 
 def test_an_empty_mask_is_refused() -> None:
     with pytest.raises(ValueError, match="no border"):
-        borders(np.zeros((3, 3), bool), np.ones((3, 3), bool), (1, 1))
+        surface_distances(np.zeros((3, 3), bool), np.ones((3, 3), bool), (1, 1))

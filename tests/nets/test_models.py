@@ -10,11 +10,11 @@ from torch import Tensor
 
 from medlight.cli.config import register
 from medlight.cli.options import conf_dir, groups
+from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError
-from medlight.core.facts import Facts
 from medlight.core.labels import Labels
 from medlight.losses.cross_entropy import CrossEntropy
-from medlight.nets.checkpointing import checkpointed
+from medlight.nets.gradient_checkpointing import enable_gradient_checkpointing
 from medlight.runs.environment import forward_flops
 from medlight.tasks.base import Task
 from medlight.tasks.classification import ClassificationTask
@@ -36,18 +36,18 @@ MODELS = sorted(groups([conf_dir()])["model"])
 ODD = {2: (43, 37), 3: (43, 37, 35)}
 
 
-def task_for(model: str, facts: Facts, *overrides: str, **settings: Any) -> Task:
+def task_for(model: str, spec: DataSpec, *overrides: str, **settings: Any) -> Task:
     register()
     words = [f"model.{word}" for word in (*SMALLER.get(model, []), *overrides)]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         net = instantiate(compose("config", [f"model={model}", *words]).model, _convert_="all")
     kind = ClassificationTask if model in CLASSIFIERS else SegmentationTask
-    return kind(net=net, facts=facts, loss=CrossEntropy(), **settings)
+    return kind(net=net, spec=spec, loss=CrossEntropy(), **settings)
 
 
-def facts_for(model: str, shape: tuple[int, ...]) -> Facts:
-    labels = Labels(("a", "b", "c"), "class" if model in CLASSIFIERS else "mask")
-    return Facts(len(shape), 2, labels, shape=shape)
+def facts_for(model: str, shape: tuple[int, ...]) -> DataSpec:
+    labels = Labels(("a", "b", "c"), "multiclass" if model in CLASSIFIERS else "mask")
+    return DataSpec(len(shape), 2, labels, shape=shape)
 
 
 def batch_for(model: str, shape: tuple[int, ...]) -> dict[str, Tensor]:
@@ -96,8 +96,8 @@ def test_deep_supervision_counts_each_level_half_as_much_as_the_one_above() -> N
 def test_a_net_for_one_size_says_so(model: str) -> None:
     labels = facts_for(model, (20, 20)).labels
     with pytest.raises(ConfigError, match=r"one image size.*data.patch=\[64, 64\]"):
-        task_for(model, Facts(2, 1, labels))
-    task = task_for(model, Facts(2, 1, labels, shape=(20, 20)))
+        task_for(model, DataSpec(2, 1, labels))
+    task = task_for(model, DataSpec(2, 1, labels, shape=(20, 20)))
     with pytest.raises(ConfigError, match=r"built for images of up to .*, got 50x20"):
         task(torch.rand(1, 1, 50, 20))
 
@@ -142,4 +142,4 @@ def test_gradient_checkpointing_gives_the_same_in_less_memory(model: str) -> Non
 
 def test_gradient_checkpointing_names_what_it_does_not_know() -> None:
     with pytest.raises(ConfigError, match="does not know the blocks of Sequential"):
-        checkpointed(torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3)))
+        enable_gradient_checkpointing(torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3)))

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medlight.planning.geometry import (
-    SMALLEST_EDGE,
-    Patch,
+    MIN_EDGE_VOXELS,
+    PatchPlan,
     choose_patch,
-    pooling,
+    pooling_strides,
     resampled_shape,
     target_spacing,
 )
@@ -22,7 +22,7 @@ spacings = st.tuples(*[st.floats(0.3, 8.0)] * 3)
 def test_a_patch_fits_and_its_strides_divide_it(
     shape: tuple[int, ...], spacing: tuple[float, ...], edge: int
 ) -> None:
-    def fits(patch: Patch) -> bool:
+    def fits(patch: PatchPlan) -> bool:
         return bool(np.prod(patch.shape) <= edge**3)
 
     patch = choose_patch(shape, spacing, fits)
@@ -38,20 +38,20 @@ def test_coarse_axes_are_halved_later_and_voxels_end_up_alike(
     shape: tuple[int, ...], spacing: tuple[float, ...]
 ) -> None:
     size, voxel = np.array(shape, float), np.array(spacing)
-    for stride in pooling(shape, spacing):
+    for stride in pooling_strides(shape, spacing):
         halved = np.array(stride) == 2
         assert halved.any()
-        assert (size[halved] >= 2 * SMALLEST_EDGE).all()
-        large = size >= 2 * SMALLEST_EDGE
+        assert (size[halved] >= 2 * MIN_EDGE_VOXELS).all()
+        large = size >= 2 * MIN_EDGE_VOXELS
         assert (voxel[halved] < 2 * voxel[large].min()).all()
         size, voxel = np.where(halved, size // 2, size), voxel * np.array(stride)
-    assert (size < 2 * SMALLEST_EDGE).all()
+    assert (size < 2 * MIN_EDGE_VOXELS).all()
 
 
 def test_hippocampus_is_planned_as_by_nnunet() -> None:
     """Patch 40 x 56 x 40 at 1 mm (Isensee et al. 2021, supplement, Task04)."""
     patch = choose_patch((36, 50, 35), (1.0, 1.0, 1.0), lambda patch: True)
-    assert patch == Patch((40, 56, 40), ((2, 2, 2),) * 3)
+    assert patch == PatchPlan((40, 56, 40), ((2, 2, 2),) * 3)
 
 
 def test_spacing_is_the_median_unless_one_axis_is_coarse() -> None:

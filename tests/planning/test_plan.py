@@ -23,13 +23,13 @@ from medlight.datasets.decathlon import DecathlonDataModule
 from medlight.datasets.phantom import Phantom2DDataModule, PhantomDataModule, PhantomMasksDataModule
 from medlight.io.nifti import write_nifti
 from medlight.jobs.plan import plan_settings
-from medlight.planning.fingerprint import Fingerprint, measure
-from medlight.planning.memory import Device
+from medlight.planning.fingerprint import DatasetFingerprint, extract_fingerprint
+from medlight.planning.memory_estimate import PlannedDevice
 from medlight.planning.rules import plan
 from medlight.transforms.radiograph import Radiograph
 from medlight.transforms.volume import Volume
 
-CPU = Device(memory=8 * 2**30, gpu=False)
+CPU = PlannedDevice(memory=8 * 2**30, gpu=False)
 
 
 def task(
@@ -89,7 +89,7 @@ def test_the_plan_of_any_data_set_composes_and_says_why(
         run_dir=tmp_path,
         base=BASE.get(kind, "decathlon"),
         transforms="volume" if data.spatial_dims == 3 else "radiograph",
-        given=["data=any", "data.fold=1"],
+        overrides=["data=any", "data.fold=1"],
         name="planned",
         memory_gb=4,
     )
@@ -101,7 +101,7 @@ def test_the_plan_of_any_data_set_composes_and_says_why(
     assert cfg.data.transforms == cfg.transforms
     texts = {path.parent.name: path.read_text() for path in Path("conf").rglob("*.yaml")}
     for choice in choices:
-        assert choice.why in " ".join(texts[choice.file].split("\n# "))
+        assert choice.reason in " ".join(texts[choice.file].split("\n# "))
         if "." in choice.key or choice.file != "experiment":
             place = choice.key if choice.file == "experiment" else f"{choice.file}.{choice.key}"
             assert choice.key == "base" or OmegaConf.select(cfg, place) == choice.value, place
@@ -117,7 +117,7 @@ def test_hippocampus_lands_on_the_published_patch_and_spacing(
     real_data: Path, shared_cache: Path
 ) -> None:
     data = DecathlonDataModule(root=real_data, cache=shared_cache, transforms=Volume())
-    fingerprint = measure(data)
+    fingerprint = extract_fingerprint(data)
     assert fingerprint.cases == len(data.split.train)
     chosen = {choice.key: choice.value for choice in plan(fingerprint, CPU)}
     assert chosen["patch"] == [40, 56, 40]
@@ -136,7 +136,7 @@ def test_spleen_is_cut_along_its_coarse_axis_and_windowed_by_its_voxels(
     grid = Grid(labels.shape, image.affine)
     root = task(tmp_path / "Task09_Spleen", shifts, [labels] * 6, grid, ["CT"])
     data = DecathlonDataModule(root=root, task=root.name, cache=tmp_path, transforms=Volume())
-    fingerprint = measure(data)
+    fingerprint = extract_fingerprint(data)
     chosen = {choice.key: choice.value for choice in plan(fingerprint, CPU)}
     assert chosen["spacing_mm"] == pytest.approx(image.header.get_zooms(), rel=1e-3)
     used = [int(case.removeprefix("case_")) for case in data.split.train]
@@ -147,7 +147,7 @@ def test_spleen_is_cut_along_its_coarse_axis_and_windowed_by_its_voxels(
     assert fingerprint.volumes_ml == pytest.approx(volume, rel=1e-3)
 
 
-def figures(**changes: Any) -> Fingerprint:
+def figures(**changes: Any) -> DatasetFingerprint:
     given: dict[str, Any] = {
         "name": "given",
         "cases": 40,
@@ -160,23 +160,24 @@ def figures(**changes: Any) -> Fingerprint:
         "foreground": np.array([[-100.0, 200.0]]),
         "volumes_ml": np.ones((40, 1)),
     }
-    return Fingerprint(**given | changes)
+    return DatasetFingerprint(**given | changes)
 
 
-def chosen(fingerprint: Fingerprint, device: Device) -> dict[str, Any]:
+def chosen(fingerprint: DatasetFingerprint, device: PlannedDevice) -> dict[str, Any]:
     return {choice.key: choice.value for choice in plan(fingerprint, device)}
 
 
 def test_more_memory_buys_larger_patches_then_larger_batches() -> None:
     sizes = [
-        chosen(figures(), Device(memory=gigabytes * 2**30, gpu=True)) for gigabytes in (2, 8, 80)
+        chosen(figures(), PlannedDevice(memory=gigabytes * 2**30, gpu=True))
+        for gigabytes in (2, 8, 80)
     ]
     voxels = [np.prod(each["patch"]) for each in sizes]
     assert voxels[0] < voxels[1] <= voxels[2] == 128**3
     assert sizes[0]["batch_size"] == 2
     assert sizes[2]["batch_size"] == 2, "5 % of 40 cases of this size"
     many = figures(cases=400)
-    assert chosen(many, Device(memory=80 * 2**30, gpu=True))["batch_size"] > 2
+    assert chosen(many, PlannedDevice(memory=80 * 2**30, gpu=True))["batch_size"] > 2
 
 
 def test_left_and_right_are_not_mirrored() -> None:

@@ -32,11 +32,11 @@ def hostile_page() -> Page:
     page.command(HOSTILE)
     page.tiles([("error", 1, HOSTILE), (HOSTILE, 2, "x")])
     page.table([HOSTILE], [[HOSTILE]])
-    page.item("warning", HOSTILE, HOSTILE, HOSTILE)
-    page.item(HOSTILE, "x", "x", "x")
+    page.callout("warning", HOSTILE, HOSTILE, HOSTILE)
+    page.callout(HOSTILE, "x", "x", "x")
     page.bars([(HOSTILE, 1.0)], HOSTILE)
     page.details(HOSTILE, [HOSTILE])
-    page.pictures([Figure(np.zeros((4, 4, 3), np.uint8), HOSTILE)])
+    page.images([Figure(np.zeros((4, 4, 3), np.uint8), HOSTILE)])
     return page
 
 
@@ -64,7 +64,7 @@ def test_the_page_loads_nothing(tmp_path: Path) -> None:
 def test_levels_are_told_by_sign_and_word_besides_colour() -> None:
     page = Page("x")
     for level in ("error", "warning", "note"):
-        page.item(level, "kind", "what", "do")
+        page.callout(level, "kind", "what", "do")
     text = page.html()
     assert all(sign in text and f"{word}: kind" in text for word, sign in
                (("error", "✖"), ("warning", "▲"), ("note", "●")))  # fmt: skip

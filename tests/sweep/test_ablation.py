@@ -9,10 +9,10 @@ import pytest
 from scipy import stats
 
 from medlight.cli.rerun import parse_overrides
-from medlight.sweep.ablation import Ablation
-from medlight.sweep.averages import averages, averages_csv, interval
+from medlight.sweep.ablation import AblationSweep
+from medlight.sweep.averages import averages, averages_csv, t_interval
 from medlight.sweep.job import DONE, FAILED, Job
-from medlight.sweep.summary import rank
+from medlight.sweep.ranking import rank_jobs
 
 CHANGES = ["~callbacks.ema", "schedule=constant schedule.warmup=0.2"]
 
@@ -25,7 +25,7 @@ def test_every_change_runs_alone_and_again_nothing_does(typed) -> None:
     found = list(csv.DictReader((typed.sweep / "averages.csv").read_text().splitlines()))
     assert [row["change"] for row in found] == ["none", *CHANGES]
     ranked = list(csv.DictReader((typed.sweep / "ranking.csv").read_text().splitlines()))
-    score = {(row["change"], row["seed"]): float(row["score"]) for row in ranked}
+    score = {(row["change"], row["seed"]): float(row["val_score"]) for row in ranked}
     assert len(score) == 6
     for row in found:
         apart = [score[row["change"], seed] - score["none", seed] for seed in "01"]
@@ -52,18 +52,18 @@ def test_a_change_that_changes_nothing_is_an_error(typed) -> None:
 
 
 def test_the_grid_of_the_rest_is_the_same_for_each() -> None:
-    way = Ablation(changes=CHANGES, params={"seed": "0,1"})
-    found = way.combinations(parse_overrides(["data.fold=0,1"]))
+    sweeper = AblationSweep(changes=CHANGES, params={"seed": "0,1"})
+    found = sweeper.combinations(parse_overrides(["data.fold=0,1"]))
     assert len(found) == 3 * 4
     assert found[:2] == [["seed=0", "data.fold=0"], ["seed=0", "data.fold=1"]]
     assert found[4] == ["~callbacks.ema", "seed=0", "data.fold=0"]
     assert found[8] == ["schedule=constant", "schedule.warmup=0.2", "seed=0", "data.fold=0"]
-    assert way.described(found[8]) == [f"change={CHANGES[1]}", "seed=0", "data.fold=0"]
+    assert sweeper.display_overrides(found[8]) == [f"change={CHANGES[1]}", "seed=0", "data.fold=0"]
 
 
 def job(folder: Path, state: str, score: float | None, **said: str) -> Job:
     one = Job(folder / "-".join(said.values()))
-    one.describe([f"{key.replace('__', '.')}={value}" for key, value in said.items()])
+    one.set_overrides([f"{key.replace('__', '.')}={value}" for key, value in said.items()])
     one.update(state=state, score=score)
     return one
 
@@ -77,18 +77,18 @@ def test_differences_are_paired_by_seed_and_fold(tmp_path: Path) -> None:
         job(tmp_path, FAILED, 0.1, model="c", seed="1"),
         job(tmp_path, DONE, None, model="c", seed="0"),
     ]
-    ranked = rank(jobs, metric="val/dice", mode="max")
+    ranked = rank_jobs(jobs, metric="val/dice", mode="max")
     in_order = averages(sorted(ranked, key=lambda each: jobs.index(each.job)))
     assert [each.setting for each in in_order] == [{"model": "a"}, {"model": "b"}, {"model": "c"}]
     wanted = stats.ttest_rel(other, base).confidence_interval(0.95)
-    assert interval(in_order[1].differences) == pytest.approx((wanted.low, wanted.high))
+    assert t_interval(in_order[1].differences) == pytest.approx((wanted.low, wanted.high))
     assert in_order[2].scores == [0.9]
-    assert interval(in_order[2].differences) == pytest.approx((math.nan, math.nan), nan_ok=True)
+    assert t_interval(in_order[2].differences) == pytest.approx((math.nan, math.nan), nan_ok=True)
     rows = list(csv.DictReader(averages_csv(in_order).splitlines()))
-    assert [row["repeats"] for row in rows] == ["3", "3", "1"]
-    assert float(rows[0]["score_sd"]) == pytest.approx(np.std(base, ddof=1))
+    assert [row["n"] for row in rows] == ["3", "3", "1"]
+    assert float(rows[0]["val_std"]) == pytest.approx(np.std(base, ddof=1))
 
 
 def test_nothing_repeated_has_no_averages(tmp_path: Path) -> None:
     jobs = [job(tmp_path, DONE, 0.5, model=name, seed="0") for name in "ab"]
-    assert averages(rank(jobs, metric="val/dice", mode="max")) == []
+    assert averages(rank_jobs(jobs, metric="val/dice", mode="max")) == []

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from medlight.cli.rerun import parse_overrides
-from medlight.sweep.grid import Grid
+from medlight.sweep.grid import GridSweep
 from medlight.sweep.job import DONE, FAILED, Status
 
 
@@ -24,7 +24,7 @@ def test_a_sweep_runs_what_it_can_and_again_only_what_it_must(typed) -> None:
         assert ("Traceback" in log) == (status["state"] == "failed")
 
     rows = list(csv.DictReader((typed.sweep / "ranking.csv").read_text().splitlines()))
-    scores = [float(row["score"]) for row in rows]
+    scores = [float(row["val_score"]) for row in rows]
     assert scores == sorted(scores, reverse=True)
     assert {row["seed"] for row in rows} == {"0", "1"}
     for row in rows:
@@ -46,23 +46,23 @@ def test_a_sweep_runs_what_it_can_and_again_only_what_it_must(typed) -> None:
 
 
 def test_what_failed_too_often_is_left_alone() -> None:
-    way = Grid(failures=2)
+    sweeper = GridSweep(max_failures=2)
     states = [Status(state=FAILED, failures=n) for n in (1, 2, 3)] + [Status(state=DONE)]
-    assert [way.is_due(each) for each in states] == [True, False, False, False]
-    assert way.plan(states) == "1 done, 1 failed: tried again, 2 failed 2 times: left alone"
+    assert [sweeper.is_due(each) for each in states] == [True, False, False, False]
+    assert sweeper.plan(states) == "1 done, 1 failed: tried again, 2 failed 2 times: left alone"
 
 
-def varied(way: Grid, *words: str) -> dict[str, list[str]]:
-    return way.varied(parse_overrides(words))
+def varied(sweeper: GridSweep, *words: str) -> dict[str, list[str]]:
+    return sweeper.sweep_params(parse_overrides(words))
 
 
 def test_what_is_typed_beats_the_preset() -> None:
-    way = Grid(params={"optimizer.lr": "1e-3,1e-2", "seed": "0,1"})
-    assert varied(way) == {
+    sweeper = GridSweep(params={"optimizer.lr": "1e-3,1e-2", "seed": "0,1"})
+    assert varied(sweeper) == {
         "optimizer.lr": ["optimizer.lr=0.001", "optimizer.lr=0.01"],
         "seed": ["seed=0", "seed=1"],
     }
-    assert varied(way, "seed=7", "data.fold=0,1") == {
+    assert varied(sweeper, "seed=7", "data.fold=0,1") == {
         "optimizer.lr": ["optimizer.lr=0.001", "optimizer.lr=0.01"],
         "data.fold": ["data.fold=0", "data.fold=1"],
     }
@@ -70,11 +70,11 @@ def test_what_is_typed_beats_the_preset() -> None:
 
 def test_an_interval_is_no_grid() -> None:
     with pytest.raises(ValueError, match="sweep=optuna searches it"):
-        varied(Grid(), "optimizer.lr=interval(1e-4,1e-2)")
+        varied(GridSweep(), "optimizer.lr=interval(1e-4,1e-2)")
 
 
 def test_lists_are_values_not_sweeps() -> None:
-    assert varied(Grid(), "model.channels=[4,8]") == {}
-    assert varied(Grid(), "model.channels=[4,8],[8,16]") == {
+    assert varied(GridSweep(), "model.channels=[4,8]") == {}
+    assert varied(GridSweep(), "model.channels=[4,8],[8,16]") == {
         "model.channels": ["model.channels=[4,8]", "model.channels=[8,16]"]
     }

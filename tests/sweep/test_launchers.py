@@ -4,7 +4,7 @@ import pytest
 
 from medlight.core.errors import MissingExtraError
 from medlight.sweep import command
-from medlight.sweep.command import EXTRAS, installed
+from medlight.sweep.command import LAUNCHER_PACKAGES, is_installed
 
 
 @pytest.mark.slow
@@ -15,7 +15,7 @@ from medlight.sweep.command import EXTRAS, installed
     ids=lambda words: words[0],
 )  # fmt: skip
 def test_a_launcher_runs_every_job_in_its_directory(typed, words: list[str]) -> None:
-    if not installed(EXTRAS[words[0].partition("=")[2]]):
+    if not is_installed(LAUNCHER_PACKAGES[words[0].partition("=")[2]]):
         pytest.skip("not installed")
     code, out = typed("seed=0,1", *words)
     assert code == 0, out
@@ -27,11 +27,11 @@ def test_a_launcher_runs_every_job_in_its_directory(typed, words: list[str]) -> 
     assert (code, "2 jobs in outputs/sweeps/s: 2 done" in out) == (0, True)
 
 
-@pytest.mark.parametrize("name", EXTRAS)
+@pytest.mark.parametrize("name", LAUNCHER_PACKAGES)
 def test_what_is_not_installed_says_what_to_type(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "installed", lambda package: False)
+    monkeypatch.setattr(command, "is_installed", lambda package: False)
     with pytest.raises(MissingExtraError, match=r"pip install 'medlight\[\w+\]'"):
         command.check_launcher(name)
 

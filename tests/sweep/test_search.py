@@ -15,23 +15,31 @@ import pytest
 from optuna.trial import TrialState
 
 from medlight.cli.rerun import parse_overrides
-from medlight.sweep.search import Search
-from medlight.sweep.secret import PASSWORD, put_aside, whole
-from medlight.sweep.space import suggest
-from medlight.sweep.study import AGAIN, ERROR, JOB, Place, ended, failed, repeat, running
+from medlight.sweep.credentials import PASSWORD_VARIABLE, hide_password, with_password
+from medlight.sweep.optuna_study import (
+    ERROR,
+    JOB,
+    RETRY_OF,
+    StudyConfig,
+    count_finished,
+    count_running,
+    has_failed,
+    retry_trial,
+)
+from medlight.sweep.search import OptunaSweep, suggest
 
 SECRET = "open-sesame"
 SPACE = ["optimizer.lr=tag(log,interval(1e-4,1e-1))"]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(f"sqlite:///{tmp_path}/study.db", "s", "max", 9, 3, 0, (1, 3))
+def study_config(tmp_path: Path) -> StudyConfig:
+    return StudyConfig(f"sqlite:///{tmp_path}/study.db", "s", "max", 9, 3, 0, (1, 3))
 
 
-def drawn(place: Place, words: list[str], number: int = 0) -> list[str]:
-    trial = place.open(judging=True).ask()
-    trial.study.sampler = place.sampler(number or trial.number)
+def drawn(study_config: StudyConfig, words: list[str], number: int = 0) -> list[str]:
+    trial = study_config.open(reporting=True).ask()
+    trial.study.sampler = study_config.sampler(number or trial.number)
     return suggest(trial, {o.get_key_element(): o for o in parse_overrides(words)})
 
 
@@ -42,24 +50,24 @@ def drawn(place: Place, words: list[str], number: int = 0) -> list[str]:
      ("a.x=tag(log,interval(1e-5,1e-3))", r"\d(\.\d+)?e-0[45]|0\.000\d+"),
      ("a.c=[4,8],[8,16]", r"\[4,8\]|\[8,16\]")],
 )  # fmt: skip
-def test_spaces_in_hydras_words(place: Place, word: str, wanted: str) -> None:
+def test_spaces_in_hydras_words(study_config: StudyConfig, word: str, wanted: str) -> None:
     for _ in range(8):
-        [text] = drawn(place, [word])
+        [text] = drawn(study_config, [word])
         key, _, value = text.partition("=")
         assert key == word.partition("=")[0]
         assert re.fullmatch(wanted, value), value
         assert parse_overrides([text])
 
 
-def test_no_resume_draws_again_what_was_drawn(place: Place) -> None:
+def test_no_resume_draws_again_what_was_drawn(study_config: StudyConfig) -> None:
     """A sampler with a fixed seed would, each time its process starts anew."""
-    seen = [drawn(place, SPACE)[0] for _ in range(20)]  # each with a study opened afresh
+    seen = [drawn(study_config, SPACE)[0] for _ in range(20)]  # each with a study opened afresh
     assert len(set(seen)) == 20
 
 
 def test_the_same_history_leads_to_the_same_trial(tmp_path: Path) -> None:
-    places = [Place(f"sqlite:///{tmp_path}/{n}.db", "s", "max", 9, 3, 0, None) for n in "ab"]
-    first, second = ([drawn(place, SPACE) for _ in range(5)] for place in places)
+    places = [StudyConfig(f"sqlite:///{tmp_path}/{n}.db", "s", "max", 9, 3, 0, None) for n in "ab"]
+    first, second = ([drawn(study_config, SPACE) for _ in range(5)] for study_config in places)
     assert first == second
 
 
@@ -67,10 +75,12 @@ def test_the_sampler_learns_from_the_trials_of_all_brackets(tmp_path: Path) -> N
     """As it does in a search that stops nothing early."""
     found = []
     for pruning in ((1, 3), None):
-        place = Place(f"sqlite:///{tmp_path}/{pruning}.db", "s", "max", 9, 4, 0, pruning)
+        study_config = StudyConfig(
+            f"sqlite:///{tmp_path}/{pruning}.db", "s", "max", 9, 4, 0, pruning
+        )
         for number in range(16):
-            study = place.open()
-            study.sampler = place.sampler(number)
+            study = study_config.open()
+            study.sampler = study_config.sampler(number)
             study.optimize(lambda t: -abs(t.suggest_float("x", 0.0, 1.0) - 0.8), n_trials=1)
         found.append([trial.params["x"] for trial in study.trials])
     pruned, whole_search = found
@@ -79,18 +89,18 @@ def test_the_sampler_learns_from_the_trials_of_all_brackets(tmp_path: Path) -> N
 
 
 def test_a_password_travels_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PASSWORD, "old")
+    monkeypatch.setenv(PASSWORD_VARIABLE, "old")
     for plain in ("sqlite:///outputs/s/study.db", "postgresql+psycopg://me@here:5432/sweeps?a=b"):
-        assert put_aside(plain) == plain
-        assert PASSWORD not in os.environ
+        assert hide_password(plain) == plain
+        assert PASSWORD_VARIABLE not in os.environ
     address = "postgresql+psycopg://me:p%40ss@here:5432/sweeps?a=b"
-    assert put_aside(address) == address.replace(":p%40ss", "")
-    assert os.environ[PASSWORD] == "p@ss"
-    assert whole(put_aside(address), os.environ[PASSWORD]) == address
+    assert hide_password(address) == address.replace(":p%40ss", "")
+    assert os.environ[PASSWORD_VARIABLE] == "p@ss"
+    assert with_password(hide_password(address), os.environ[PASSWORD_VARIABLE]) == address
 
 
-def test_what_counts_as_done(place: Place) -> None:
-    study = place.open(judging=True)
+def test_what_counts_as_done(study_config: StudyConfig) -> None:
+    study = study_config.open(reporting=True)
     asked = [study.ask() for _ in range(5)]
     for trial in asked:
         trial.suggest_float("x", 0, 1)
@@ -100,23 +110,23 @@ def test_what_counts_as_done(place: Place) -> None:
     asked[2].set_user_attr(ERROR, "no")
     study.tell(asked[2], state=TrialState.FAIL)
     study.tell(asked[3], state=TrialState.FAIL)  # found dead: not its job's fault
-    assert (ended(study), running(study)) == (3, 1)
-    assert [failed(trial) for trial in study.trials] == [False, False, True, False, False]
-    repeat(study, study.trials[2])
-    assert ended(study) == 2, "it has no answer until it is run again"
+    assert (count_finished(study), count_running(study)) == (3, 1)
+    assert [has_failed(trial) for trial in study.trials] == [False, False, True, False, False]
+    retry_trial(study, study.trials[2])
+    assert count_finished(study) == 2, "it has no answer until it is run again"
     again = study.ask()
     assert again.params == asked[2].params
-    assert again.user_attrs == {AGAIN: 2, JOB: "j2"}
+    assert again.user_attrs == {RETRY_OF: 2, JOB: "j2"}
 
 
 def test_what_is_typed_beats_the_preset() -> None:
-    way = Search(params={"a.x": "interval(0,1)", "a.y": "interval(0,1)"})
-    varied = way.varied(parse_overrides(["a.x=3", "a.z=1,2", "seed=1"]))
-    assert list(varied) == ["a.y", "a.z"]
+    sweeper = OptunaSweep(params={"a.x": "interval(0,1)", "a.y": "interval(0,1)"})
+    sweep_params = sweeper.sweep_params(parse_overrides(["a.x=3", "a.z=1,2", "seed=1"]))
+    assert list(sweep_params) == ["a.y", "a.z"]
 
 
 def test_n_trials_is_the_total(typed) -> None:
-    words = ["sweep=optuna", *SPACE, "trainer.max_epochs=3", "sweep.startup=2"]
+    words = ["sweep=optuna", *SPACE, "trainer.max_epochs=3", "sweep.n_startup_trials=2"]
     code, out = typed(*words, "sweep.n_trials=2")
     assert code == 0, out
     first = typed.statuses()
@@ -149,7 +159,7 @@ def test_a_killed_search_goes_on_where_it_was(typed) -> None:
     statuses = typed.statuses()
     assert len(statuses) == 3, f"the dead trial was taken up, not replaced: {statuses}"
     assert {each["state"] for each in statuses.values()} == {"done"}
-    assert statuses[key]["starts"] == 2
+    assert statuses[key]["attempts"] == 2
 
 
 def _family(pid: int) -> list[int]:

@@ -72,7 +72,7 @@ def test_the_same_command_goes_on(typed, whom: str) -> None:
         assert "1 new" in out
     statuses = typed.statuses()
     assert [each["state"] for each in statuses.values()] == ["done", "done"]
-    assert sorted(each["starts"] for each in statuses.values()) == ([1, 1] if whom == "sweep"
+    assert sorted(each["attempts"] for each in statuses.values()) == ([1, 1] if whom == "sweep"
                                                                     else [1, 2])  # fmt: skip
     for key in statuses:
         assert epochs(typed.sweep / key) == list(range(EPOCHS))
@@ -98,7 +98,7 @@ def test_ranks_of_a_job_are_not_sweeps(typed) -> None:
     code, out = typed("seed=0,1", *ranks, "trainer.max_epochs=1")
     assert code == 0, out
     for key, status in typed.statuses().items():
-        assert (status["state"], status["starts"]) == ("done", 1)
+        assert (status["state"], status["attempts"]) == ("done", 1)
         provenance = (typed.sweep / key / "provenance.json").read_text()
         assert '"devices": 2' in provenance
         lines = (typed.sweep / key / "cases.csv").read_text().splitlines()

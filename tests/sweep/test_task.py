@@ -24,7 +24,7 @@ def test_where_memory_runs_out_the_batch_is_halved_and_a_step_keeps_its_samples(
     code, out = typed(*words, "sweep.on_oom=halve")
     assert code == 0, out
     [(key, status)] = typed.statuses().items()
-    assert (status["state"], status["halved"], status["failures"]) == ("done", 2, 1)
+    assert (status["state"], status["batch_halvings"], status["failures"]) == ("done", 2, 1)
     saved = yaml.safe_load((typed.sweep / key / "config.yaml").read_text())
     assert saved["data"]["batch_size"] == 1
     assert saved["trainer"]["accumulate_grad_batches"] == 4

@@ -9,8 +9,8 @@ import pytorch_lightning as pl
 import torch
 from monai.networks.nets import UNet
 
-from medlight.callbacks.average import EMA
-from medlight.core.facts import Facts
+from medlight.callbacks.ema import EMA
+from medlight.core.data_spec import DataSpec
 from medlight.core.labels import Labels
 from medlight.losses.cross_entropy import CrossEntropy
 from medlight.tasks.segmentation import SegmentationTask
@@ -26,7 +26,7 @@ def net(**sizes: Any) -> UNet:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
 def test_compiled_or_not(tmp_path: Path) -> None:
-    facts = Facts(2, 1, Labels(("a", "b"), "mask"), shape=(16, 16))
+    spec = DataSpec(2, 1, Labels(("a", "b"), "mask"), shape=(16, 16))
     generator = torch.Generator().manual_seed(0)
     batch = {
         "image": torch.rand(2, 1, 16, 16, generator=generator),
@@ -36,7 +36,7 @@ def test_compiled_or_not(tmp_path: Path) -> None:
     for compiled in (False, True):
         torch.manual_seed(0)
         task = SegmentationTask(
-            net=net, facts=facts, loss=CrossEntropy(), optimizer=SGD, compiled=compiled
+            net=net, spec=spec, loss=CrossEntropy(), optimizer=SGD, compiled=compiled
         )
         trainer = pl.Trainer(
             max_steps=3,
@@ -53,5 +53,5 @@ def test_compiled_or_not(tmp_path: Path) -> None:
         trainer.save_checkpoint(tmp_path / "x.ckpt")
         saved.append(torch.load(tmp_path / "x.ckpt", weights_only=True)["state_dict"])
     torch.testing.assert_close(saved[1], saved[0], atol=1e-4, rtol=1e-3)
-    plain = SegmentationTask(net=net, facts=facts, loss=CrossEntropy())
+    plain = SegmentationTask(net=net, spec=spec, loss=CrossEntropy())
     plain.load_state_dict(saved[1])

@@ -15,7 +15,7 @@ from monai.losses import DiceCELoss
 from monai.networks.nets import DenseNet, UNet
 
 from medlight.augment.augment import Augment
-from medlight.augment.intensity import Brightness, Contrast, Gamma, Noise
+from medlight.augment.intensity import Brightness, Contrast, Gamma, GaussianNoise
 from medlight.augment.spatial import Affine, Flip
 from medlight.data.datamodule import DataModule
 from medlight.datasets.phantom import Phantom2DDataModule, PhantomDataModule
@@ -29,13 +29,13 @@ from medlight.transforms.volume import Volume
 AUGMENT = Augment(
     spatial={
         "flip": Flip(axes="left-right"),
-        "affine": Affine(probability=0.5, rotate_degrees=15, scale=[0.87, 1.15], shift=0.05),
+        "affine": Affine(probability=0.5, rotate_degrees=15, scale=[0.87, 1.15], translate=0.05),
     },
     intensity={
         "brightness": Brightness(probability=0.5, shift=0.2),
-        "contrast": Contrast(probability=0.5, factor=[0.8, 1.25]),
-        "gamma": Gamma(probability=0.5, power=[0.77, 1.3]),
-        "noise": Noise(probability=0.5, strength=[0.0, 0.1]),
+        "contrast": Contrast(probability=0.5, multiplier=[0.8, 1.25]),
+        "gamma": Gamma(probability=0.5, gamma=[0.77, 1.3]),
+        "noise": GaussianNoise(probability=0.5, std=[0.0, 0.1]),
     },
 )
 OPTIMISER: dict[str, Any] = {
@@ -104,7 +104,7 @@ def segmentation(cache: Path) -> tuple[DataModule, Task]:
     )
     net = partial(UNet, channels=(4, 8, 16), strides=(2, 2), num_res_units=1)
     loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
-    return data, SegmentationTask(net=net, facts=data.facts, loss=loss, **OPTIMISER)
+    return data, SegmentationTask(net=net, spec=data.spec, loss=loss, **OPTIMISER)
 
 
 def classification(cache: Path) -> tuple[DataModule, Task]:
@@ -117,7 +117,7 @@ def classification(cache: Path) -> tuple[DataModule, Task]:
     )
     net = partial(DenseNet, init_features=8, growth_rate=4, block_config=(2, 2))
     return data, ClassificationTask(
-        net=net, facts=data.facts, loss=torch.nn.CrossEntropyLoss(), **OPTIMISER
+        net=net, spec=data.spec, loss=torch.nn.CrossEntropyLoss(), **OPTIMISER
     )
 
 

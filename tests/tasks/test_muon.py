@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from medlight.tasks.muon import A, B, C, Muon, is_matrix, orthogonaliser
+from medlight.tasks.muon import A, B, C, Muon, is_matrix, newton_schulz_factor
 
 
 def net() -> nn.Module:
@@ -21,7 +21,7 @@ def net() -> nn.Module:
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    factor = orthogonaliser(matrix)
+    factor = newton_schulz_factor(matrix)
     return factor @ matrix if len(factor) == len(matrix) else matrix @ factor
 
 

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from medlight.core.facts import Facts
+from medlight.core.data_spec import DataSpec
 from medlight.core.labels import Labels
 from medlight.losses.cross_entropy import CrossEntropy
 from medlight.tasks.classification import ClassificationTask
@@ -28,9 +28,9 @@ class Flat(nn.Module):
 @pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.SGD])
 def test_gradients_are_clipped(precision: str, optimizer: type[torch.optim.Optimizer]) -> None:
     """By so much that a step of SGD with rate 1 is as long as the limit."""
-    facts = Facts(2, 1, Labels(("a", "b"), "class"))
+    spec = DataSpec(2, 1, Labels(("a", "b"), "multiclass"))
     task = ClassificationTask(
-        net=Flat, facts=facts, loss=CrossEntropy(), optimizer=partial(optimizer, lr=1, fused="auto")
+        net=Flat, spec=spec, loss=CrossEntropy(), optimizer=partial(optimizer, lr=1, fused="auto")
     )
     before = nn.utils.parameters_to_vector(task.net.parameters()).detach().clone()
     batch = {"image": 9 * torch.rand(2, 1, 4, 4), "label": torch.tensor([0, 1])}

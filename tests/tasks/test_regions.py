@@ -9,8 +9,8 @@ import pytorch_lightning as pl
 import torch
 from monai.networks.nets import UNet
 
+from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError
-from medlight.core.facts import Facts
 from medlight.core.labels import Labels
 from medlight.datasets.phantom import PhantomMasksDataModule
 from medlight.losses.soft_dice import DiceBCE, DiceCE
@@ -26,9 +26,9 @@ def net(spatial_dims: int, in_channels: int, out_channels: int) -> UNet:
     return UNet(spatial_dims, in_channels, out_channels, channels=(8, 16), strides=(2,))
 
 
-def task(facts: Facts | None = None, **settings: Any) -> SegmentationTask:
-    facts = facts or Facts(2, 1, LABELS, regions=BRATS)
-    return SegmentationTask(net=net, facts=facts, **{**REGIONS, **settings})
+def task(spec: DataSpec | None = None, **settings: Any) -> SegmentationTask:
+    spec = spec or DataSpec(2, 1, LABELS, regions=BRATS)
+    return SegmentationTask(net=net, spec=spec, **{**REGIONS, **settings})
 
 
 def test_each_region_is_an_output_of_its_own() -> None:
@@ -43,10 +43,10 @@ def test_each_region_is_an_output_of_its_own() -> None:
 
 
 def test_what_is_not_annotated_teaches_nothing() -> None:
-    made = task(Facts(2, 1, LABELS, regions=BRATS[:1], ignore=2))
+    made = task(DataSpec(2, 1, LABELS, regions=BRATS[:1], ignore=2))
     mask = torch.randint(0, 4, (1, 1, 16, 16))
     output = torch.randn(1, 1, 16, 16, requires_grad=True)
-    made.loss(*made._known(output, mask)).backward()
+    made.loss(*made._loss_inputs(output, mask)).backward()
     assert output.grad is not None
     ignored = mask == 2
     assert (output.grad[ignored] == 0).all()
@@ -65,7 +65,7 @@ def test_what_is_not_annotated_teaches_nothing() -> None:
 )
 def test_what_does_not_fit_is_refused(regions: Any, settings: Any, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        task(Facts(2, 1, LABELS, regions=regions), **settings)
+        task(DataSpec(2, 1, LABELS, regions=regions), **settings)
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
@@ -80,7 +80,7 @@ def test_regions_are_learnt_and_painted(shared_cache: Path) -> None:
         epoch_samples=120,
         regions={"both": (1, 2), "second": (2,)},
     )
-    made = task(data.facts, optimizer=lambda weights: torch.optim.AdamW(weights, lr=1e-2))
+    made = task(data.spec, optimizer=lambda weights: torch.optim.AdamW(weights, lr=1e-2))
     trainer = pl.Trainer(
         max_epochs=2,
         accelerator="cpu",

@@ -58,7 +58,7 @@ def test_constant_warms_up_and_stays() -> None:
 
 
 def test_one_cycle_goes_up_to_the_optimizers_rate_and_down_again() -> None:
-    seen = rates(OneCycle, 100, rise=0.3, start=25, end=1e4)
+    seen = rates(OneCycle, 100, pct_start=0.3, div_factor=25, final_div_factor=1e4)
     assert seen[0] == pytest.approx(2.0 / 25)
     assert max(seen) == pytest.approx(2.0, rel=1e-3)
     assert 28 <= seen.index(max(seen)) <= 30

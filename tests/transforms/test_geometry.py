@@ -10,7 +10,7 @@ from monai.transforms import Compose, NormalizeIntensity, Orientation, ScaleInte
 
 from medlight.core.errors import ConfigError
 from medlight.core.grid import Grid
-from medlight.core.intensity import Statistics
+from medlight.core.intensity import IntensityStatistics
 from medlight.core.sample import Sample
 from medlight.io.store.store import STORE_VERSION
 from medlight.transforms.volume import Volume
@@ -104,7 +104,7 @@ def test_intensities_are_those_of_monai(constant: bool) -> None:
 def test_the_map_of_a_patch_is_that_of_the_whole() -> None:
     volume, given = Volume(), sample()
     moved = volume.geometry(given)["image"].numpy()
-    statistics = Statistics.of(moved)
+    statistics = IntensityStatistics.of(moved)
     whole = volume.intensity(statistics, ("CT", "MRI")).apply(moved.copy())
     patch = volume.intensity(statistics, ("CT", "MRI")).apply(moved[:, 2:5, 1:7, 3:].copy())
     np.testing.assert_array_equal(patch, whole[:, 2:5, 1:7, 3:])

@@ -12,7 +12,7 @@ from medlight.transforms.volume import Volume
 
 def sample_of(image: torch.Tensor, mask: torch.Tensor, grid: Grid, *modality: str) -> Sample:
     return {
-        "image": image, "mask": mask, "source": grid, "grid": grid,
+        "image": image, "mask": mask, "source_grid": grid, "grid": grid,
         "modality": modality, "case": "a",
     }  # fmt: skip
 
@@ -66,7 +66,7 @@ def test_images_come_to_one_size_with_masks_beside_them() -> None:
     assert moved["grid"].shape == (24, 40)
     assert set(moved["mask"].unique().tolist()) == {0, 2}
     assert ((moved["image"] > 0.5) == (moved["mask"] > 0)).float().mean() > 0.97
-    assert moved["source"] == grid
+    assert moved["source_grid"] == grid
 
 
 def test_images_of_the_right_size_are_left_alone() -> None:

@@ -14,7 +14,7 @@ from medlight.cli.config import register
 from medlight.cli.options import conf_dir
 from medlight.core.errors import ConfigError
 from medlight.core.grid import Grid
-from medlight.core.intensity import Statistics
+from medlight.core.intensity import IntensityStatistics
 from medlight.io.read import read_image
 from medlight.transforms.workshop import Workshop
 
@@ -65,13 +65,17 @@ def test_volumes_are_those_of_the_workshop_and_masks_keep_their_labels() -> None
 
 def test_colours_are_scaled_together() -> None:
     image = np.stack([np.linspace(0, 1, 16), np.linspace(2, 5, 16)]).reshape(2, 4, 4)
-    scaled = Workshop(size=[4, 4]).intensity(Statistics.of(image), ()).apply(image.astype("f4"))
+    scaled = (
+        Workshop(size=[4, 4]).intensity(IntensityStatistics.of(image), ()).apply(image.astype("f4"))
+    )
     np.testing.assert_allclose(scaled, image / 5, atol=1e-6)
 
 
 def test_a_constant_image_becomes_zero() -> None:
     image = np.full((1, 4, 4), 7.0, np.float32)
-    assert (Workshop(size=[4, 4]).intensity(Statistics.of(image), ()).apply(image) == 0).all()
+    assert (
+        Workshop(size=[4, 4]).intensity(IntensityStatistics.of(image), ()).apply(image) == 0
+    ).all()
 
 
 @pytest.mark.parametrize(

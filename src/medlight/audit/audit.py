@@ -1,48 +1,107 @@
 """All there is to find, in one pass over the files; and the part that is cheap enough for every
 training."""
 
+import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from medlight.audit.duplicates import duplicate_findings
-from medlight.audit.facts import FileFacts, gather
-from medlight.audit.files import file_findings, header_scan, pair_findings, stray_findings
-from medlight.audit.findings import Finding, in_order
-from medlight.audit.labels import label_findings
-from medlight.audit.leakage import copies_across, patient_findings
-from medlight.audit.values import value_findings
+from medlight.audit.duplicates import (
+    cross_subset_issue,
+    duplicate_groups,
+    duplicate_issues,
+    subset_lookup,
+)
+from medlight.audit.file_scan import FileInfo, scan_files
+from medlight.audit.files import file_issues, header_scan_issues, pair_issues, stray_issues
+from medlight.audit.issues import Issue, exclude_list_path, shorten, sort_issues
+from medlight.audit.labels import label_issues
+from medlight.audit.values import value_issues
 from medlight.core.index import Index
-from medlight.core.split import Split
+from medlight.core.split import SUBSETS, Split
+from medlight.io.digests import cached_digests
 
 
 def audit(
-    index: Index, split: Split | None = None, *, processes: int = 1
-) -> tuple[list[Finding], list[FileFacts]]:
+    index: Index, split: Split | None = None, *, num_processes: int = 1
+) -> tuple[list[Issue], list[FileInfo]]:
     """Everything that can be found, errors first, and what each file said.
 
     Args:
         split: what must not share patients or images between its sides; None: not looked at.
-        processes: that read files at the same time.
+        num_processes: that read files at the same time.
     """
-    facts = gather(index, processes=processes)
-    return in_order(judge(index, facts, split)), facts
+    file_infos = scan_files(index, num_processes=num_processes)
+    return sort_issues(find_issues(index, file_infos, split)), file_infos
 
 
-def judge(
-    index: Index, facts: Sequence[FileFacts], split: Split | None = None
-) -> Iterator[Finding]:
+def find_issues(
+    index: Index, file_infos: Sequence[FileInfo], split: Split | None = None
+) -> Iterator[Issue]:
     """Findings of files that have been read already."""
-    yield from pair_findings(index)
-    yield from file_findings(index, facts)
-    yield from stray_findings(index)
-    yield from value_findings(index, facts)
-    yield from label_findings(index, facts, split)
-    yield from patient_findings(index, split)
-    yield from duplicate_findings(index, facts, split)
+    yield from pair_issues(index)
+    yield from file_issues(index, file_infos)
+    yield from stray_issues(index)
+    yield from value_issues(index, file_infos)
+    yield from label_issues(index, file_infos, split)
+    yield from patient_issues(index, split)
+    yield from duplicate_issues(index, file_infos, split)
 
 
-def before_training(index: Index, split: Split, cache: Path) -> list[Finding]:
+def pre_training_audit(index: Index, split: Split, cache: Path) -> list[Issue]:
     """What a glance finds: missing pairs, files and voxels, geometry, leakage. Reads headers, and
     of files that may be copies across the split their contents."""
-    found = [*pair_findings(index), *header_scan(index), *patient_findings(index, split)]
-    return in_order([*found, *copies_across(index, split, cache)])
+    found = [*pair_issues(index), *header_scan_issues(index), *patient_issues(index, split)]
+    return sort_issues([*found, *leaked_copies(index, split, cache)])
+
+
+def patient_issues(index: Index, split: Split | None) -> Iterator[Issue]:
+    """Patients on several sides of the split."""
+    if split is None:
+        return
+    patient = dict(zip(index.ids, index.patients, strict=True))
+    subsets: dict[str, dict[str, str]] = defaultdict(dict)
+    for subset in SUBSETS:
+        for case in getattr(split, subset):
+            subsets[patient[case]].setdefault(subset, case)
+    across = {name: cases for name, cases in subsets.items() if len(cases) > 1}
+    if across:
+        first = next(iter(across.values()))
+        cases = tuple(
+            case for s in SUBSETS for case in getattr(split, s) if patient[case] in across
+        )
+        yield Issue(
+            "error",
+            "patients across",
+            f"{len(across)} patients are on several sides of the split, such as the one of "
+            + shorten([f"{case} ({subset})" for subset, case in first.items()]),
+            "scores would be flattered: mend the split, or leave one side's cases out by "
+            f"data.exclude=<the check's directory>/{exclude_list_path('patients across')}",
+            cases,
+        )
+
+
+def leaked_copies(index: Index, split: Split, cache: Path) -> Iterator[Issue]:
+    """Copies of one file on several sides of the split, without reading what cannot be one.
+
+    Only files whose size occurs on several sides are read, and of large ones three windows, once:
+    what was found is kept in `cache`.
+    """
+    subset = subset_lookup(index, split)
+    rows_of: dict[int, list[int]] = defaultdict(list)
+    paths = index.paths("image")
+    for row, path in enumerate(paths):
+        if path is not None and subset(row):
+            try:
+                rows_of[os.stat(path).st_size].append(row)
+            except OSError:
+                continue  # missing: another finding
+    suspects = [r for rows in rows_of.values() if len({subset(r) for r in rows}) > 1 for r in rows]
+    suspects.sort()
+    root = Path(os.path.commonpath([str(source.root.absolute()) for source in index.sources]))
+    names = [os.path.relpath(os.path.abspath(str(paths[row])), root) for row in suspects]
+    found = cached_digests(root, names, cache, quick=True)
+    same = duplicate_groups(list(zip(found, suspects, strict=True)))
+    across = [group for group in same if len({subset(row) for row in group}) > 1]
+    if across:
+        yield cross_subset_issue(index, across, subset)

@@ -4,18 +4,18 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from medlight.audit.facts import IMAGE, MASK, FileFacts
-from medlight.audit.findings import Finding, leave_out, some
-from medlight.audit.geometry import between, header_findings
+from medlight.audit.file_scan import IMAGE, MASK, FileInfo
+from medlight.audit.geometry import alignment_issue, header_issues
+from medlight.audit.issues import Issue, exclude_hint, shorten
 from medlight.core.errors import MedlightError
 from medlight.core.grid import Grid
 from medlight.core.index import Index
 from medlight.io import annotations
-from medlight.io.raw import ends_whole, read_header, read_raw
-from medlight.io.read import NIFTI, RASTER, is_nifti
+from medlight.io.raw import has_full_length, read_header, read_raw
+from medlight.io.read import NIFTI_SUFFIXES, RASTER_SUFFIXES, is_nifti
 
 
-def pair_findings(index: Index) -> Iterator[Finding]:
+def pair_issues(index: Index) -> Iterator[Issue]:
     """Cases without an image; cases without a mask where others have one."""
     wanted = [IMAGE, *([MASK] if index.labels.kind == "mask" else [])]
     for role in wanted:
@@ -23,46 +23,50 @@ def pair_findings(index: Index) -> Iterator[Finding]:
             case for case, path in zip(index.ids, index.paths(role), strict=True) if path is None
         )
         if lacking:
-            yield Finding(
+            yield Issue(
                 "error",
                 "missing pair",
-                f"{len(lacking)} cases have no {role}: {some(lacking)}",
-                f"add the {role}s, or {leave_out(lacking, 'missing pair')}",
+                f"{len(lacking)} cases have no {role}: {shorten(lacking)}",
+                f"add the {role}s, or {exclude_hint(lacking, 'missing pair')}",
                 lacking,
             )
 
 
-def unusable(case: str, message: str, path: str) -> Finding:
+def unreadable_issue(case: str, message: str, path: str) -> Issue:
     """The finding of a file that is not there, or cannot be read; `message` names it."""
     if not os.path.lexists(path):
-        return Finding(
-            "error", "missing", message, f"put it back, or {leave_out([case], 'missing')}", (case,)
+        return Issue(
+            "error",
+            "missing",
+            message,
+            f"put it back, or {exclude_hint([case], 'missing')}",
+            (case,),
         )
-    advice = f"copy or download it again, or {leave_out([case], 'unreadable')}"
-    return Finding("error", "unreadable", message, advice, (case,))
+    advice = f"copy or download it again, or {exclude_hint([case], 'unreadable')}"
+    return Issue("error", "unreadable", message, advice, (case,))
 
 
-def file_findings(index: Index, facts: Sequence[FileFacts]) -> Iterator[Finding]:
+def file_issues(index: Index, file_infos: Sequence[FileInfo]) -> Iterator[Issue]:
     """Unusable files, contradictory headers, and masks that do not lie on their images."""
-    image: FileFacts | None = None
-    for fact in facts:  # in the order of cases, and of roles
-        case = index.ids[fact.row]
-        if fact.error is not None:
-            yield unusable(case, fact.error, fact.path)
+    image: FileInfo | None = None
+    for info in file_infos:  # in the order of cases, and of roles
+        case = index.ids[info.row]
+        if info.error is not None:
+            yield unreadable_issue(case, info.error, info.path)
             continue
-        assert fact.grid is not None
-        yield from header_findings(
-            case, fact.role, fact.path, fact.form_gap_mm, fact.skew, fact.grid
+        assert info.grid is not None
+        yield from header_issues(
+            case, info.role, info.path, info.sform_qform_gap_mm, info.skew, info.grid
         )
-        if fact.role == IMAGE:
-            image = fact
-        elif image is not None and image.row == fact.row and image.grid is not None:
-            finding = between(case, image.grid, fact.grid, f"{image.path} and {fact.path}")
-            if finding is not None:
-                yield finding
+        if info.role == IMAGE:
+            image = info
+        elif image is not None and image.row == info.row and image.grid is not None:
+            issue = alignment_issue(case, image.grid, info.grid, f"{image.path} and {info.path}")
+            if issue is not None:
+                yield issue
 
 
-def stray_findings(index: Index) -> Iterator[Finding]:
+def stray_issues(index: Index) -> Iterator[Issue]:
     """Images and volumes below the roots that belong to no case."""
     known = {os.path.abspath(path) for role in index.files for path in index.paths(role) if path}
     strays = []
@@ -73,27 +77,29 @@ def stray_findings(index: Index) -> Iterator[Finding]:
             strays += [
                 os.path.join(folder, name)
                 for name in sorted(names)
-                if name.lower().endswith(NIFTI + RASTER)
+                if name.lower().endswith(NIFTI_SUFFIXES + RASTER_SUFFIXES)
                 and not name.startswith(".")
                 and os.path.join(start, name) not in known
             ]
     if strays:
-        yield Finding(
+        yield Issue(
             "note",
             "stray files",
-            f"{len(strays)} images or volumes belong to no case: {some(strays, 3)}",
+            f"{len(strays)} images or volumes belong to no case: {shorten(strays, 3)}",
             "unlabelled cases, or files that a list forgot; nothing reads them",
         )
 
 
-def header_scan(index: Index) -> Iterator[Finding]:
+def header_scan_issues(index: Index) -> Iterator[Issue]:
     """What can be said without reading a voxel: files that are missing or empty, damaged headers
     of volumes, volumes that end early, and masks that do not lie on their images.
 
     Pictures are not opened: of them only the size is looked at.
     """
-    columns = {role: index.paths(role) for role in index.files if role != annotations.ROLE}
-    noted = index.paths(annotations.ROLE)
+    columns = {
+        role: index.paths(role) for role in index.files if role != annotations.ANNOTATIONS_ROLE
+    }
+    noted = index.paths(annotations.ANNOTATIONS_ROLE)
     for row, case in enumerate(index.ids):
         grids: dict[str, tuple[Grid, str]] = {}
         for role, column in columns.items():
@@ -101,9 +107,9 @@ def header_scan(index: Index) -> Iterator[Finding]:
             if path is None:
                 continue
             try:
-                grid = _glance(Path(path))
+                grid = _grid_from_header(Path(path))
             except MedlightError as error:
-                yield unusable(case, str(error), path)
+                yield unreadable_issue(case, str(error), path)
                 continue
             if grid is not None:
                 grids[role] = grid, path
@@ -114,20 +120,20 @@ def header_scan(index: Index) -> Iterator[Finding]:
                 ndim = 2 if image_grid is None else image_grid.ndim  # of a picture
                 annotations.read_annotations(Path(path), ndim)
             except MedlightError as error:
-                yield unusable(case, str(error), path)
+                yield unreadable_issue(case, str(error), path)
         if IMAGE in grids:
             image, where = grids.pop(IMAGE)
             for mask, path in grids.values():
-                finding = between(case, image, mask, f"{where} and {path}")
-                if finding is not None:
-                    yield finding
+                issue = alignment_issue(case, image, mask, f"{where} and {path}")
+                if issue is not None:
+                    yield issue
 
 
-def _glance(path: Path) -> Grid | None:
+def _grid_from_header(path: Path) -> Grid | None:
     """The grid of a volume; None for a picture. MedlightError where either cannot be used."""
     if is_nifti(path):
         header = read_header(path)
-        if not ends_whole(path, header):
+        if not has_full_length(path, header):
             read_raw(path)  # says what is wrong with it, if it is
         return header.grid
     try:

@@ -10,12 +10,12 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.audit.findings import Finding, leave_out
+from medlight.audit.issues import Issue, exclude_hint
 from medlight.core.grid import Grid
 
-SKEWED = 1e-3
+SKEW_TOLERANCE = 1e-3
 """Cosine between two axes from which they are not at right angles: 0.06 degrees."""
-APART = 0.1
+GAP_TOLERANCE = 0.1
 """Gap, in the smallest voxel's size, from which two grids differ."""
 
 
@@ -36,7 +36,7 @@ def gap_mm(shape: Sequence[int], one: NDArray[np.float64], other: NDArray[np.flo
     return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
 
 
-def form_gap_mm(
+def sform_qform_gap_mm(
     shape: Sequence[int], sform: NDArray[np.float64] | None, qform: NDArray[np.float64] | None
 ) -> float:
     """How far apart the two forms of a header put a corner; 0 where one is missing or empty."""
@@ -48,17 +48,17 @@ def form_gap_mm(
     return gap_mm(shape, sform, qform)
 
 
-def smallest_mm(grid: Grid) -> float:
+def min_spacing_mm(grid: Grid) -> float:
     """The smallest distance between neighbouring voxels."""
     return min(grid.spacing_mm)
 
 
-def disagreement(image: Grid, mask: Grid) -> tuple[str, str] | None:
+def grid_mismatch(image: Grid, mask: Grid) -> tuple[str, str] | None:
     """What differs first between an image and its mask, as (kind, words); None where they agree."""
     if image.shape != mask.shape:
         return "shape", f"shapes {_by(image.shape)} and {_by(mask.shape)}"
     gap = gap_mm(image.shape, image.affine, mask.affine)
-    if gap <= APART * smallest_mm(image):
+    if gap <= GAP_TOLERANCE * min_spacing_mm(image):
         return None
     if image.orientation != mask.orientation:
         return "orientation", f"orientations {image.orientation} and {mask.orientation}"
@@ -76,23 +76,23 @@ def _mm(grid: Grid) -> str:
     return " x ".join(f"{s:.3g}" for s in grid.spacing_mm) + " mm"
 
 
-def between(case: str, image: Grid, mask: Grid, files: str) -> Finding | None:
+def alignment_issue(case: str, image: Grid, mask: Grid, files: str) -> Issue | None:
     """The finding of an image and its mask that do not lie on each other."""
-    what = disagreement(image, mask)
+    what = grid_mismatch(image, mask)
     if what is None:
         return None
     kind, words = what
-    return Finding(
+    return Issue(
         "error",
         kind,
         f"{case}: image and mask differ in {words} ({files})",
-        f"resample the mask onto its image, or {leave_out([case], kind)}",
+        f"resample the mask onto its image, or {exclude_hint([case], kind)}",
         (case,),
-        repairable=remedy(image, mask) is not None,
+        repairable=repair_method(image, mask) is not None,
     )
 
 
-def remedy(image: Grid, mask: Grid) -> str | None:
+def repair_method(image: Grid, mask: Grid) -> str | None:
     """What brings a mask onto its image without inventing a voxel.
 
     "turn": the same voxels in another order or direction; "copy": the same voxels, with less than
@@ -100,18 +100,18 @@ def remedy(image: Grid, mask: Grid) -> str | None:
     """
     if image.shape == mask.shape:
         gap = gap_mm(image.shape, image.affine, mask.affine)
-        if gap < 0.5 * smallest_mm(image):
+        if gap < 0.5 * min_spacing_mm(image):
             return "copy"
-    turned = turned_to(mask, image)
+    turned = reoriented_like(mask, image)
     if turned is None or turned.shape != image.shape:
         return None
     gap = gap_mm(image.shape, image.affine, turned.affine)
-    return "turn" if gap < 0.5 * smallest_mm(image) else None
+    return "reorient" if gap < 0.5 * min_spacing_mm(image) else None
 
 
-def turned_to(grid: Grid, like: Grid) -> Grid | None:
+def reoriented_like(grid: Grid, like: Grid) -> Grid | None:
     """`grid` with its axes in the order and direction of `like`; None where that is no turn."""
-    order, flips = turn(grid, like)
+    order, flips = axis_permutation(grid, like)
     if sorted(order) != list(range(grid.ndim)) or grid.ndim != like.ndim:
         return None
     step = np.zeros((4, 4))
@@ -124,21 +124,21 @@ def turned_to(grid: Grid, like: Grid) -> Grid | None:
     return Grid(tuple(grid.shape[old] for old in order), grid.affine @ step)
 
 
-def turn(grid: Grid, like: Grid) -> tuple[list[int], list[bool]]:
+def axis_permutation(grid: Grid, like: Grid) -> tuple[list[int], list[bool]]:
     """For each axis of `like`: the axis of `grid` that runs along it, and whether it runs back."""
     mine = {int(world): (axis, int(sign)) for axis, (world, sign) in enumerate(grid.axes)}
     found = [(*mine.get(int(world), (-1, 1)), int(sign)) for world, sign in like.axes]
     return [axis for axis, _, _ in found], [mine != sign for _, mine, sign in found]
 
 
-def header_findings(
-    case: str, role: str, path: str, gap: float, skewed: float, grid: Grid
-) -> list[Finding]:
+def header_issues(
+    case: str, role: str, path: str, gap: float, skew_cosine: float, grid: Grid
+) -> list[Issue]:
     """What one header contradicts: itself."""
     found = []
-    if gap > APART * smallest_mm(grid):
+    if gap > GAP_TOLERANCE * min_spacing_mm(grid):
         found.append(
-            Finding(
+            Issue(
                 "warning",
                 "forms",
                 f"{path}: sform and qform put the same voxel {gap:.2f} mm apart; "
@@ -148,10 +148,10 @@ def header_findings(
                 repairable=True,
             )
         )
-    if skewed > SKEWED:
-        degrees = 90 - math.degrees(math.acos(min(1.0, skewed)))
+    if skew_cosine > SKEW_TOLERANCE:
+        degrees = 90 - math.degrees(math.acos(min(1.0, skew_cosine)))
         found.append(
-            Finding(
+            Issue(
                 "warning",
                 "skewed",
                 f"{path}: the axes of this {role} are {degrees:.2f} degrees from right angles",

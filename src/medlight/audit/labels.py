@@ -5,33 +5,35 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from medlight.audit.facts import MASK, FileFacts
-from medlight.audit.findings import Finding, leave_out, some
+from medlight.audit.file_scan import MASK, FileInfo
+from medlight.audit.issues import Issue, exclude_hint, shorten
 from medlight.core.index import Index
-from medlight.core.split import SIDES, Split
+from medlight.core.split import SUBSETS, Split
 
-RARE = 0.01
+RARE_FRACTION = 0.01
 """Share of the cases below which a label is rare."""
 
 
-def label_findings(
-    index: Index, facts: Sequence[FileFacts], split: Split | None
-) -> Iterator[Finding]:
+def label_issues(
+    index: Index, file_infos: Sequence[FileInfo], split: Split | None
+) -> Iterator[Issue]:
     """Findings on masks, or on the tags of an index without any."""
-    masks = [fact for fact in facts if fact.usable and fact.role == MASK]
+    masks = [info for info in file_infos if info.readable and info.role == MASK]
     if index.labels.kind == "mask":
-        for fact in masks:
-            yield from _mask(index, fact)
+        for info in masks:
+            yield from _mask(index, info)
         yield from _types(index, masks)
-        empty = tuple(index.ids[fact.row] for fact in masks if set(fact.counts or {1: 1}) == {0})
+        empty = tuple(
+            index.ids[info.row] for info in masks if set(info.label_counts or {1: 1}) == {0}
+        )
         if empty:
-            paths = [fact.path for fact in masks if set(fact.counts or {1: 1}) == {0}]
-            yield Finding(
+            paths = [info.path for info in masks if set(info.label_counts or {1: 1}) == {0}]
+            yield Issue(
                 "warning",
                 "empty mask",
-                f"{len(empty)} masks hold background only: {some(paths, 3)}",
+                f"{len(empty)} masks hold background only: {shorten(paths, 3)}",
                 "right where there is nothing to find; if something is, "
-                + leave_out(empty, "empty mask"),
+                + exclude_hint(empty, "empty mask"),
                 empty,
             )
         yield from _occurrence(index, masks)
@@ -39,62 +41,62 @@ def label_findings(
         yield from _balance(index, split)
 
 
-def _mask(index: Index, fact: FileFacts) -> Iterator[Finding]:
-    case, last = index.ids[fact.row], len(index.labels) - 1
-    if fact.fractions:
-        yield Finding(
+def _mask(index: Index, info: FileInfo) -> Iterator[Issue]:
+    case, last = index.ids[info.row], len(index.labels) - 1
+    if info.n_fractional:
+        yield Issue(
             "error",
             "fractions",
-            f"{fact.path}: {fact.fractions} voxels of this mask are no whole numbers",
+            f"{info.path}: {info.n_fractional} voxels of this mask are no whole numbers",
             "an image, or a mask resampled without nearest neighbour: make it again, or "
-            + leave_out([case], "fractions"),
+            + exclude_hint([case], "fractions"),
             (case,),
         )
         return
-    if fact.counts is None:
+    if info.label_counts is None:
         found = "more than a thousand different values"
     else:
-        outside = [label for label in sorted(fact.counts) if not 0 <= label <= last]
-        found = f"{some([str(label) for label in outside], 5)}" if outside else ""
+        outside = [label for label in sorted(info.label_counts) if not 0 <= label <= last]
+        found = f"{shorten([str(label) for label in outside], 5)}" if outside else ""
     if found:
-        yield Finding(
+        yield Issue(
             "error",
             "labels",
-            f"{fact.path}: the mask holds {found}, but the data set declares 0 to {last} "
+            f"{info.path}: the mask holds {found}, but the data set declares 0 to {last} "
             f"({', '.join(index.labels.names)})",
-            f"mend the mask, declare the label, or {leave_out([case], 'labels')}",
+            f"mend the mask, declare the label, or {exclude_hint([case], 'labels')}",
             (case,),
         )
 
 
-def _types(index: Index, masks: Sequence[FileFacts]) -> Iterator[Finding]:
-    floats = [f for f in masks if f.type_name.startswith("float") and not f.fractions]
+def _types(index: Index, masks: Sequence[FileInfo]) -> Iterator[Issue]:
+    floats = [f for f in masks if f.dtype_name.startswith("float") and not f.n_fractional]
     if floats:
-        cases = tuple(index.ids[fact.row] for fact in floats)
-        yield Finding(
+        cases = tuple(index.ids[info.row] for info in floats)
+        yield Issue(
             "warning",
             "float labels",
             f"{len(floats)} of {len(masks)} masks are stored as floating point: "
-            f"{some([fact.path for fact in floats], 3)}",
+            f"{shorten([info.path for info in floats], 3)}",
             "their numbers are whole, so they can be read; fix=true writes integers",
             cases,
             repairable=True,
         )
-    types = Counter(fact.type_name for fact in masks)
+    types = Counter(info.dtype_name for info in masks)
     if len(types) > 1:
         usual = types.most_common(1)[0][0]
-        yield Finding(
+        yield Issue(
             "warning",
             "dtype",
             f"{MASK}s are stored as different types: "
             + ", ".join(f"{name} ({n})" for name, n in types.most_common()),
             "several tools wrote them: see whether they mean the same by a label",
-            tuple(index.ids[fact.row] for fact in masks if fact.type_name != usual),
+            tuple(index.ids[info.row] for info in masks if info.dtype_name != usual),
         )
 
 
-def _occurrence(index: Index, masks: Sequence[FileFacts]) -> Iterator[Finding]:
-    known = [fact.counts for fact in masks if fact.counts is not None]
+def _occurrence(index: Index, masks: Sequence[FileInfo]) -> Iterator[Issue]:
+    known = [info.label_counts for info in masks if info.label_counts is not None]
     if not known:
         return
     voxels: Counter[int] = Counter()
@@ -107,14 +109,14 @@ def _occurrence(index: Index, masks: Sequence[FileFacts]) -> Iterator[Finding]:
         lines.append(f"{name} in {cases} ({100 * voxels[label] / total:.3g} % of voxels)")
         if not cases:
             never.append(name)
-    yield Finding(
+    yield Issue(
         "note",
         "balance",
         f"labels in {len(known)} masks: " + ", ".join(lines),
         "rare labels need a loss that sees them, such as Dice, and patches that hold them",
     )
     if never:
-        yield Finding(
+        yield Issue(
             "warning",
             "absent label",
             f"{', '.join(never)} occurs in no mask, though the data set declares it",
@@ -122,35 +124,35 @@ def _occurrence(index: Index, masks: Sequence[FileFacts]) -> Iterator[Finding]:
         )
 
 
-def _balance(index: Index, split: Split | None) -> Iterator[Finding]:
+def _balance(index: Index, split: Split | None) -> Iterator[Issue]:
     assert index.tags is not None
     positive = index.tags == 1
     counts = dict(zip(index.labels.names, positive.sum(axis=0).tolist(), strict=True))
-    yield Finding(
+    yield Issue(
         "note",
         "balance",
         f"{len(index)} cases: " + ", ".join(f"{name} {n}" for name, n in counts.items()),
         "accuracy hides rare classes: look at each of them",
     )
-    rare = [name for name, n in counts.items() if n < RARE * len(index)]
+    rare = [name for name, n in counts.items() if n < RARE_FRACTION * len(index)]
     if rare:
-        yield Finding(
+        yield Issue(
             "warning",
             "rare class",
-            f"fewer than {RARE:.0%} of the cases have {', '.join(rare)}",
+            f"fewer than {RARE_FRACTION:.0%} of the cases have {', '.join(rare)}",
             "weight the loss, or draw them more often; their scores rest on few cases",
         )
     if split is None:
         return
     row = {case: k for k, case in enumerate(index.ids)}
-    for side in SIDES:
-        rows = [row[case] for case in getattr(split, side) if case in row]
+    for subset in SUBSETS:
+        rows = [row[case] for case in getattr(split, subset) if case in row]
         here = positive[rows].any(axis=0) if rows else np.ones(len(counts), bool)
         absent = [n for n, has in zip(counts, here.tolist(), strict=True) if not has and counts[n]]
         if absent:
-            yield Finding(
+            yield Issue(
                 "warning",
                 "absent class",
-                f"no {side} case has {', '.join(absent)}",
+                f"no {subset} case has {', '.join(absent)}",
                 "choose another fold (data.fold=1), or fewer of them (data.folds=3)",
             )

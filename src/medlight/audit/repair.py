@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.audit.facts import IMAGE, MASK, FileFacts
-from medlight.audit.findings import Finding
-from medlight.audit.geometry import APART, remedy, smallest_mm, turn
+from medlight.audit.file_scan import IMAGE, MASK, FileInfo
+from medlight.audit.geometry import GAP_TOLERANCE, axis_permutation, min_spacing_mm, repair_method
+from medlight.audit.issues import Issue
 from medlight.core.grid import Grid
 from medlight.core.index import Index
 from medlight.io.nifti import write_nifti
-from medlight.io.raw import Raw, read_raw
+from medlight.io.raw import RawImage, read_raw
 from medlight.io.read import is_nifti
 
 
@@ -27,11 +27,11 @@ class Repair:
     role: str
     source: str
     copy: str
-    done: tuple[str, ...]
+    changes: tuple[str, ...]
 
 
 def repair(
-    index: Index, facts: Sequence[FileFacts], findings: Sequence[Finding], folder: Path
+    index: Index, file_infos: Sequence[FileInfo], issues: Sequence[Issue], folder: Path
 ) -> list[Repair]:
     """Write a better copy of every file that a repairable finding is about, below `folder`, at
     the place it has below the root of its source.
@@ -41,25 +41,25 @@ def repair(
     than their image (turned), and masks whose header is off by less than half a voxel (the
     image's). Everything else needs somebody who knows what is right.
     """
-    wanted = {case for finding in findings if finding.repairable for case in finding.cases}
-    by_row: dict[int, dict[str, FileFacts]] = defaultdict(dict)
-    for fact in facts:
-        if fact.usable and index.ids[fact.row] in wanted and is_nifti(Path(fact.path)):
-            by_row[fact.row][fact.role] = fact
+    wanted = {case for issue in issues if issue.repairable for case in issue.cases}
+    by_row: dict[int, dict[str, FileInfo]] = defaultdict(dict)
+    for info in file_infos:
+        if info.readable and index.ids[info.row] in wanted and is_nifti(Path(info.path)):
+            by_row[info.row][info.role] = info
     repairs = []
     for row, roles in by_row.items():
-        for role, fact in roles.items():
+        for role, info in roles.items():
             image = roles.get(IMAGE) if role != IMAGE else None
-            done, values, grid = _mended(fact, image)
-            if not done:
+            changes, values, grid = _repaired(info, image)
+            if not changes:
                 continue
-            copy = folder / _place(index, row, role)
+            copy = folder / _copy_path(index, row, role)
             write_nifti(copy, values, grid)
-            repairs.append(Repair(index.ids[row], role, fact.path, str(copy), tuple(done)))
+            repairs.append(Repair(index.ids[row], role, info.path, str(copy), tuple(changes)))
     return repairs
 
 
-def _place(index: Index, row: int, role: str) -> str:
+def _copy_path(index: Index, row: int, role: str) -> str:
     """Where a copy goes: as below the root of its source, and never out of the folder."""
     place = os.path.normpath(index.files[role][row] or "")
     if os.path.isabs(place) or place.startswith(".."):
@@ -69,42 +69,44 @@ def _place(index: Index, row: int, role: str) -> str:
     return place
 
 
-def _mended(
-    fact: FileFacts, image: FileFacts | None
+def _repaired(
+    info: FileInfo, image: FileInfo | None
 ) -> tuple[list[str], NDArray[np.generic], Grid]:
     """What was done, and the values and grid to write; nothing done where nothing is wrong."""
-    assert fact.grid is not None
-    done: list[str] = []
-    forms = fact.form_gap_mm > APART * smallest_mm(fact.grid)
-    floats = fact.role == MASK and fact.type_name.startswith("float") and not fact.fractions
-    how = None
-    if image is not None and image.grid is not None and fact.grid != image.grid:
-        how = remedy(image.grid, fact.grid)
-    if not (forms or floats or how or (fact.nonfinite and fact.role != MASK)):
-        return done, np.zeros(0), fact.grid
-    raw = read_raw(Path(fact.path))
+    assert info.grid is not None
+    changes: list[str] = []
+    forms = info.sform_qform_gap_mm > GAP_TOLERANCE * min_spacing_mm(info.grid)
+    floats = info.role == MASK and info.dtype_name.startswith("float") and not info.n_fractional
+    method = None
+    if image is not None and image.grid is not None and info.grid != image.grid:
+        method = repair_method(image.grid, info.grid)
+    if not (forms or floats or method or (info.n_nonfinite and info.role != MASK)):
+        return changes, np.zeros(0), info.grid
+    raw = read_raw(Path(info.path))
     values, grid = _scaled(raw), raw.grid
-    if fact.nonfinite and fact.role != MASK:
+    if info.n_nonfinite and info.role != MASK:
         finite = np.isfinite(values)
         values = np.where(finite, values, values[finite].min() if finite.any() else 0)
-        done.append(f"{fact.nonfinite} values that were nan or infinite are the lowest value now")
+        changes.append(
+            f"{info.n_nonfinite} values that were nan or infinite are the lowest value now"
+        )
     if floats:
         values = _integers(values)
-        done.append(f"{fact.type_name} labels are {values.dtype} now")
+        changes.append(f"{info.dtype_name} labels are {values.dtype} now")
     if forms:
-        done.append("the sform is in the qform too")
-    if how and image is not None and image.grid is not None:
-        if how == "turn":
+        changes.append("the sform is in the qform too")
+    if method and image is not None and image.grid is not None:
+        if method == "reorient":
             values = _turned(values, grid, image.grid)
-            done.append(f"turned from {grid.orientation} to {image.grid.orientation}")
+            changes.append(f"turned from {grid.orientation} to {image.grid.orientation}")
         else:
-            done.append("the header's position is the image's now")
+            changes.append("the header's position is the image's now")
         grid = image.grid
     code = max(grid.sform_code, grid.qform_code, 1)  # both forms say the same from now on
-    return done, values, Grid(grid.shape, grid.affine, code, code, grid.units)
+    return changes, values, Grid(grid.shape, grid.affine, code, code, grid.units)
 
 
-def _scaled(raw: Raw) -> NDArray[np.generic]:
+def _scaled(raw: RawImage) -> NDArray[np.generic]:
     """Intensities as a file without scaling holds them: the stored type where there is none."""
     if (raw.slope, raw.inter) == (1.0, 0.0):
         return raw.values.astype(raw.values.dtype.newbyteorder("="))
@@ -112,15 +114,15 @@ def _scaled(raw: Raw) -> NDArray[np.generic]:
 
 
 def _integers(values: NDArray[np.generic]) -> NDArray[np.generic]:
-    whole = np.rint(values).astype(np.int64)
-    low, high = int(whole.min()), int(whole.max())
+    integers = np.rint(values).astype(np.int64)
+    low, high = int(integers.min()), int(integers.max())
     for kind in (np.uint8, np.int16, np.int32):
         if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
-            return whole.astype(kind)
-    return whole
+            return integers.astype(kind)
+    return integers
 
 
 def _turned(values: NDArray[np.generic], grid: Grid, like: Grid) -> NDArray[np.generic]:
-    order, flips = turn(grid, like)
+    order, flips = axis_permutation(grid, like)
     turned = np.transpose(values, [*order, *range(grid.ndim, values.ndim)])
     return np.flip(turned, tuple(axis for axis, back in enumerate(flips) if back))

@@ -7,73 +7,73 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.audit.facts import MASK, FileFacts
-from medlight.audit.findings import Finding, leave_out, some
+from medlight.audit.file_scan import MASK, FileInfo
+from medlight.audit.issues import Issue, exclude_hint, shorten
 from medlight.core.index import Index
 
-FAR = 6.0
+OUTLIER_Z = 6.0
 """Robust z-score of an outlier."""
-FEW = 0.05
+MAX_OUTLIER_FRACTION = 0.05
 """Share of the cases up to which those far out are outliers; beyond, the data vary."""
-SCALES_APART = 10.0
+MAX_SCALE_RATIO = 10.0
 
 
-def value_findings(index: Index, facts: Sequence[FileFacts]) -> Iterator[Finding]:
-    """Findings on the usable images of `facts`."""
-    images = [fact for fact in facts if fact.usable and fact.role != MASK]
+def value_issues(index: Index, file_infos: Sequence[FileInfo]) -> Iterator[Issue]:
+    """Findings on the usable images of `file_infos`."""
+    images = [info for info in file_infos if info.readable and info.role != MASK]
     yield from _not_finite(index, images)
-    constant = [fact for fact in images if fact.constant and not fact.nonfinite]
+    constant = [info for info in images if info.constant and not info.n_nonfinite]
     if constant:
-        cases = tuple(index.ids[fact.row] for fact in constant)
-        yield Finding(
+        cases = tuple(index.ids[info.row] for info in constant)
+        yield Issue(
             "warning",
             "constant",
             f"{len(cases)} images hold one value only: "
-            + some([f"{fact.path} (all {fact.low:g})" for fact in constant], 3),
-            f"nothing can be learnt from them; {leave_out(cases, 'constant')}",
+            + shorten([f"{info.path} (all {info.minimum:g})" for info in constant], 3),
+            f"nothing can be learnt from them; {exclude_hint(cases, 'constant')}",
             cases,
         )
-    for role in dict.fromkeys(fact.role for fact in images):
-        of_role = [fact for fact in images if fact.role == role]
+    for role in dict.fromkeys(info.role for info in images):
+        of_role = [info for info in images if info.role == role]
         yield from _types(index, role, of_role)
         yield from _scales(index, role, of_role)
         yield from _outliers(index, role, of_role)
 
 
-def _not_finite(index: Index, images: Sequence[FileFacts]) -> Iterator[Finding]:
-    for fact in images:
-        if fact.nonfinite:
-            case = index.ids[fact.row]
-            yield Finding(
+def _not_finite(index: Index, images: Sequence[FileInfo]) -> Iterator[Issue]:
+    for info in images:
+        if info.n_nonfinite:
+            case = index.ids[info.row]
+            yield Issue(
                 "error",
                 "nonfinite",
-                f"{fact.path}: {fact.nonfinite} values are nan or infinite",
+                f"{info.path}: {info.n_nonfinite} values are nan or infinite",
                 "fix=true writes a copy with the image's lowest value there, or "
-                + leave_out([case], "nonfinite"),
+                + exclude_hint([case], "nonfinite"),
                 (case,),
                 repairable=True,
             )
 
 
-def _types(index: Index, role: str, facts: Sequence[FileFacts]) -> Iterator[Finding]:
-    channels = Counter(fact.channels for fact in facts)
+def _types(index: Index, role: str, file_infos: Sequence[FileInfo]) -> Iterator[Issue]:
+    channels = Counter(info.channels for info in file_infos)
     if len(channels) > 1:
         usual = channels.most_common(1)[0][0]
-        odd = [fact for fact in facts if fact.channels != usual]
-        cases = tuple(index.ids[fact.row] for fact in odd)
-        yield Finding(
+        odd = [info for info in file_infos if info.channels != usual]
+        cases = tuple(index.ids[info.row] for info in odd)
+        yield Issue(
             "error",
             "channels",
             f"{role}s have different numbers of channels, {_counts(channels)}: "
-            f"{some([fact.path for fact in odd], 3)}",
-            f"a network takes one number of channels; {leave_out(cases, 'channels')}",
+            f"{shorten([info.path for info in odd], 3)}",
+            f"a network takes one number of channels; {exclude_hint(cases, 'channels')}",
             cases,
         )
-    types = Counter(fact.type_name for fact in facts)
+    types = Counter(info.dtype_name for info in file_infos)
     if len(types) > 1:
         usual_type = types.most_common(1)[0][0]
-        cases = tuple(index.ids[f.row] for f in facts if f.type_name != usual_type)
-        yield Finding(
+        cases = tuple(index.ids[f.row] for f in file_infos if f.dtype_name != usual_type)
+        yield Issue(
             "warning",
             "dtype",
             f"{role}s are stored as different types: {_counts(types)}",
@@ -86,14 +86,16 @@ def _counts(counter: Counter[str] | Counter[int]) -> str:
     return ", ".join(f"{name} ({n})" for name, n in counter.most_common())
 
 
-def _scales(index: Index, role: str, facts: Sequence[FileFacts]) -> Iterator[Finding]:
-    widths = np.array([fact.high - fact.low for fact in facts if fact.high > fact.low])
+def _scales(index: Index, role: str, file_infos: Sequence[FileInfo]) -> Iterator[Issue]:
+    widths = np.array(
+        [info.maximum - info.minimum for info in file_infos if info.maximum > info.minimum]
+    )
     if len(widths) < 2:
         return
     low, middle, high = np.percentile(widths, [5, 50, 95])
-    if high > SCALES_APART * low:
-        tops = [fact.high for fact in facts]
-        yield Finding(
+    if high > MAX_SCALE_RATIO * low:
+        tops = [info.maximum for info in file_infos]
+        yield Issue(
             "warning",
             "scales",
             f"{role}s differ in intensity scale: between lowest and highest value lie {low:.3g} to "
@@ -104,20 +106,20 @@ def _scales(index: Index, role: str, facts: Sequence[FileFacts]) -> Iterator[Fin
         )
 
 
-Measure = Callable[[FileFacts], float | None]
+Measure = Callable[[FileInfo], float | None]
 
 
 def _spacing(axis: int) -> Measure:
-    def measure(fact: FileFacts) -> float | None:
-        spacing = fact.grid.spacing_mm if fact.grid and fact.grid.ndim > axis else ()
+    def measure(info: FileInfo) -> float | None:
+        spacing = info.grid.spacing_mm if info.grid and info.grid.ndim > axis else ()
         return math.log(spacing[axis]) if len(spacing) > axis and spacing[axis] > 0 else None
 
     return measure
 
 
 def _size(axis: int) -> Measure:
-    def measure(fact: FileFacts) -> float | None:
-        return math.log(fact.grid.shape[axis]) if fact.grid and fact.grid.ndim > axis else None
+    def measure(info: FileInfo) -> float | None:
+        return math.log(info.grid.shape[axis]) if info.grid and info.grid.ndim > axis else None
 
     return measure
 
@@ -125,30 +127,30 @@ def _size(axis: int) -> Measure:
 MEASURES: tuple[tuple[str, str, Measure, float], ...] = (
     *((f"size of axis {axis}", "size", _size(axis), 0.05) for axis in range(3)),
     *((f"spacing of axis {axis}", "spacing", _spacing(axis), 0.02) for axis in range(3)),
-    ("mean intensity", "intensity", lambda fact: fact.mean, 0.0),
-    ("spread of intensities", "intensity", lambda fact: fact.deviation, 0.0),
+    ("mean intensity", "intensity", lambda info: info.mean, 0.0),
+    ("spread of intensities", "intensity", lambda info: info.std, 0.0),
 )
 """Name, kind, value (a logarithm where ratios matter), and the smallest deviation that counts."""
 
 
-def _outliers(index: Index, role: str, facts: Sequence[FileFacts]) -> Iterator[Finding]:
-    facts = [fact for fact in facts if not fact.constant]
-    for name, kind, measure, least in MEASURES:
-        values = np.array([_or_nan(measure(fact)) for fact in facts])
-        z = robust_z(values, least)
-        far = np.flatnonzero(np.abs(z) > FAR)
-        if not 0 < len(far) <= max(1, FEW * len(facts)):
+def _outliers(index: Index, role: str, file_infos: Sequence[FileInfo]) -> Iterator[Issue]:
+    file_infos = [info for info in file_infos if not info.constant]
+    for name, kind, measure, min_deviation in MEASURES:
+        values = np.array([_or_nan(measure(info)) for info in file_infos])
+        z = robust_z(values, min_deviation)
+        far = np.flatnonzero(np.abs(z) > OUTLIER_Z)
+        if not 0 < len(far) <= max(1, MAX_OUTLIER_FRACTION * len(file_infos)):
             continue
         far = far[np.argsort(-np.abs(z[far]), kind="stable")]
-        cases = tuple(index.ids[facts[k].row] for k in far)
+        cases = tuple(index.ids[file_infos[k].row] for k in far)
         logs = kind != "intensity"
         shown = np.exp(values) if logs else values
-        yield Finding(
+        yield Issue(
             "note",
             f"outlier in {kind}",
             f"{name} of {len(cases)} {role}s is far from the others' (median "
             f"{np.nanmedian(shown):.4g}): "
-            + some([f"{facts[k].path} ({shown[k]:.4g})" for k in far], 3),
+            + shorten([f"{file_infos[k].path} ({shown[k]:.4g})" for k in far], 3),
             "look at them in the page; nothing need be wrong",
             cases,
         )
@@ -158,14 +160,14 @@ def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def robust_z(values: NDArray[np.float64], least: float = 0.0) -> NDArray[np.float64]:
+def robust_z(values: NDArray[np.float64], min_deviation: float = 0.0) -> NDArray[np.float64]:
     """Distance from the median in deviations, estimated by the median absolute deviation; 0 for
-    nan. `least` is the smallest deviation assumed, where most values are the same."""
+    nan. `min_deviation` is the smallest deviation assumed, where most values are the same."""
     known = np.isfinite(values)
     if np.count_nonzero(known) < 5:
         return np.zeros(len(values))
     median = np.median(values[known])
-    deviation = max(1.4826 * float(np.median(np.abs(values[known] - median))), least)
-    if deviation == 0:
+    std = max(1.4826 * float(np.median(np.abs(values[known] - median))), min_deviation)
+    if std == 0:
         return np.zeros(len(values))
-    return np.where(known, (np.nan_to_num(values) - median) / deviation, 0.0)
+    return np.where(known, (np.nan_to_num(values) - median) / std, 0.0)

@@ -10,19 +10,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from medlight.augment.motion import Motion
-from medlight.core.annotations import moved_boxes, seen_boxes, seen_points
+from medlight.augment.spatial_transform import SpatialTransform
+from medlight.core.annotations import clip_boxes, clip_points, transform_boxes
 
 
-def carry(batch: Mapping[str, Any], motion: Motion) -> dict[str, list[Tensor]]:
+def apply_to_annotations(
+    batch: Mapping[str, Any], transform: SpatialTransform
+) -> dict[str, list[Tensor]]:
     """New values of `points`, `boxes` and `box_labels`, lists with a tensor for each sample."""
     moved: dict[str, list[Tensor]] = {}
     if "points" in batch:
         moved["points"] = [
-            move_points(points, motion, sample) for sample, points in enumerate(batch["points"])
+            transform_points(points, transform, sample)
+            for sample, points in enumerate(batch["points"])
         ]
     if "boxes" in batch:
-        pairs = [move_boxes(boxes, motion, sample) for sample, boxes in enumerate(batch["boxes"])]
+        pairs = [
+            transform_box_hulls(boxes, transform, sample)
+            for sample, boxes in enumerate(batch["boxes"])
+        ]
         moved["boxes"] = [boxes for boxes, _ in pairs]
         if "box_labels" in batch:
             moved["box_labels"] = [
@@ -31,13 +37,15 @@ def carry(batch: Mapping[str, Any], motion: Motion) -> dict[str, list[Tensor]]:
     return moved
 
 
-def move_points(points: Tensor, motion: Motion, sample: int) -> Tensor:
+def transform_points(points: Tensor, transform: SpatialTransform, sample: int) -> Tensor:
     """(P, n). Row k stays landmark k: one that leaves the image becomes nan."""
-    moved = seen_points(motion.follow(sample, points.double().numpy()), motion.shape)
+    moved = clip_points(transform.apply_to_points(sample, points.double().numpy()), transform.shape)
     return torch.from_numpy(moved).to(points.dtype)
 
 
-def move_boxes(boxes: Tensor, motion: Motion, sample: int) -> tuple[Tensor, Tensor]:
+def transform_box_hulls(
+    boxes: Tensor, transform: SpatialTransform, sample: int
+) -> tuple[Tensor, Tensor]:
     """The hull of the moved corners, clipped to the image.
 
     A box whose centre leaves the image is dropped.
@@ -45,6 +53,8 @@ def move_boxes(boxes: Tensor, motion: Motion, sample: int) -> tuple[Tensor, Tens
     Returns:
         Boxes (N', 2n), and which were kept, (N,) bool.
     """
-    flat = boxes.double().numpy().reshape(-1, 2 * len(motion.shape))
-    hulls, kept = seen_boxes(moved_boxes(flat, partial(motion.follow, sample)), motion.shape)
+    flat = boxes.double().numpy().reshape(-1, 2 * len(transform.shape))
+    hulls, kept = clip_boxes(
+        transform_boxes(flat, partial(transform.apply_to_points, sample)), transform.shape
+    )
     return torch.from_numpy(hulls).to(boxes.dtype), torch.from_numpy(kept)

@@ -1,17 +1,19 @@
 """One batch in, one batch out: each sample changed in its own way."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from medlight.augment.annotations import carry
-from medlight.augment.intensity import Intensity, change
-from medlight.augment.motion import Motion
-from medlight.augment.move import move
-from medlight.augment.random import Draws
-from medlight.augment.spatial import Flip, Step
+from medlight.augment.annotations import apply_to_annotations
+from medlight.augment.intensity import IntensityStep, apply_steps
+from medlight.augment.random import RandomStreams
+from medlight.augment.spatial import Flip, SpatialStep
+from medlight.augment.spatial_transform import Array, SpatialTransform, spline
+from medlight.augment.warp import apply_along_axes, warp
 
 
 class Augment:
@@ -26,38 +28,95 @@ class Augment:
     def __init__(
         self,
         *,
-        spatial: Mapping[str, Step] | None = None,
-        intensity: Mapping[str, Intensity] | None = None,
+        spatial: Mapping[str, SpatialStep] | None = None,
+        intensity: Mapping[str, IntensityStep] | None = None,
     ) -> None:
         self.spatial = {k: step for k, step in (spatial or {}).items() if step.probability > 0}
         self.intensity = {k: step for k, step in (intensity or {}).items() if step.probability > 0}
 
-    def mirrored(self, n: int) -> tuple[int, ...]:
+    def mirror_axes(self, n: int) -> tuple[int, ...]:
         """The spatial axes, of n, along which some step mirrors."""
         flips = [step for step in self.spatial.values() if isinstance(step, Flip)]
-        return tuple(sorted({axis for flip in flips for axis in flip.mirrored(n)}))
+        return tuple(sorted({axis for flip in flips for axis in flip.mirror_axes(n)}))
 
-    def motion(self, batch: Mapping[str, Any], draws: Draws) -> Motion:
+    def transform(self, batch: Mapping[str, Any], rng: RandomStreams) -> SpatialTransform:
         """Where each sample of the batch moves."""
         shape = batch["image"].shape[2:]
         if "spacing_mm" in batch:
             spacing = batch["spacing_mm"].cpu().numpy().astype(np.float64)
         else:
-            spacing = np.ones((len(draws), len(shape)))
-        motion = Motion.none(shape, spacing)
-        streams = draws.streams(self.spatial)
+            spacing = np.ones((len(rng), len(shape)))
+        transform = SpatialTransform.identity(shape, spacing)
+        streams = rng.streams(self.spatial)
         for name, step in self.spatial.items():
-            motion = step.draw(streams[name], motion)
-        return motion
+            transform = step.randomize(streams[name], transform)
+        return transform
 
     @torch.no_grad()
     def __call__(self, batch: dict[str, Any], *, seed: int, epoch: int) -> dict[str, Any]:
-        """A new batch, by the samples' `draw`s; the old one is left as it was."""
-        draws = Draws(seed=seed, epoch=epoch, draw=batch["draw"])
+        """A new batch, by the samples' `randomize`s; the old one is left as it was."""
+        rng = RandomStreams(seed=seed, epoch=epoch, position=batch["position"])
         if self.spatial:
-            motion = self.motion(batch, draws)
-            batch = {**batch, **move(batch, motion), **carry(batch, motion)}
+            transform = self.transform(batch, rng)
+            batch = {
+                **batch,
+                **apply_transform(batch, transform),
+                **apply_to_annotations(batch, transform),
+            }
         image = batch["image"]
         if self.intensity:
-            image = change(image, self.intensity, draws.streams(self.intensity))
+            image = apply_steps(image, self.intensity, rng.streams(self.intensity))
         return {**batch, "image": image}
+
+
+def apply_transform(batch: Mapping[str, Tensor], transform: SpatialTransform) -> dict[str, Tensor]:
+    """Image and mask of each sample, moved together: their new values."""
+    moved = {key: batch[key] for key in ("image", "mask") if batch.get(key) is not None}
+    flips: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for sample in np.flatnonzero(~transform.interpolated).tolist():
+        flips[transform.mirror_axes(sample)].append(sample)
+    flips.pop((), None)
+    interpolated = np.flatnonzero(transform.interpolated)
+    if len(interpolated) == len(transform.interpolated):
+        return _interpolate(moved, transform, interpolated)
+    if flips or len(interpolated):
+        moved = {key: value.clone() for key, value in moved.items()}
+    for axes, samples in flips.items():
+        for value in moved.values():
+            value[samples] = value[samples].flip([2 + axis for axis in axes])
+    if len(interpolated):
+        rows = torch.from_numpy(interpolated).to(batch["image"].device)
+        some = {key: batch[key].index_select(0, rows) for key in moved}
+        for key, value in _interpolate(some, transform, interpolated).items():
+            moved[key].index_copy_(0, rows, value)
+    return moved
+
+
+def _interpolate(
+    some: dict[str, Tensor], transform: SpatialTransform, samples: Any
+) -> dict[str, Tensor]:
+    device = some["image"].device
+    linear = torch.from_numpy(transform.linear[samples]).float().to(device)
+    offset = torch.from_numpy(transform.offset[samples]).float().to(device)
+    field = None
+    if transform.control_points is not None and transform.control_points[samples].any():
+        field = _displacement_field(transform.control_points[samples], transform.shape, device)
+    values = warp(some["image"], some.get("mask"), linear, offset, field)
+    return dict(zip(some, values, strict=True))
+
+
+def _displacement_field(
+    control_points: Array, shape: Sequence[int], device: torch.device
+) -> Tensor:
+    """(R, n, *S) displacements of every voxel."""
+    count, n = control_points.shape[:2]
+    basis = [
+        torch.from_numpy(spline(np.arange(float(size)), size, cells - 3)).float().to(device)[None]
+        for size, cells in zip(shape, control_points.shape[2:], strict=True)
+    ]
+    rows = (
+        torch.from_numpy(control_points.reshape(count * n, *control_points.shape[2:]))
+        .float()
+        .to(device)
+    )
+    return apply_along_axes(rows, basis).view(count, n, *shape)

@@ -14,17 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medlight.augment.random import Draws, normal
-from medlight.augment.rows import Rows
+from medlight.augment.channel_batch import ChannelBatch
+from medlight.augment.random import RandomStreams, normal
 from medlight.augment.spatial import check_range
-from medlight.augment.warp import PIECE
+from medlight.augment.warp import CPU_CHUNK_VOXELS
 
-SMALLEST = 1e-6
-Numbers = tuple[NDArray[Any], ...]
+EPSILON = 1e-6
+Params = tuple[NDArray[Any], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Intensity(ABC):
+class IntensityStep(ABC):
     """One change: numbers are drawn for every channel of the batch, then applied to the chosen.
 
     Attributes:
@@ -36,38 +36,40 @@ class Intensity(ABC):
     channel_probability: float = 1.0
 
     @abstractmethod
-    def draw(self, draws: Draws, channels: int) -> Numbers:
+    def randomize(self, rng: RandomStreams, channels: int) -> Params:
         """What `apply` needs, each (B, C, ...)."""
 
     @abstractmethod
-    def apply(self, rows: Rows, *numbers: Tensor) -> None:
+    def apply(self, rows: ChannelBatch, *params: Tensor) -> None:
         """Change rows by numbers, each (R, ...)."""
 
-    def __call__(self, image: Tensor, draws: Draws) -> Tensor:
+    def __call__(self, image: Tensor, rng: RandomStreams) -> Tensor:
         """(B, C, *S), changed; of the same dtype."""
-        return change(image, {"": self}, {"": draws})
+        return apply_steps(image, {"": self}, {"": rng})
 
-    def chosen(self, draws: Draws, channels: int) -> NDArray[np.bool_]:
+    def selected(self, rng: RandomStreams, channels: int) -> NDArray[np.bool_]:
         """(B, C)."""
-        sample = draws.chance(self.probability, 1)
-        return sample & draws.chance(self.channel_probability, channels)
+        sample = rng.bernoulli(self.probability, 1)
+        return sample & rng.bernoulli(self.channel_probability, channels)
 
 
-def change(image: Tensor, steps: Mapping[str, Intensity], draws: Mapping[str, Draws]) -> Tensor:
+def apply_steps(
+    image: Tensor, steps: Mapping[str, IntensityStep], rng: Mapping[str, RandomStreams]
+) -> Tensor:
     """(B, C, *S), changed by one step after another; of the same dtype. What no step chose is
     not copied."""
-    plans = [_Plan(step, image, draws[name]) for name, step in steps.items()]
-    plans = [plan for plan in plans if plan.chosen.any()]
+    plans = [_Plan(step, image, rng[name]) for name, step in steps.items()]
+    plans = [plan for plan in plans if plan.selected.any()]
     if not plans:
         return image
     flat = image.flatten(0, 1)
     # On a CPU, few enough at a time for its cache, through all of the steps.
-    most = max(1, PIECE // flat[0].numel()) if flat.device.type == "cpu" else len(flat)
+    most = max(1, CPU_CHUNK_VOXELS // flat[0].numel()) if flat.device.type == "cpu" else len(flat)
     changed = torch.empty_like(flat) if most < len(flat) else None
     for start in range(0, len(flat), most):
-        rows = Rows(flat[start : start + most].float())
+        rows = ChannelBatch(flat[start : start + most].float())
         for plan in plans:
-            plan.carry_out(rows, start)
+            plan.apply_to(rows, start)
         if changed is None:
             return rows.values().to(image.dtype).view_as(image)
         changed[start : start + most] = rows.values()
@@ -77,119 +79,122 @@ def change(image: Tensor, steps: Mapping[str, Intensity], draws: Mapping[str, Dr
 class _Plan:
     """What one step does to the rows of a batch."""
 
-    def __init__(self, step: Intensity, image: Tensor, draws: Draws) -> None:
+    def __init__(self, step: IntensityStep, image: Tensor, rng: RandomStreams) -> None:
         self._step = step
-        self.chosen = step.chosen(draws, image.shape[1]).reshape(-1)
-        drawn = step.draw(draws, image.shape[1]) if self.chosen.any() else ()
+        self.selected = step.selected(rng, image.shape[1]).reshape(-1)
+        drawn = step.randomize(rng, image.shape[1]) if self.selected.any() else ()
         self._numbers = [self._on(image.device, values) for values in drawn]
 
     def _on(self, device: torch.device, values: NDArray[Any]) -> Tensor:
         """(B * C, ...); 32 bits each."""
         kind = np.float32 if values.dtype.kind == "f" else values.dtype
-        flat = values.reshape(len(self.chosen), *values.shape[2:])
+        flat = values.reshape(len(self.selected), *values.shape[2:])
         return torch.from_numpy(flat.astype(kind, copy=False)).to(device, non_blocking=True)
 
-    def carry_out(self, rows: Rows, start: int) -> None:
+    def apply_to(self, rows: ChannelBatch, start: int) -> None:
         """Rows `start` and following of the batch."""
-        numbers, chosen = self._numbers, self.chosen
-        if len(rows) < len(chosen):
-            chosen = chosen[start : start + len(rows)]
-            numbers = [each[start : start + len(rows)] for each in numbers]
-        if chosen.all():
-            self._step.apply(rows, *numbers)
-        elif chosen.any():
-            at = torch.from_numpy(np.flatnonzero(chosen)).to(rows.device)
-            some = rows.some(at)
-            self._step.apply(some, *(each.index_select(0, at) for each in numbers))
-            rows.put(at, some)
+        params, selected = self._numbers, self.selected
+        if len(rows) < len(selected):
+            selected = selected[start : start + len(rows)]
+            params = [each[start : start + len(rows)] for each in params]
+        if selected.all():
+            self._step.apply(rows, *params)
+        elif selected.any():
+            at = torch.from_numpy(np.flatnonzero(selected)).to(rows.device)
+            subset = rows.subset(at)
+            self._step.apply(subset, *(each.index_select(0, at) for each in params))
+            rows.assign(at, subset)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Brightness(Intensity):
+class Brightness(IntensityStep):
     """Add up to `shift` standard deviations, either way, and multiply by a factor in `factor`."""
 
     shift: float = 0.0
-    factor: Sequence[float] = (1.0, 1.0)
+    multiplier: Sequence[float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
-        check_range("Brightness.factor", self.factor)
+        check_range("Brightness.multiplier", self.multiplier)
 
-    def draw(self, draws: Draws, channels: int) -> Numbers:
-        shift = draws.between(-self.shift, self.shift, channels)
-        return shift, draws.factor(self.factor, channels)
+    def randomize(self, rng: RandomStreams, channels: int) -> Params:
+        shift = rng.between(-self.shift, self.shift, channels)
+        return shift, rng.balanced_factor(self.multiplier, channels)
 
-    def apply(self, rows: Rows, *numbers: Tensor) -> None:
-        shift, factor = map(rows.column, numbers)
-        rows.linear(factor, shift * rows.deviation() if self.shift else shift)
+    def apply(self, rows: ChannelBatch, *params: Tensor) -> None:
+        shift, multiplier = map(rows.column, params)
+        rows.scale_shift(multiplier, shift * rows.std() if self.shift else shift)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contrast(Intensity):
+class Contrast(IntensityStep):
     """Stretch about the mean by a factor in `factor`.
 
     Attributes:
-        keep_range: clip to the least and greatest value there were.
+        preserve_range: clip to the least and greatest value there were.
     """
 
-    factor: Sequence[float] = (1.0, 1.0)
-    keep_range: bool = False
+    multiplier: Sequence[float] = (1.0, 1.0)
+    preserve_range: bool = False
 
     def __post_init__(self) -> None:
-        check_range("Contrast.factor", self.factor)
+        check_range("Contrast.multiplier", self.multiplier)
 
-    def draw(self, draws: Draws, channels: int) -> Numbers:
-        return (draws.factor(self.factor, channels),)
+    def randomize(self, rng: RandomStreams, channels: int) -> Params:
+        return (rng.balanced_factor(self.multiplier, channels),)
 
-    def apply(self, rows: Rows, *numbers: Tensor) -> None:
-        factor, ends = rows.column(numbers[0]), rows.ends() if self.keep_range else None
-        rows.linear(factor, rows.mean() * (1 - factor))
-        if ends is not None:
-            rows.replace(rows.values().clamp(*ends))
+    def apply(self, rows: ChannelBatch, *params: Tensor) -> None:
+        multiplier, value_range = (
+            rows.column(params[0]),
+            rows.value_range() if self.preserve_range else None,
+        )
+        rows.scale_shift(multiplier, rows.mean() * (1 - multiplier))
+        if value_range is not None:
+            rows.replace(rows.values().clamp(*value_range))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gamma(Intensity):
-    """Raise intensities, scaled to [0, 1] between their ends, to a power in `power`.
+class Gamma(IntensityStep):
+    """Raise intensities, scaled to [0, 1] between their ends, to a power in `gamma`.
 
     Attributes:
         invert: turn the scale around for it, which bends the bright end instead of the dark one.
-        keep_statistics: restore mean and standard deviation afterwards.
+        retain_stats: restore mean and standard deviation afterwards.
     """
 
-    power: Sequence[float] = (1.0, 1.0)
+    gamma: Sequence[float] = (1.0, 1.0)
     invert: bool = False
-    keep_statistics: bool = False
+    retain_stats: bool = False
 
     def __post_init__(self) -> None:
-        check_range("Gamma.power", self.power)
+        check_range("Gamma.gamma", self.gamma)
 
-    def draw(self, draws: Draws, channels: int) -> Numbers:
-        return (draws.factor(self.power, channels),)
+    def randomize(self, rng: RandomStreams, channels: int) -> Params:
+        return (rng.balanced_factor(self.gamma, channels),)
 
-    def apply(self, rows: Rows, *numbers: Tensor) -> None:
-        before = (rows.mean(), rows.deviation()) if self.keep_statistics else None
-        scaled = rows.between_ends(invert=self.invert)
+    def apply(self, rows: ChannelBatch, *params: Tensor) -> None:
+        before = (rows.mean(), rows.std()) if self.retain_stats else None
+        scaled = rows.rescale_to_unit(invert=self.invert)
         # Rather than pow, which takes twice as long; log 0 gives 0 again.
-        scaled.log2_().mul_(rows.column(numbers[0])).exp2_()
+        scaled.log2_().mul_(rows.column(params[0])).exp2_()
         if before is not None:
-            mean, deviation = before
-            factor = deviation / rows.deviation().clamp(min=SMALLEST)
-            rows.linear(factor, mean - rows.mean() * factor)
+            mean, std = before
+            factor = std / rows.std().clamp(min=EPSILON)
+            rows.scale_shift(factor, mean - rows.mean() * factor)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Noise(Intensity):
-    """Add Gaussian noise of a strength between the two numbers of `strength`, in standard
+class GaussianNoise(IntensityStep):
+    """Add Gaussian noise of a strength between the two numbers of `std`, in standard
     deviations of the row. Independent in each channel."""
 
-    strength: Sequence[float] = (0.0, 0.1)
+    std: Sequence[float] = (0.0, 0.1)
 
-    def draw(self, draws: Draws, channels: int) -> Numbers:
-        low, high = self.strength
-        return draws.between(low, high, channels), draws.keys(channels)
+    def randomize(self, rng: RandomStreams, channels: int) -> Params:
+        low, high = self.std
+        return rng.between(low, high, channels), rng.noise_keys(channels)
 
-    def apply(self, rows: Rows, *numbers: Tensor) -> None:
-        strength, keys = numbers
+    def apply(self, rows: ChannelBatch, *params: Tensor) -> None:
+        std, keys = params
         noise = normal(keys, rows.shape.numel()).view(-1, *rows.shape)
-        noise.mul_(rows.column(strength) * rows.deviation())
+        noise.mul_(rows.column(std) * rows.std())
         rows.replace(noise.add_(rows.values()))

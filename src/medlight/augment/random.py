@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-LEVELS = 1 << 15
+NOISE_LEVELS = 1 << 15
 """Different values that noise takes."""
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-AHEAD = 16
+GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+PREFETCH = 16
 """Numbers of a stream that are made before anybody asks."""
 
 
@@ -28,38 +28,38 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-class Draws:
+class RandomStreams:
     """A stream of numbers for each sample of a batch.
 
     Args:
         seed, epoch: of the run.
-        draw: (B,) int64, positions of the samples in the epoch.
+        position: (B,) int64, positions of the samples in the epoch.
     """
 
-    def __init__(self, *, seed: int, epoch: int, draw: Tensor) -> None:
+    def __init__(self, *, seed: int, epoch: int, position: Tensor) -> None:
         # Each part is mixed before the next is added: seed 1 in epoch 2 is not seed 2 in epoch 1.
-        state = np.zeros((len(draw), 1), np.uint64)
-        for part in (seed % (1 << 64), epoch, draw.cpu().numpy()[:, None]):
-            state = _mix(state + (np.array(part, np.uint64, ndmin=1) + np.uint64(1)) * GOLDEN)
+        state = np.zeros((len(position), 1), np.uint64)
+        for part in (seed % (1 << 64), epoch, position.cpu().numpy()[:, None]):
+            state = _mix(state + (np.array(part, np.uint64, ndmin=1) + np.uint64(1)) * GOLDEN_GAMMA)
         self._begin(state, state[:, :0])
 
     def _begin(self, state: NDArray[np.uint64], ahead: NDArray[np.uint64]) -> None:
-        self._state, self._ahead, self._used = state, ahead, 0
+        self._state, self._prefetched, self._used = state, ahead, 0
 
-    def streams(self, names: Iterable[str]) -> "dict[str, Draws]":
+    def streams(self, names: Iterable[str]) -> "dict[str, RandomStreams]":
         """Numbers of their own for each step: what one takes changes nothing for the others.
 
         The first of all of them are made at once: what takes time is the call, not the numbers.
         """
-        branches = {name: object.__new__(Draws) for name in names}
+        branches = {name: object.__new__(RandomStreams) for name in names}
         marks = np.array([zlib.crc32(name.encode()) for name in branches], np.uint64)
         states = _mix(self._state[:, 0] ^ _mix(marks)[:, None])[..., None]
-        ahead = _mix(states + np.arange(1, AHEAD + 1, dtype=np.uint64) * GOLDEN)
+        ahead = _mix(states + np.arange(1, PREFETCH + 1, dtype=np.uint64) * GOLDEN_GAMMA)
         for branch, state, first in zip(branches.values(), states, ahead, strict=True):
             branch._begin(state, first)
         return branches
 
-    def stream(self, name: str) -> "Draws":
+    def stream(self, name: str) -> "RandomStreams":
         return self.streams([name])[name]
 
     def __len__(self) -> int:
@@ -67,9 +67,11 @@ class Draws:
 
     def _bits(self, count: int) -> NDArray[np.uint64]:
         start, self._used = self._used, self._used + count
-        if self._used <= self._ahead.shape[1]:
-            return self._ahead[:, start : self._used]
-        return _mix(self._state + np.arange(start + 1, self._used + 1, dtype=np.uint64) * GOLDEN)
+        if self._used <= self._prefetched.shape[1]:
+            return self._prefetched[:, start : self._used]
+        return _mix(
+            self._state + np.arange(start + 1, self._used + 1, dtype=np.uint64) * GOLDEN_GAMMA
+        )
 
     def uniform(self, *shape: int) -> NDArray[np.float64]:
         """(B, *shape) in [0, 1)."""
@@ -80,7 +82,7 @@ class Draws:
         """(B, *shape) in [low, high)."""
         return low + (high - low) * self.uniform(*shape)
 
-    def factor(self, ends: Sequence[float], *shape: int) -> NDArray[np.float64]:
+    def balanced_factor(self, ends: Sequence[float], *shape: int) -> NDArray[np.float64]:
         """(B, *shape) between two ends, as often below 1 as above, uniform on either side.
 
         A range on one side of 1 is uniform throughout. This is how batchgenerators (Isensee et
@@ -91,14 +93,14 @@ class Draws:
             return low + (high - low) * u
         return np.where(u < 0.5, low + (1 - low) * 2 * u, 1 + (high - 1) * (2 * u - 1))
 
-    def chance(self, probability: float, *shape: int) -> NDArray[np.bool_]:
+    def bernoulli(self, probability: float, *shape: int) -> NDArray[np.bool_]:
         """(B, *shape), each true with this probability."""
         if probability >= 1:  # as many numbers are used up
             self._used += math.prod(shape)
             return np.ones((len(self), *shape), np.bool_)
         return self.uniform(*shape) < probability
 
-    def keys(self, *shape: int) -> NDArray[np.int32]:
+    def noise_keys(self, *shape: int) -> NDArray[np.int32]:
         """(B, *shape) seeds for `normal`."""
         bits = (self._bits(math.prod(shape)) >> np.uint64(32)).astype(np.uint32)
         return bits.view(np.int32).reshape(len(self), *shape)
@@ -108,18 +110,18 @@ def _scramble(x: Tensor) -> Tensor:
     """32 bits to 32 bits, in place: Wellons' lowbias32 (2018). Shifts of int32 carry the sign, so
     they are masked."""
     shifted = torch.empty_like(x)
-    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B - (1 << 32)), (16, 1)):
+    for shift, balanced_factor in ((16, 0x7FEB352D), (15, 0x846CA68B - (1 << 32)), (16, 1)):
         torch.bitwise_right_shift(x, shift, out=shifted)
         x ^= shifted.bitwise_and_((1 << (32 - shift)) - 1)
-        if factor != 1:
-            x *= factor
+        if balanced_factor != 1:
+            x *= balanced_factor
     return x
 
 
 @lru_cache(maxsize=8)
 def _quantiles(device: torch.device) -> Tensor:
     """(LEVELS,) equally likely values of a standard normal variable, of variance 1."""
-    middle = (torch.arange(LEVELS, dtype=torch.float64) + 0.5) / LEVELS
+    middle = (torch.arange(NOISE_LEVELS, dtype=torch.float64) + 0.5) / NOISE_LEVELS
     values = math.sqrt(2) * torch.erfinv(2 * middle - 1)
     return (values / values.square().mean().sqrt()).float().to(device)
 
@@ -139,7 +141,7 @@ def normal(keys: Tensor, count: int) -> Tensor:
     """
     counter = torch.arange((count + 1) // 2, dtype=torch.int32, device=keys.device)
     bits = _scramble(counter + keys[:, None])
-    bits &= (LEVELS - 1) * 0x10001
+    bits &= (NOISE_LEVELS - 1) * 0x10001
     level = bits.view(torch.int16).int()
     values = _quantiles(keys.device).index_select(0, level.flatten())
     return values.view_as(level)[:, :count]

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medlight.augment.intensity import Intensity, Numbers
-from medlight.augment.random import Draws
-from medlight.augment.rows import Rows, column
+from medlight.augment.channel_batch import ChannelBatch, column
+from medlight.augment.intensity import IntensityStep, Params
+from medlight.augment.random import RandomStreams
 from medlight.augment.spatial import check_range, thin_axis
-from medlight.augment.warp import along_axes
+from medlight.augment.warp import apply_along_axes
 
 TRUNCATE = 4.0
 """Standard deviations at which a Gaussian ends, as in SciPy."""
-MOST_AXES = 3
+MAX_AXES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Blur(Intensity):
+class Blur(IntensityStep):
     """Gaussian filter, its width in voxels drawn for each axis from `sigma`; the border repeats."""
 
     sigma: Sequence[float] = (0.5, 1.0)
@@ -27,16 +27,16 @@ class Blur(Intensity):
     def __post_init__(self) -> None:
         check_range("Blur.sigma", self.sigma)
 
-    def draw(self, draws: Draws, channels: int) -> Numbers:
+    def randomize(self, rng: RandomStreams, channels: int) -> Params:
         low, high = self.sigma
-        return (draws.between(low, high, channels, MOST_AXES),)
+        return (rng.between(low, high, channels, MAX_AXES),)
 
-    def apply(self, rows: Rows, *numbers: Tensor) -> None:
+    def apply(self, rows: ChannelBatch, *params: Tensor) -> None:
         values = rows.values()
         radius = math.ceil(TRUNCATE * self.sigma[1])
         steps = torch.arange(radius + 1, device=values.device)
         for axis in range(1, values.ndim):
-            sigma = numbers[0][:, axis - 1, None]
+            sigma = params[0][:, axis - 1, None]
             weights = torch.exp(-0.5 * (steps / sigma) ** 2)
             weights /= 2 * weights.sum(1, keepdim=True) - weights[:, :1]
             values = _convolve(values, weights, axis)
@@ -59,43 +59,43 @@ def _convolve(rows: Tensor, weights: Tensor, axis: int) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LowResolution(Intensity):
+class LowResolution(IntensityStep):
     """Simulate a coarser acquisition: keep a share of the voxels along every axis, drawn from
-    `share`, by nearest neighbour, and interpolate between them.
+    `zoom`, by nearest neighbour, and interpolate between them.
 
     Attributes:
         in_plane: leave the short axis of a stack of slices alone.
     """
 
-    share: Sequence[float] = (0.5, 1.0)
+    zoom: Sequence[float] = (0.5, 1.0)
     in_plane: bool = False
 
     def __post_init__(self) -> None:
-        check_range("LowResolution.share", self.share)
+        check_range("LowResolution.zoom", self.zoom)
 
-    def draw(self, draws: Draws, channels: int) -> Numbers:
-        low, high = self.share
-        return (draws.between(low, high, channels),)
+    def randomize(self, rng: RandomStreams, channels: int) -> Params:
+        low, high = self.zoom
+        return (rng.between(low, high, channels),)
 
-    def apply(self, rows: Rows, *numbers: Tensor) -> None:
+    def apply(self, rows: ChannelBatch, *params: Tensor) -> None:
         shape = rows.shape
         thin = thin_axis(shape) if self.in_plane else None
-        whole = torch.ones_like(numbers[0])
-        shares = [whole if axis == thin else numbers[0] for axis in range(len(shape))]
-        matrices = [_coarsen(size, share) for size, share in zip(shape, shares, strict=True)]
-        rows.replace(along_axes(rows.values(), matrices))
+        whole = torch.ones_like(params[0])
+        shares = [whole if axis == thin else params[0] for axis in range(len(shape))]
+        matrices = [_coarsen(size, zoom) for size, zoom in zip(shape, shares, strict=True)]
+        rows.replace(apply_along_axes(rows.values(), matrices))
 
 
-def _coarsen(size: int, share: Tensor) -> Tensor:
+def _coarsen(size: int, zoom: Tensor) -> Tensor:
     """(R, size, size): to round(share * size) voxels by nearest neighbour, and back, linearly.
 
     Voxel centres keep their place (`align_corners=False`, "nearest-exact" in torch's words).
     """
-    kept = (share * size).round().clamp_(min=1)[:, None]
-    places = torch.arange(size, device=share.device) + 0.5
+    kept = (zoom * size).round().clamp_(min=1)[:, None]
+    places = torch.arange(size, device=zoom.device) + 0.5
     coarse = (places * kept / size - 0.5).clamp_(min=0).minimum(kept - 1)
     low = coarse.floor()
-    matrix = torch.zeros(len(share), size, size, device=share.device)
+    matrix = torch.zeros(len(zoom), size, size, device=zoom.device)
     for corner, weight in ((low, 1 - (coarse - low)), ((low + 1).minimum(kept - 1), coarse - low)):
         source = ((corner + 0.5) * size / kept).floor().long().clamp_(max=size - 1)
         matrix.scatter_add_(2, source[:, :, None], weight[:, :, None])

@@ -1,5 +1,5 @@
-"""Flips, affine maps and deformations: each draws its part of a `Motion`, which `move` carries
-out, so that however many there are, voxels are interpolated once."""
+"""Flips, affine maps and deformations: each draws its part of a `SpatialTransform`, which `move`
+carries out, so that however many there are, voxels are interpolated once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,23 +7,23 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from medlight.augment.motion import Array, Motion
-from medlight.augment.random import Draws
+from medlight.augment.random import RandomStreams
+from medlight.augment.spatial_transform import Array, SpatialTransform
 from medlight.core.errors import ConfigError
 
-THIN = 3.0
+MAX_ANISOTROPY = 3.0
 """Volumes whose longest side has more than so many times the voxels of the shortest are stacks of
 slices to nnU-Net: they move in the plane only."""
-NO_FOLDS = 0.4
+MAX_MAGNITUDE = 0.4
 
 
-class Step(Protocol):
+class SpatialStep(Protocol):
     """One random map: applied to the images as a motion has left them."""
 
     @property
     def probability(self) -> float: ...
 
-    def draw(self, draws: Draws, motion: Motion) -> Motion: ...
+    def randomize(self, rng: RandomStreams, transform: SpatialTransform) -> SpatialTransform: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +41,16 @@ class Flip:
         if self.axes not in ("all", "left-right"):
             raise ConfigError(f"Flip.axes must be all or left-right, got {self.axes}")
 
-    def mirrored(self, n: int) -> tuple[int, ...]:
+    def mirror_axes(self, n: int) -> tuple[int, ...]:
         """The axes, of n, that may be mirrored."""
         return tuple(range(n)) if self.axes == "all" else (0 if n == 3 else 1,)
 
-    def draw(self, draws: Draws, motion: Motion) -> Motion:
-        n = len(motion.shape)
-        chosen = draws.chance(self.probability, n)
-        chosen[:, [axis for axis in range(n) if axis not in self.mirrored(n)]] = False
+    def randomize(self, rng: RandomStreams, transform: SpatialTransform) -> SpatialTransform:
+        n = len(transform.shape)
+        chosen = rng.bernoulli(self.probability, n)
+        chosen[:, [axis for axis in range(n) if axis not in self.mirror_axes(n)]] = False
         signs = np.where(chosen, -1.0, 1.0)
-        return motion.then(signs[:, :, None] * np.eye(n), np.zeros_like(signs))
+        return transform.compose(signs[:, :, None] * np.eye(n), np.zeros_like(signs))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class Affine:
     probability: float = 1.0
     rotate_degrees: float | Literal["nnunet"] = 0.0
     scale: Sequence[float] = (1.0, 1.0)
-    shift: float = 0.0
+    translate: float = 0.0
     in_plane: bool = False
 
     def __post_init__(self) -> None:
@@ -80,12 +80,12 @@ class Affine:
             )
         check_range("Affine.scale", self.scale)
 
-    def draw(self, draws: Draws, motion: Motion) -> Motion:
-        shape, n = motion.shape, len(motion.shape)
-        chosen = draws.chance(self.probability)
-        angles = draws.between(-1, 1, 1 if n == 2 else 3)
-        zoom = np.repeat(draws.factor(self.scale, 1), n, axis=1)
-        shift = draws.between(-self.shift, self.shift, n) * np.array(shape)
+    def randomize(self, rng: RandomStreams, transform: SpatialTransform) -> SpatialTransform:
+        shape, n = transform.shape, len(transform.shape)
+        chosen = rng.bernoulli(self.probability)
+        angles = rng.between(-1, 1, 1 if n == 2 else 3)
+        zoom = np.repeat(rng.balanced_factor(self.scale, 1), n, axis=1)
+        shift = rng.between(-self.translate, self.translate, n) * np.array(shape)
         if self.rotate_degrees == "nnunet":
             degrees = np.array(nnunet_degrees(shape))
         else:
@@ -94,10 +94,12 @@ class Affine:
         if self.in_plane and thin is not None:
             zoom[:, thin] = 1.0
         turn = rotations(np.radians(angles * degrees), n)
-        spacing = motion.spacing_mm
+        spacing = transform.spacing_mm
         linear = turn * (spacing[:, None, :] / spacing[:, :, None]) * zoom[:, None, :]
         linear[~chosen], shift[~chosen] = np.eye(n), 0.0
-        return replace(motion.then(linear, shift), blended=motion.blended | chosen)
+        return replace(
+            transform.compose(linear, shift), interpolated=transform.interpolated | chosen
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,32 +107,34 @@ class Elastic:
     """Bend smoothly: a cubic B-spline whose control points are moved at random.
 
     Attributes:
-        cells: that the control points cut each axis into; fewer bend more gently.
+        num_cells: that the control points cut each axis into; fewer bend more gently.
         magnitude: of the control points, up to so much of a cell; at most 0.4, so that nothing
             folds. Each sample draws its own maximum below it.
     """
 
     probability: float = 1.0
-    cells: int = 4
+    num_cells: int = 4
     magnitude: float = 0.2
 
     def __post_init__(self) -> None:
-        if not 0 <= self.magnitude <= NO_FOLDS:
+        if not 0 <= self.magnitude <= MAX_MAGNITUDE:
             raise ConfigError(
-                f"Elastic.magnitude must be between 0 and {NO_FOLDS}, got {self.magnitude}: "
+                f"Elastic.magnitude must be between 0 and {MAX_MAGNITUDE}, got {self.magnitude}: "
                 "above, the image may fold"
             )
 
-    def draw(self, draws: Draws, motion: Motion) -> Motion:
-        if motion.control is not None:
+    def randomize(self, rng: RandomStreams, transform: SpatialTransform) -> SpatialTransform:
+        if transform.control_points is not None:
             raise ConfigError("augment.spatial may hold one Elastic, not two")
-        n = len(motion.shape)
-        chosen = draws.chance(self.probability)
-        cell = np.array(motion.shape) / self.cells
-        reach = draws.between(0, self.magnitude, 1) * cell * chosen[:, None]
-        control = draws.between(-1, 1, n, *(self.cells + 3,) * n)
-        control *= reach.reshape(*reach.shape, *(1,) * n)
-        return replace(motion, control=control, blended=motion.blended | chosen)
+        n = len(transform.shape)
+        chosen = rng.bernoulli(self.probability)
+        cell = np.array(transform.shape) / self.num_cells
+        reach = rng.between(0, self.magnitude, 1) * cell * chosen[:, None]
+        control_points = rng.between(-1, 1, n, *(self.num_cells + 3,) * n)
+        control_points *= reach.reshape(*reach.shape, *(1,) * n)
+        return replace(
+            transform, control_points=control_points, interpolated=transform.interpolated | chosen
+        )
 
 
 def check_range(name: str, value: Sequence[float]) -> None:
@@ -141,7 +145,7 @@ def check_range(name: str, value: Sequence[float]) -> None:
 
 def thin_axis(shape: Sequence[int]) -> int | None:
     """The axis across the slices, where a volume is a stack of slices."""
-    thin = len(shape) == 3 and max(shape) > THIN * min(shape)
+    thin = len(shape) == 3 and max(shape) > MAX_ANISOTROPY * min(shape)
     return int(np.argmin(shape)) if thin else None
 
 

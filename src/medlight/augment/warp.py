@@ -20,7 +20,7 @@ MODES = (("bilinear", "border"), ("nearest", "zeros"))
 """Of the image and of the mask: how to interpolate, and what lies beyond the border."""
 EXACT_FLOAT32 = 1 << 24
 """Up to here float32 counts voxels without a gap."""
-PIECE = 1 << 18
+CPU_CHUNK_VOXELS = 1 << 18
 """Voxels to work on at a time on a CPU: few enough for its cache, and to reuse memory."""
 
 
@@ -41,16 +41,16 @@ def warp(
     """
     sources, shape = [image] if mask is None else [image, mask], image.shape[2:]
     vectorised = image.ndim == 4 or image.device.type != "cpu"
-    interpolate = _by_torch if vectorised else _by_gathering
+    interpolate = _grid_sample if vectorised else _gather
     if vectorised:
         # torch counts from -1 to 1 between the outer edges, and axes from the last.
         size = torch.tensor(shape, dtype=linear.dtype, device=linear.device)
         linear, offset = linear * (2 / size[:, None]), (2 * offset + 1) / size - 1
         linear, offset = linear.flip(1), offset.flip(1)
     moved: list[Tensor] = []
-    for rows, slab in _pieces(len(image), shape, image.device):
+    for rows, slab in _chunks(len(image), shape, image.device):
         bent = None if field is None else field[rows, :, slab]
-        places = _places(linear[rows], offset[rows], shape, slab, bent)
+        places = _sampling_positions(linear[rows], offset[rows], shape, slab, bent)
         parts = interpolate([source[rows] for source in sources], places)
         if len(places) == len(image) and places.shape[2:] == shape:
             return [_as(part, source.dtype) for part, source in zip(parts, sources, strict=True)]
@@ -67,11 +67,11 @@ def _as(part: Tensor, dtype: torch.dtype) -> Tensor:
     return part.to(dtype)
 
 
-def _pieces(
+def _chunks(
     count: int, shape: Sequence[int], device: torch.device
 ) -> Iterator[tuple[slice, slice]]:
     """Samples, and slabs of their first axis, small enough for a CPU's cache."""
-    most = PIECE if device.type == "cpu" else count * math.prod(shape)
+    most = CPU_CHUNK_VOXELS if device.type == "cpu" else count * math.prod(shape)
     together = max(1, most // math.prod(shape))
     thick = max(1, most // math.prod(shape[1:]))
     for row in range(0, count, together):
@@ -79,7 +79,7 @@ def _pieces(
             yield slice(row, row + together), slice(start, start + thick)
 
 
-def _places(
+def _sampling_positions(
     linear: Tensor, offset: Tensor, shape: Sequence[int], slab: slice, field: Tensor | None
 ) -> Tensor:
     """(R, n, slab, ...) places of the output voxels of a slab, axis by axis."""
@@ -105,7 +105,7 @@ def _places(
     return places
 
 
-def _by_torch(sources: Sequence[Tensor], places: Tensor) -> list[Tensor]:
+def _grid_sample(sources: Sequence[Tensor], places: Tensor) -> list[Tensor]:
     """The image and the mask at places in torch's numbers; (R, C, slab, ...) each."""
     # Each axis lies in one piece, which torch reads as fast as its own order.
     grid = places.movedim(1, -1)
@@ -115,8 +115,8 @@ def _by_torch(sources: Sequence[Tensor], places: Tensor) -> list[Tensor]:
     ]
 
 
-def _by_gathering(sources: Sequence[Tensor], places: Tensor) -> list[Tensor]:
-    """As `_by_torch`; places are voxel indices, and overwritten."""
+def _gather(sources: Sequence[Tensor], places: Tensor) -> list[Tensor]:
+    """As `_grid_sample`; places are voxel indices, and overwritten."""
     shape, axes = sources[0].shape[2:], places.unbind(1)
     nearest = [_nearest(mask.flatten(2), shape, axes) for mask in sources[1:]]
     return [_linear(sources[0].flatten(2), shape, axes), *nearest]
@@ -171,7 +171,7 @@ def _nearest(voxels: Tensor, shape: Sequence[int], at: Sequence[Tensor]) -> Tens
     return torch.stack([values.masked_fill_(beyond, 0) for values in channels], dim=1)
 
 
-def along_axes(rows: Tensor, matrices: Sequence[Tensor]) -> Tensor:
+def apply_along_axes(rows: Tensor, matrices: Sequence[Tensor]) -> Tensor:
     """Multiply each spatial axis of rows (R, *S) by its matrix (R or 1, out, in): (R, *out)."""
     for axis, matrix in enumerate(matrices, start=1):
         square = matrix.view(len(matrix), *(1,) * (rows.ndim - 3), *matrix.shape[1:])

@@ -8,21 +8,21 @@ from typing import Any
 import pytorch_lightning as pl
 from rich import get_console
 
-from medlight.callbacks.tested import Tested
+from medlight.callbacks.test_callback import TestCallback
 from medlight.core.case_result import Row
 from medlight.metrics.calibration import (
+    apply_temperature,
     calibration_scores,
     fit_temperature,
     reliability,
-    tempered,
 )  # fmt: skip
-from medlight.metrics.classification import arrays
-from medlight.report.score_figures import draw_reliability
+from medlight.metrics.classification import rows_to_arrays
+from medlight.report.score_figures import plot_reliability
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task, gather_rows
 
 
-class Calibration(Tested):
+class Calibration(TestCallback):
     """Writes `calibration.json` (the temperature, and ECE, Brier score and log loss before and
     after, on validation and test cases) and `panels/reliability.png`.
 
@@ -45,29 +45,31 @@ class Calibration(Tested):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         task: Any = pl_module
         self._validation = []
-        if task.facts.labels.kind != "class" or not data.split.val:
+        if task.spec.labels.kind != "multiclass" or not data.split.val:
             return
         task.temperature = 1.0
-        rows = gather_rows(_predicted(trainer, task, data))
+        rows = gather_rows(_predict_validation(trainer, task, data))
         self._validation = sorted(rows, key=lambda row: str(row["case"]))  # whatever the ranks
         if self.apply:
-            task.temperature = fit_temperature(*_known(self._validation, task))
+            task.temperature = fit_temperature(*_truth_and_probability(self._validation, task))
 
-    def finish(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
+    def on_test_results(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
         if not self._validation or not rows or not trainer.is_global_zero:
             return
-        truth, probability = _known(self._validation, task)
+        truth, probability = _truth_and_probability(self._validation, task)
         temperature = fit_temperature(truth, probability)
-        test_truth, tested = _known(rows, task)
-        before = tempered(tested, 1 / temperature) if self.apply else tested
-        after = tested if self.apply else tempered(tested, temperature)
+        test_truth, test_probability = _truth_and_probability(rows, task)
+        before = (
+            apply_temperature(test_probability, 1 / temperature) if self.apply else test_probability
+        )
+        after = test_probability if self.apply else apply_temperature(test_probability, temperature)
         found: dict[str, Any] = {
             "temperature": temperature,
             "fitted_on": f"{len(truth)} validation cases",
             "applied": self.apply,
             "val": {
                 "before": calibration_scores(truth, probability),
-                "after": calibration_scores(truth, tempered(probability, temperature)),
+                "after": calibration_scores(truth, apply_temperature(probability, temperature)),
             },
             "test": {
                 "before": calibration_scores(test_truth, before),
@@ -75,7 +77,7 @@ class Calibration(Tested):
             },
         }
         write_text(self.run_dir / "calibration.json", json.dumps(found, indent=2) + "\n")
-        self._draw(found, test_truth, before, after)
+        self._plot(found, test_truth, before, after)
         ece = {side: found["test"][side]["ece"] for side in ("before", "after")}
         get_console().print(
             f"Calibration: temperature {temperature:.3f} from {found['fitted_on']}; "
@@ -83,12 +85,12 @@ class Calibration(Tested):
             + (" (applied)" if self.apply else "")
         )
 
-    def _draw(self, found: Any, truth: Any, before: Any, after: Any) -> None:
+    def _plot(self, found: Any, truth: Any, before: Any, after: Any) -> None:
         folder = self.run_dir / "panels"
         folder.mkdir(parents=True, exist_ok=True)
         sides = {"as predicted": ("before", before)}
         sides[f"at temperature {found['temperature']:.2f}"] = ("after", after)
-        draw_reliability(
+        plot_reliability(
             {
                 title: (reliability(truth, probability), found["test"][side]["ece"])
                 for title, (side, probability) in sides.items()
@@ -97,7 +99,7 @@ class Calibration(Tested):
         )
 
 
-def _predicted(trainer: pl.Trainer, task: Any, data: Any) -> list[Row]:
+def _predict_validation(trainer: pl.Trainer, task: Any, data: Any) -> list[Row]:
     """The rows of this process's share of the validation cases."""
     rows: list[Row] = []
     for batch in data.val_dataloader():
@@ -107,6 +109,6 @@ def _predicted(trainer: pl.Trainer, task: Any, data: Any) -> list[Row]:
     return rows
 
 
-def _known(rows: Sequence[Row], task: Any) -> Any:
-    truth, _, probability = arrays(rows, task.facts.labels.names)
+def _truth_and_probability(rows: Sequence[Row], task: Any) -> Any:
+    truth, _, probability = rows_to_arrays(rows, task.spec.labels.names)
     return truth, probability

@@ -15,7 +15,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from medlight.report.mask_figures import PALETTE, figure
 from medlight.runs.files import write_text
 
-FIXED = ("epoch", "step", "seconds")
+LEADING_COLUMNS = ("epoch", "step", "seconds")
 MAX_CURVES = 9
 
 
@@ -47,8 +47,8 @@ class CurvesLogger(pl.loggers.Logger):
         self._rows: list[dict[str, str]] | None = None
         self.pending: dict[str, float] = {}
         """Values of an epoch that is not over: of validations within it."""
-        self._clock = time.monotonic()
-        self._drawn = True
+        self._start_time = time.monotonic()
+        self._plotted = True
 
     @property
     def name(self) -> str:
@@ -82,21 +82,21 @@ class CurvesLogger(pl.loggers.Logger):
         if self._rows is None:
             self._rows = [row for row in self._read() if int(row["epoch"]) < epoch]
             if self._rows:
-                self._clock -= float(self._rows[-1]["seconds"])
+                self._start_time -= float(self._rows[-1]["seconds"])
         same = [row for row in self._rows if int(row["epoch"]) == epoch]
         self._rows = [row for row in self._rows if int(row["epoch"]) < epoch]
-        seconds = f"{time.monotonic() - self._clock:.2f}"
+        seconds = f"{time.monotonic() - self._start_time:.2f}"
         values = {name: f"{value:.6g}" for name, value in self.pending.items()}
         head = {"epoch": str(epoch), "step": str(step), "seconds": seconds}
         self._rows.append({**(same[-1] if same else {}), **head, **values})
         self.pending = {}
-        columns = dict.fromkeys([*FIXED, *(name for row in self._rows for name in row)])
+        columns = dict.fromkeys([*LEADING_COLUMNS, *(name for row in self._rows for name in row)])
         text = io.StringIO()
         writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
         write_text(self.run_dir / "curves.csv", text.getvalue())
-        self._drawn = False
+        self._plotted = False
 
     def _read(self) -> list[dict[str, str]]:
         path = self.run_dir / "curves.csv"
@@ -107,12 +107,12 @@ class CurvesLogger(pl.loggers.Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        if self._rows and not self._drawn:
-            draw_curves(self._rows, self.run_dir / "curves.png")
-            self._drawn = True
+        if self._rows and not self._plotted:
+            plot_curves(self._rows, self.run_dir / "curves.png")
+            self._plotted = True
 
 
-def draw_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
+def plot_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
     """Losses on the left, validation metrics on the right, over epochs."""
     names = dict.fromkeys(name for row in rows for name in row)
     losses = [n for n in names if n.partition("/")[2] == "loss"]

@@ -10,7 +10,7 @@ import torch
 
 log = logging.getLogger(__name__)
 
-SAID = re.compile(r"^(\S+) does not have a deterministic implementation")
+WARNING_PATTERN = re.compile(r"^(\S+) does not have a deterministic implementation")
 """How torch begins its warning, with the name of the operation."""
 
 
@@ -24,40 +24,46 @@ class Determinism(pl.Callback):
 
     def __init__(self) -> None:
         self.operations: list[str] = []
-        self._named = 0
-        self._show: Any = None
+        self._reported = 0
+        self._original_showwarning: Any = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if torch.is_deterministic_algorithms_warn_only_enabled() and self._show is None:
-            warnings.filterwarnings("always", message=SAID.pattern[1:])
-            self._show, warnings.showwarning = warnings.showwarning, self._hear
+        if (
+            torch.is_deterministic_algorithms_warn_only_enabled()
+            and self._original_showwarning is None
+        ):
+            warnings.filterwarnings("always", message=WARNING_PATTERN.pattern[1:])
+            self._original_showwarning, warnings.showwarning = (
+                warnings.showwarning,
+                self._on_warning,
+            )
 
-    def _hear(self, message: Warning | str, *args: Any, **kwargs: Any) -> None:
-        match = SAID.match(str(message))
+    def _on_warning(self, message: Warning | str, *args: Any, **kwargs: Any) -> None:
+        match = WARNING_PATTERN.match(str(message))
         if match is None:
-            self._show(message, *args, **kwargs)
+            self._original_showwarning(message, *args, **kwargs)
         elif match[1] not in self.operations:
             self.operations.append(match[1])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._tell(trainer)
+        self._report(trainer)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._tell(trainer)
-        self._let_go()
+        self._report(trainer)
+        self._restore_showwarning()
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        self._let_go()
+        self._restore_showwarning()
 
-    def _let_go(self) -> None:
-        if self._show is not None:
-            warnings.showwarning, self._show = self._show, None
+    def _restore_showwarning(self) -> None:
+        if self._original_showwarning is not None:
+            warnings.showwarning, self._original_showwarning = self._original_showwarning, None
 
-    def _tell(self, trainer: pl.Trainer) -> None:
-        if len(self.operations) > self._named and trainer.is_global_zero:
-            self._named = len(self.operations)
+    def _report(self, trainer: pl.Trainer) -> None:
+        if len(self.operations) > self._reported and trainer.is_global_zero:
+            self._reported = len(self.operations)
             log.warning(
                 "Not deterministic on this device: %s. Two runs may differ in the last bits.",
                 ", ".join(sorted(self.operations)),

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from rich import get_console
 from rich.progress import ProgressColumn, TextColumn
 
-from medlight.callbacks.throughput import Speed, clock
+from medlight.callbacks.throughput import TrainingThroughput, format_duration
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Progress(pl.callbacks.RichProgressBar):
     def __init__(self, *, metric: str | None = None) -> None:
         super().__init__(refresh_rate=10)
         self.metric = metric
-        self._speed = Speed()
+        self._throughput = TrainingThroughput()
         self._started = self._shown_at = time.monotonic()
         self._first_step = 0
         self._shown: dict[str, Any] = {}
@@ -45,12 +45,12 @@ class Progress(pl.callbacks.RichProgressBar):
         self._started, self._first_step = time.monotonic(), trainer.global_step
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._speed = Speed()
+        self._throughput = TrainingThroughput()
         super().on_train_epoch_start(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)
-        self._speed.start()
+        self._throughput.start()
 
     def on_train_batch_end(
         self,
@@ -60,7 +60,7 @@ class Progress(pl.callbacks.RichProgressBar):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        self._speed.batch(trainer, batch)
+        self._throughput.batch(trainer, batch)
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -84,12 +84,12 @@ class Progress(pl.callbacks.RichProgressBar):
             state["loss"] = f"{float(metrics['train/loss']):.4f}"
         if self.metric in metrics:
             state[str(self.metric)] = f"{float(metrics[self.metric]):.4f}"
-        if self._speed.seconds:
-            state["samples/s"] = f"{self._speed.samples_per_s:.3g}"
+        if self._throughput.seconds:
+            state["samples/s"] = f"{self._throughput.samples_per_s:.3g}"
         done = trainer.global_step - self._first_step
         left = trainer.estimated_stepping_batches - trainer.global_step
         if done and math.isfinite(left):
-            state["left"] = clock((time.monotonic() - self._started) * left / done)
+            state["left"] = format_duration((time.monotonic() - self._started) * left / done)
         return state
 
     def _get_train_description(self, current_epoch: int) -> str:

@@ -12,15 +12,15 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 import medlight
-from medlight.callbacks.throughput import Speed
+from medlight.callbacks.throughput import TrainingThroughput
 from medlight.runs.environment import (
-    code,
-    command,
+    code_version,
+    command_line,
     forward_flops,
-    hardware,
-    net,
+    hardware_info,
+    net_info,
     peak_memory_mb,
-    portable,
+    strip_local_paths,
 )
 from medlight.runs.files import write_text
 
@@ -38,7 +38,7 @@ class Provenance(pl.Callback):
     def __init__(self, *, run_dir: Path) -> None:
         self.run_dir = Path(run_dir)
         self._record: dict[str, Any] = {}
-        self._speed = Speed()
+        self._throughput = TrainingThroughput()
         self._before = {"fit_seconds": 0.0, "sessions": 0.0}
         self._started = 0.0
 
@@ -56,10 +56,10 @@ class Provenance(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Plain containers only: `torch.load(weights_only=True)` must read them."""
-        facts: Any = pl_module.facts
+        spec: Any = pl_module.spec
         checkpoint["medlight"] = {
             "version": medlight.__version__,
-            "facts": facts.as_dict(),
+            "spec": spec.as_dict(),
             "data": self._record.get("data"),
             "split": self._record.get("split"),
         }
@@ -71,10 +71,10 @@ class Provenance(pl.Callback):
         self._write(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._speed.start()
+        self._throughput.start()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._speed.start()
+        self._throughput.start()
 
     def on_train_batch_end(
         self,
@@ -84,7 +84,7 @@ class Provenance(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        self._speed.batch(trainer, batch)
+        self._throughput.batch(trainer, batch)
         if "flops" not in self._record["net"] and trainer.is_global_zero:
             image: Tensor = batch["image"]
             self._record["net"]["flops"] = forward_flops(pl_module, image.shape[1:])
@@ -122,9 +122,9 @@ class Provenance(pl.Callback):
     ) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         task: Any = pl_module
-        facts = {
-            "code": code(),
-            "hardware": hardware(trainer, pl_module),
+        spec = {
+            "code": code_version(),
+            "hardware": hardware_info(trainer, pl_module),
             "data": {
                 "name": data.cases.name,
                 "sources": [
@@ -132,24 +132,24 @@ class Provenance(pl.Callback):
                     for s in data.cases.sources
                 ],
                 "fingerprint": data.cases.fingerprint(),
-                **_admitted(data),
+                **_data_version(data),
             },
             "split": {
                 "fold": data.split.fold,
                 "hash": data.split.hash,
                 **{side: len(getattr(data.split, side)) for side in ("train", "val", "test")},
             },
-            "net": net(pl_module),
+            "net": net_info(pl_module),
             "policy": task.policy,
         }
         for logger in trainer.loggers:
-            logger.log_hyperparams({"provenance": facts})
+            logger.log_hyperparams({"provenance": spec})
         seed = os.environ.get("PL_GLOBAL_SEED")
         self._record = {
             "status": "running",
-            **facts,
+            **spec,
             "seed": data.seed if seed is None else int(seed),
-            "command": [portable(word) for word in command()],
+            "command": [strip_local_paths(word) for word in command_line()],
             "times": {"started": datetime.now(UTC).isoformat(timespec="seconds")},
             **earlier,
         }
@@ -168,8 +168,8 @@ class Provenance(pl.Callback):
             self._record["training"] = {
                 "epochs": trainer.current_epoch,
                 "steps": trainer.global_step,
-                "samples_per_s": round(self._speed.samples_per_s, 2)
-                if self._speed.seconds
+                "samples_per_s": round(self._throughput.samples_per_s, 2)
+                if self._throughput.seconds
                 else None,
             }
         self._write(trainer)
@@ -180,9 +180,9 @@ class Provenance(pl.Callback):
             write_text(self.run_dir / "provenance.json", text + "\n")
 
 
-def _admitted(data: Any) -> dict[str, Any]:
+def _data_version(data: Any) -> dict[str, Any]:
     """Which version of the data was used, and without whom. Who withdrew is counted, not named."""
-    version, out = getattr(data, "version", None), getattr(data, "left_out", None)
+    version, out = getattr(data, "version", None), getattr(data, "exclusions", None)
     said: dict[str, Any] = {"version": None if version is None else version.as_dict()}
     if out is not None:
         said |= {"excluded": list(out.excluded), "withdrawn": len(out.withdrawn)}

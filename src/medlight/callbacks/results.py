@@ -10,7 +10,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from rich import get_console
 
-from medlight.callbacks.tested import STAGE, Tested, lines_of
+from medlight.callbacks.test_callback import STAGE, TestCallback, add_case_columns
 from medlight.core.case_result import CaseResult, Row
 from medlight.io.write import write_mask
 from medlight.metrics.bootstrap import Interval
@@ -19,11 +19,11 @@ from medlight.runs.files import file_stem, write_text
 from medlight.tasks.base import Task
 
 
-class Results(Tested):
+class Results(TestCallback):
     """Writes `predictions/`, `cases.csv` and `metrics.json`, and prints a table per class.
 
     Predictions are written as they come, by the process that made them, on the grid of their
-    source: NIfTI for volumes, PNG of label indices for images. Only rows are kept in memory.
+    source_grid: NIfTI for volumes, PNG of label indices for images. Only rows are kept in memory.
 
     Args:
         run_dir: where to write.
@@ -35,17 +35,17 @@ class Results(Tested):
         self.run_dir = Path(run_dir)
         self.predictions = predictions
 
-    def take(self, trainer: pl.Trainer, result: CaseResult) -> None:
-        if self.predictions and result.restored is not None:
+    def on_case(self, trainer: pl.Trainer, result: CaseResult) -> None:
+        if self.predictions and result.source_prediction is not None:
             write_prediction(result, self.run_dir / "predictions")
 
-    def finish(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
+    def on_test_results(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
         scores = task.summarise(rows)
         named = {f"{STAGE}/{name}": float(value) for name, value in scores.items()}
         task.log_dict(named)
         if not trainer.is_global_zero:
             return
-        lines = lines_of(rows, trainer.datamodule)  # type: ignore[attr-defined]
+        lines = add_case_columns(rows, trainer.datamodule)  # type: ignore[attr-defined]
         intervals = task.intervals(lines)
         write_scores(self.run_dir, lines, scores, intervals)
         console = get_console()
@@ -64,18 +64,20 @@ def write_scores(
         metric, slash, label = name.partition("/")
         for end, value in (("low", found.low), ("high", found.high)):
             named[f"{STAGE}/{metric}_{end}{slash}{label}"] = value
-    write_text(folder / "cases.csv", as_csv(lines))
-    write_text(folder / "metrics.json", as_json(named))
+    write_text(folder / "cases.csv", rows_to_csv(lines))
+    write_text(folder / "metrics.json", scores_to_json(named))
 
 
 def write_prediction(result: CaseResult, folder: Path) -> None:
-    if result.restored is None or result.source is None:
+    if result.source_prediction is None or result.source_grid is None:
         raise ValueError(f"case {result.case!r} has no prediction on its source grid")
-    suffix = ".nii.gz" if result.restored.ndim == 3 else ".png"
-    write_mask(folder / (file_stem(result.case) + suffix), result.restored, result.source)
+    suffix = ".nii.gz" if result.source_prediction.ndim == 3 else ".png"
+    write_mask(
+        folder / (file_stem(result.case) + suffix), result.source_prediction, result.source_grid
+    )
 
 
-def as_csv(rows: Sequence[Row]) -> str:
+def rows_to_csv(rows: Sequence[Row]) -> str:
     """Columns in the order in which rows name them; numbers in full; nan as nan."""
     columns = dict.fromkeys(name for row in rows for name in row)
     text = io.StringIO()
@@ -85,7 +87,7 @@ def as_csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def as_json(scores: Mapping[str, float]) -> str:
+def scores_to_json(scores: Mapping[str, float]) -> str:
     """Sorted by name; nan, which JSON lacks, as null."""
     known = {name: None if math.isnan(value) else value for name, value in scores.items()}
     return json.dumps(known, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -10,17 +10,17 @@ from rich import get_console
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from medlight.callbacks.results import as_csv
-from medlight.callbacks.tested import Tested
+from medlight.callbacks.results import rows_to_csv
+from medlight.callbacks.test_callback import TestCallback
 from medlight.core.case_result import Row
-from medlight.metrics.selective import Judged, aurc, judged
-from medlight.report.score_figures import draw_risk_coverage
-from medlight.report.score_table import shown
+from medlight.metrics.selective import CaseRisk, aurc, rank_by_uncertainty
+from medlight.report.score_figures import plot_risk_coverage
+from medlight.report.score_table import format_score
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 
 
-class Selective(Tested):
+class Selective(TestCallback):
     """Writes `look_first.csv`, all cases by falling uncertainty, and `panels/risk_coverage.png`;
     prints the first of them.
 
@@ -33,40 +33,42 @@ class Selective(Tested):
         super().__init__()
         self.run_dir, self.show = Path(run_dir), show
 
-    def finish(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
+    def on_test_results(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
         if trainer.is_global_zero:
-            look_first(self.run_dir, rows, show=self.show)
+            write_review_order(self.run_dir, rows, show=self.show)
 
 
-def look_first(run_dir: Path, rows: Sequence[Row], *, show: int) -> None:
+def write_review_order(run_dir: Path, rows: Sequence[Row], *, show: int) -> None:
     """List, picture and table of the cases that rows tell an uncertainty of."""
-    cases = judged(rows)
+    cases = rank_by_uncertainty(rows)
     if not cases:
         return
-    what = "error" if "truth" in rows[0] else "1 - Dice"
+    risk_name = "error" if "truth" in rows[0] else "1 - Dice"
     lines: list[Row] = [
         {"rank": rank, "case": each.case, "uncertainty": each.uncertainty, "risk": each.risk}
         for rank, each in enumerate(cases, start=1)
     ]
-    write_text(run_dir / "look_first.csv", as_csv(lines))
+    write_text(run_dir / "look_first.csv", rows_to_csv(lines))
     known = [each for each in cases if not math.isnan(each.risk + each.uncertainty)]
     if len(known) > 1:
         (run_dir / "panels").mkdir(parents=True, exist_ok=True)
         uncertainty = np.array([each.uncertainty for each in known])
         risk = np.array([each.risk for each in known])
         path = run_dir / "panels" / "risk_coverage.png"
-        draw_risk_coverage(uncertainty, risk, path, what=what)
+        plot_risk_coverage(uncertainty, risk, path, risk_name=risk_name)
     if show:
         console = get_console()
-        console.print(f"Look at these first (AURC {shown(aurc(rows))}; all in look_first.csv):")
-        console.print(_table(cases[:show], what))
+        console.print(
+            f"Look at these first (AURC {format_score(aurc(rows))}; all in look_first.csv):"
+        )
+        console.print(_table(cases[:show], risk_name))
 
 
-def _table(cases: Sequence[Judged], what: str) -> Table:
+def _table(cases: Sequence[CaseRisk], risk_name: str) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("case", overflow="fold")
-    for column in ("uncertainty", what):
+    for column in ("uncertainty", risk_name):
         table.add_column(column, justify="right")
     for each in cases:
-        table.add_row(each.case, shown(each.uncertainty), shown(each.risk))
+        table.add_row(each.case, format_score(each.uncertainty), format_score(each.risk))
     return table

@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 
-class Speed:
+class TrainingThroughput:
     """Counts training samples of all ranks and the seconds spent on them.
 
     Call `start` where training starts or goes on after something else (an epoch, a validation),
@@ -35,10 +35,10 @@ class Speed:
         return self.samples / self.seconds if self.seconds else float("nan")
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Seconds for human eyes.
 
-    >>> clock(83), clock(4000)
+    >>> format_duration(83), format_duration(4000)
     ('1:23', '1:06:40')
     """
     minutes, rest = divmod(round(seconds), 60)

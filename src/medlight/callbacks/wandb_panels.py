@@ -14,18 +14,18 @@ import pytorch_lightning as pl
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import WandbLogger
 
-from medlight.callbacks.epochs import Pruned
-from medlight.callbacks.tested import Tested
+from medlight.callbacks.epoch_reporter import TrialPruned
+from medlight.callbacks.test_callback import TestCallback
 from medlight.core.case_result import CaseResult, Row
-from medlight.io.atomic import made_once
-from medlight.loggers.wandb import finish
-from medlight.report.slices import Picture, Worst
+from medlight.io.atomic import create_once
+from medlight.loggers.wandb import finish_runs
+from medlight.report.slices import CaseSlice, WorstCases
 from medlight.tasks.base import Task, gather_rows
 
 log = logging.getLogger(__name__)
 
 
-class WandbPanels(Tested):
+class WandbPanels(TestCallback):
     """Sends the worst cases with their masks, the table of cases and the confusion matrix, and
     ends the run.
 
@@ -40,56 +40,56 @@ class WandbPanels(Tested):
     def __init__(self, *, max_cases: int = 12) -> None:
         super().__init__()
         self.max_cases = max_cases
-        self._worst = Worst(max_cases)
+        self._worst = WorstCases(max_cases)
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_test_start(trainer, pl_module)
-        self._worst = Worst(self.max_cases)
+        self._worst = WorstCases(self.max_cases)
 
-    def take(self, trainer: pl.Trainer, result: CaseResult) -> None:
-        if loggers(trainer) and self._shares(trainer):
-            self._worst.offer(result)
+    def on_case(self, trainer: pl.Trainer, result: CaseResult) -> None:
+        if wandb_loggers(trainer) and self._may_share(trainer):
+            self._worst.add(result)
 
-    def finish(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
-        if not loggers(trainer):
+    def on_test_results(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
+        if not wandb_loggers(trainer):
             return
-        found: list[Any] = gather_rows([self._worst.pictures])  # type: ignore[list-item]
-        worst = Worst(self.max_cases)
-        for pictures in found:
-            worst.merge(pictures)
+        found: list[Any] = gather_rows([self._worst.slices])  # type: ignore[list-item]
+        worst = WorstCases(self.max_cases)
+        for slices in found:
+            worst.merge(slices)
         if not trainer.is_global_zero:
             return
-        names: Sequence[str] = task.facts.labels.names
-        media = tables(rows, names, key=None if self._shares(trainer) else hash_key())
-        if worst.pictures:
-            media["panels"] = images(worst.pictures, names)
-        for logger in loggers(trainer):
+        names: Sequence[str] = task.spec.labels.names
+        media = case_tables(rows, names, key=None if self._may_share(trainer) else hash_key())
+        if worst.slices:
+            media["panels"] = wandb_images(worst.slices, names)
+        for logger in wandb_loggers(trainer):
             for name, value in media.items():
-                send(logger, f"test/{name}", value)
+                log_or_warn(logger, f"test/{name}", value)
 
-    def _shares(self, trainer: pl.Trainer) -> bool:
+    def _may_share(self, trainer: pl.Trainer) -> bool:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        asked = all(getattr(logger, "share", False) for logger in loggers(trainer))
+        asked = all(getattr(logger, "share", False) for logger in wandb_loggers(trainer))
         return asked or bool(data.cases.public)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         # After a fit the test goes on in the same run, where there is one.
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        if loggers(trainer) and (stage != "fit" or not data.split.test):
-            finish(trainer.loggers)
+        if wandb_loggers(trainer) and (stage != "fit" or not data.split.test):
+            finish_runs(trainer.loggers)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        if loggers(trainer):
-            finish(trainer.loggers, failed=not isinstance(exception, Pruned))
+        if wandb_loggers(trainer):
+            finish_runs(trainer.loggers, failed=not isinstance(exception, TrialPruned))
 
 
-def loggers(trainer: pl.Trainer) -> list[WandbLogger]:
+def wandb_loggers(trainer: pl.Trainer) -> list[WandbLogger]:
     return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
 
 
-def send(logger: WandbLogger, name: str, value: Any) -> None:
+def log_or_warn(logger: WandbLogger, name: str, value: Any) -> None:
     """Log a value, or say why not: a server that is gone must not cost the run its results."""
     import wandb
 
@@ -99,12 +99,12 @@ def send(logger: WandbLogger, name: str, value: Any) -> None:
         log.warning("W&B did not take %s: %s", name, error)
 
 
-def tables(rows: Sequence[Row], names: Sequence[str], *, key: bytes | None) -> dict[str, Any]:
+def case_tables(rows: Sequence[Row], names: Sequence[str], *, key: bytes | None) -> dict[str, Any]:
     """The table of cases, their ids hashed where there is a key, and for classes the confusion."""
     import wandb
 
     columns: list[str | int] = list(dict.fromkeys(name for row in rows for name in row))
-    hidden = [row | {"case": hashed(str(row["case"]), key)} if key else row for row in rows]
+    hidden = [row | {"case": hash_case_id(str(row["case"]), key)} if key else row for row in rows]
     lines = [[row.get(str(column)) for column in columns] for row in hidden]
     media: dict[str, Any] = {"table": wandb.Table(columns=columns, data=lines)}
     if "truth" in columns:
@@ -113,11 +113,11 @@ def tables(rows: Sequence[Row], names: Sequence[str], *, key: bytes | None) -> d
             preds=[names.index(str(row["prediction"])) for row in rows],
             class_names=list(names),
         )
-        media["calibration"] = calibration(rows)
+        media["calibration"] = calibration_plot(rows)
     return media
 
 
-def calibration(rows: Sequence[Row]) -> Any:
+def calibration_plot(rows: Sequence[Row]) -> Any:
     """How often the predicted class was right, in tenths of its probability."""
     import wandb
 
@@ -132,39 +132,39 @@ def calibration(rows: Sequence[Row]) -> Any:
     return wandb.plot.line(table, "probability", "share right", title="Calibration")
 
 
-def images(pictures: Sequence[Picture], names: Sequence[str]) -> list[Any]:
+def wandb_images(slices: Sequence[CaseSlice], names: Sequence[str]) -> list[Any]:
     """Pictures whose masks can be switched on and off in the browser, padded to one size, as W&B
     wants them."""
     import wandb
 
     labels = dict(enumerate(names))
-    size = np.max([picture.image.shape[:2] for picture in pictures], axis=0)
+    size = np.max([picture.image.shape[:2] for picture in slices], axis=0)
     sent = []
-    for picture in pictures:
+    for picture in slices:
         masks = {
-            kind: {"mask_data": padded(mask, size), "class_labels": labels}
+            kind: {"mask_data": pad_to_size(mask, size), "class_labels": labels}
             for kind, mask in (("truth", picture.truth), ("prediction", picture.prediction))
             if mask is not None
         }
-        pixels = padded(picture.image, size)
+        pixels = pad_to_size(picture.image, size)
         sent.append(wandb.Image(pixels, caption=caption(picture), masks=masks or None))
     return sent
 
 
-def padded(array: NDArray[np.uint8], size: NDArray[np.int_]) -> NDArray[np.uint8]:
+def pad_to_size(array: NDArray[np.uint8], size: NDArray[np.int_]) -> NDArray[np.uint8]:
     """(H, W, ...) with zeros below and on the right."""
     below, right = size - array.shape[:2]
     return np.pad(array, [(0, below), (0, right)] + [(0, 0)] * (array.ndim - 2))
 
 
-def caption(picture: Picture) -> str:
+def caption(picture: CaseSlice) -> str:
     row = picture.rows[0] if picture.rows else {}
     if "truth" in row:
         return f"{picture.case}: truth {row['truth']}, prediction {row['prediction']}"
     return f"{picture.case}: mean Dice {picture.score:.3f}"
 
 
-def hashed(case: str, key: bytes) -> str:
+def hash_case_id(case: str, key: bytes) -> str:
     """The same for the same case on this machine; without the key nobody can guess ids."""
     return hmac.new(key, case.encode(), hashlib.sha256).hexdigest()[:16]
 
@@ -172,7 +172,7 @@ def hashed(case: str, key: bytes) -> str:
 def hash_key() -> bytes:
     """The key of this user on this machine, made on first use and readable by nobody else."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return (made_once(cache / "medlight" / "keys", _make_key) / "case_ids").read_bytes()
+    return (create_once(cache / "medlight" / "keys", _make_key) / "case_ids").read_bytes()
 
 
 def _make_key(folder: Path) -> None:

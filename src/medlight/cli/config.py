@@ -16,12 +16,13 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from medlight.cli.distributed import stamp
+from medlight.cli.distributed import run_stamp
 from medlight.cli.options import conf_dir, conf_dirs
 from medlight.core.errors import ConfigError
+from medlight.runs.renames import rename_config
 
-SAVED = "config.yaml"
-_PASSING = re.compile(r"\$\{(?!oc\.env:)[\w.]+:")
+CONFIG_FILE = "config.yaml"
+_RUN_ONLY_RESOLVER = re.compile(r"\$\{(?!oc\.env:)[\w.]+:")
 """A resolver whose answer holds for this run only, such as `${hydra:...}` or `${now:...}`."""
 
 
@@ -61,7 +62,7 @@ class RunConfig:
     launcher: Any = None
 
 
-class UserConf(SearchPathPlugin):
+class UserSearchPath(SearchPathPlugin):
     """Lets a project's own `./conf` add options to ours."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
@@ -70,12 +71,12 @@ class UserConf(SearchPathPlugin):
 
 
 @lru_cache(maxsize=1)
-def token() -> str:
+def run_token() -> str:
     """Four characters that keep apart two runs started in the same second."""
     return secrets.token_hex(2)
 
 
-def named() -> str:
+def override_suffix() -> str:
     """The overrides of this run, which say what tells it from its like; without places.
 
     With a space in front; empty where there are none.
@@ -83,41 +84,52 @@ def named() -> str:
     if not HydraConfig.initialized():
         return ""
     words = [str(word).lstrip("+~") for word in HydraConfig.get().overrides.task]
-    kept = [w for w in words if "/" not in w and re.split("[.=]", w)[0] not in _PLACES]
+    kept = [w for w in words if "/" not in w and re.split("[.=]", w)[0] not in _UNNAMED_KEYS]
     return "".join(f" {word}" for word in kept)
 
 
-_PLACES = {"experiment", "job", "run", "resume", "logger", "callbacks", "paths", "group", "tags"}
+_UNNAMED_KEYS = {
+    "experiment",
+    "job",
+    "run",
+    "resume",
+    "logger",
+    "callbacks",
+    "paths",
+    "group",
+    "tags",
+}
 
 
-def resolved(run_dir: Path) -> dict[str, Any]:
+def resolve_saved_config(run_dir: Path) -> dict[str, Any]:
     """The saved config of a run with its references followed, but no path of this machine.
 
     What comes from the environment, and every path, stays as it is written.
     """
-    raw = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(run_dir / SAVED)))
+    saved = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(run_dir / CONFIG_FILE)))
+    raw = rename_config(saved)
     own = raw.pop("paths", None)
-    quoted = _quote(raw, lambda text: "oc.env" in text or "${paths." in text)
+    quoted = _escape(raw, lambda text: "oc.env" in text or "${paths." in text)
     whole = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(quoted), resolve=True))
     return whole | {"paths": own}
 
 
-def _quote(node: Any, outer: Callable[[str], bool]) -> Any:
+def _escape(node: Any, outer: Callable[[str], bool]) -> Any:
     """Text that `outer` says must not be followed, escaped for OmegaConf."""
     if isinstance(node, dict):
-        return {key: _quote(value, outer) for key, value in node.items()}
+        return {key: _escape(value, outer) for key, value in node.items()}
     if isinstance(node, list):
-        return [_quote(value, outer) for value in node]
+        return [_escape(value, outer) for value in node]
     return node.replace("${", r"\${") if isinstance(node, str) and outer(node) else node
 
 
 def register() -> None:
     """Make Hydra know our schema, our resolver and the user's folder."""
     ConfigStore.instance().store("run_config", RunConfig)
-    OmegaConf.register_new_resolver("medlight.token", token, replace=True)
-    OmegaConf.register_new_resolver("medlight.stamp", lambda: stamp(token()), replace=True)
-    OmegaConf.register_new_resolver("medlight.named", named, replace=True)
-    Plugins.instance().register(UserConf)
+    OmegaConf.register_new_resolver("medlight.token", run_token, replace=True)
+    OmegaConf.register_new_resolver("medlight.stamp", lambda: run_stamp(run_token()), replace=True)
+    OmegaConf.register_new_resolver("medlight.overrides", override_suffix, replace=True)
+    Plugins.instance().register(UserSearchPath)
 
 
 def save_config(cfg: DictConfig, path: Path) -> None:
@@ -139,11 +151,13 @@ def save_config(cfg: DictConfig, path: Path) -> None:
 
 def load_config(run_dir: str | Path) -> DictConfig:
     """The config of a finished or interrupted run, wherever its directory lies now."""
-    file = Path(run_dir).expanduser() / SAVED
+    file = Path(run_dir).expanduser() / CONFIG_FILE
     if not file.is_file():
         what = "holds no config.yaml" if file.parent.is_dir() else "does not exist"
         raise ConfigError(f"{run_dir} is not a run directory: it {what}")
-    cfg = cast(DictConfig, OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.load(file)))
+    saved = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(file)))
+    root = OmegaConf.structured(RunConfig)
+    cfg = cast(DictConfig, OmegaConf.merge(root, OmegaConf.create(rename_config(saved))))
     if isinstance(cfg.paths, DictConfig) and "run_dir" in cfg.paths:
         cfg.paths.run_dir = str(file.parent)
     return cfg
@@ -158,12 +172,14 @@ def shipped_hydra_settings() -> dict[str, Any]:
 def _portable(node: DictConfig | ListConfig, run_dir: Path) -> Any:
     raw = cast(Any, OmegaConf.to_container(node, resolve=False))
     pairs = raw.items() if isinstance(raw, dict) else enumerate(raw)
-    told = {key: _told(node, key, text, run_dir) for key, text in pairs}
+    told = {key: _portable_value(node, key, text, run_dir) for key, text in pairs}
     return told if isinstance(raw, dict) else list(told.values())
 
 
-def _told(node: Any, key: Any, text: Any, run_dir: Path) -> Any:
-    if isinstance(text, str) and (text == "???" or ("${" in text and not _PASSING.search(text))):
+def _portable_value(node: Any, key: Any, text: Any, run_dir: Path) -> Any:
+    if isinstance(text, str) and (
+        text == "???" or ("${" in text and not _RUN_ONLY_RESOLVER.search(text))
+    ):
         return text
     value = node[key]
     if isinstance(value, DictConfig | ListConfig):

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
-from medlight.cli.options import colour
+from medlight.cli.options import ansi
 from medlight.core.errors import ConfigError, MedlightError
 
 VERB = "dataset"
-USES = """\
+EPILOG = """\
   medlight dataset snapshot data=mednist --version 1.0.0   note every file and its hash
   medlight dataset verify <manifest> [--full]              are the files still those?
   medlight dataset diff <old manifest> <new manifest>      cases added, removed, relabelled"""
@@ -24,14 +24,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="medlight dataset", description="Versions of a data set.", epilog=USES)
+    parser = _Parser(prog="medlight dataset", description="Versions of a data set.", epilog=EPILOG)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     verbs = parser.add_subparsers(dest="verb", required=True, parser_class=_Parser)
     take = verbs.add_parser("snapshot", help="note every file and its hash in a manifest")
     take.add_argument("overrides", nargs="+", metavar="data=...", help="which data, as for a run")
     take.add_argument("--version", required=True, help="of the data, such as 1.0.0")
     take.add_argument("--name", help="of the data; default: its own")
-    take.add_argument("--out", type=Path, help="the file to write; default: beside the data")
+    take.add_argument("--output", type=Path, help="the file to write; default: beside the data")
     check = verbs.add_parser("verify", help="compare files with their manifest")
     check.add_argument("manifest", type=Path)
     check.add_argument(
@@ -49,11 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(words: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Exit status: 0, or 1 where something is wrong or the data are no longer the manifest's."""
     try:
         parser = _parser()
-        args, rest = parser.parse_known_args(list(words))
+        args, rest = parser.parse_known_args(list(argv))
         if args.verb == "snapshot":  # options and overrides in any order
             args.overrides += [word for word in rest if not word.startswith("-")]
             rest = [word for word in rest if word.startswith("-")]
@@ -65,21 +65,21 @@ def main(words: Sequence[str]) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from medlight.jobs import dataset
+    from medlight.jobs import dataset_versions as dataset
 
     if args.verb == "snapshot":
         from medlight.cli.launch import build_data
 
         manifest, path = dataset.snapshot(
-            build_data(args.overrides), version=args.version, name=args.name, out=args.out
+            build_data(args.overrides), version=args.version, name=args.name, out=args.output
         )
         print(f"{manifest.id}: {len(manifest.entries)} files in {path}")
         return 0
     if args.verb == "verify":
-        found, manifest = dataset.check_against(args.manifest, roots=args.root, full=args.full)
-        *lines, summary = dataset.told(found, manifest)
+        found, manifest = dataset.verify(args.manifest, roots=args.root, full=args.full)
+        *lines, summary = dataset.format_verification(found, manifest)
         print("\n".join(lines), end="\n" if lines else "")
-        if not found.whole:
+        if not found.verified:
             return _failed(f"{args.manifest}: {summary}")
         print(summary)
         return 0
@@ -87,11 +87,11 @@ def _run(args: argparse.Namespace) -> int:
     print(
         json.dumps(asdict(difference), indent=1)
         if args.json
-        else "\n".join(dataset.told_difference(difference))
+        else "\n".join(dataset.format_difference(difference))
     )
     return 0
 
 
 def _failed(line: str) -> int:
-    print(f"{colour('error:', '1;31', stream_is_tty=sys.stderr.isatty())} {line}", file=sys.stderr)
+    print(f"{ansi('error:', '1;31', stream_is_tty=sys.stderr.isatty())} {line}", file=sys.stderr)
     return 1

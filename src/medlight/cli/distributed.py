@@ -16,7 +16,7 @@ def rank() -> int:
     return next((int(os.environ[name]) for name in names if os.environ.get(name)), 0)
 
 
-def enter() -> None:
+def setup_rank() -> None:
     """Call before anything is built: all but the first process keep quiet, and none outlives it."""
     if rank() == 0:
         return
@@ -27,10 +27,10 @@ def enter() -> None:
             handler.close()
     logging.getLogger().setLevel(logging.WARNING)
     if not {"TORCHELASTIC_RUN_ID", "SLURM_PROCID"} & set(os.environ):  # they see to it themselves
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
+def _exit_with_parent(parent: int) -> None:
     """A process whose first has died would wait for it in the next exchange of gradients."""
     while os.getppid() == parent:
         time.sleep(1)
@@ -38,7 +38,7 @@ def _end_with(parent: int) -> None:
 
 
 @lru_cache(maxsize=1)
-def stamp(token: str) -> str:
+def run_stamp(token: str) -> str:
     """The last part of a run directory's name, the same for all processes of a run.
 
     Date, time and `token`; where Slurm or torchrun start several processes, what they call the

@@ -23,16 +23,16 @@ from medlight.cli.rerun import parse_overrides
 from medlight.core.errors import ConfigError, MedlightError
 
 Groups = dict[str, dict[str, Path]]
-MANY = 16
+MAX_LISTED = 16
 
 
-def near(word: str, known: Iterable[str], deeper: Iterable[str] = ()) -> str:
+def did_you_mean(word: str, known: Iterable[str], deeper: Iterable[str] = ()) -> str:
     """`; did you mean x?`, from `deeper` where nothing else is near; else what there is."""
     words = sorted(set(known))
     hits = _hits(word, words) or _hits(word, sorted(set(deeper)))
     if hits:
         return f"; did you mean {', '.join(hits)}?"
-    if len(words) > MANY:
+    if len(words) > MAX_LISTED:
         return "; medlight --help and --cfg job show what there is"
     return f"; known: {', '.join(words)}" if words else ""
 
@@ -45,7 +45,7 @@ def _hits(word: str, words: list[str]) -> list[str]:
     return sorted(hits, key=lambda each: -difflib.SequenceMatcher(None, word, each).ratio())[:4]
 
 
-def bare_word(word: str, tree: Groups) -> ConfigError:
+def bare_word_error(word: str, tree: Groups) -> ConfigError:
     """The error for a word that is neither a verb nor key=value."""
     if word in tree:
         return ConfigError(f"{word} needs a value: {word}={'|'.join(tree[word])}")
@@ -60,7 +60,7 @@ def bare_word(word: str, tree: Groups) -> ConfigError:
     return ConfigError(f"{word} is neither a verb nor key=value{hint}")
 
 
-def explain(
+def explain_error(
     error: Exception, texts: Sequence[str], dirs: Sequence[Path], config_name: str
 ) -> str | None:
     """The one line for an expected error; None for one whose traceback should be seen."""
@@ -74,7 +74,7 @@ def explain(
     if isinstance(error, HydraException) and isinstance(cause, MedlightError):
         return _from_worker(str(cause))
     if isinstance(error, OmegaConfBaseException):
-        return _squeezed(error)
+        return _one_line(error)
     return None
 
 
@@ -87,7 +87,7 @@ def _composition(
         choices = [o for o in overrides if o.key_or_group in tree]
         for choice in choices:
             _check_option(choice, tree)
-        cfg = _composed([str(o.input_line) for o in choices], dirs, config_name)
+        cfg = _compose_choices([str(o.input_line) for o in choices], dirs, config_name)
         for override in overrides:
             if override not in choices and not override.is_add() and not override.is_force_add():
                 _check_key(override, cfg, tree)
@@ -95,7 +95,7 @@ def _composition(
         return str(found)
     except (HydraException, OmegaConfBaseException) as deeper:
         error = deeper  # the yaml files themselves do not compose
-    return _told(error, tree)
+    return _rephrase(error, tree)
 
 
 def _check_option(choice: Override, tree: Groups) -> None:
@@ -107,7 +107,7 @@ def _check_option(choice: Override, tree: Groups) -> None:
         for name in value if isinstance(value, list) else [value]:
             if name is not None and str(name) not in options:
                 raise ConfigError(
-                    f"{choice.key_or_group} has no option {name}{near(str(name), options)}"
+                    f"{choice.key_or_group} has no option {name}{did_you_mean(str(name), options)}"
                 )
 
 
@@ -120,10 +120,10 @@ def _check_key(override: Override, cfg: DictConfig, tree: Groups) -> None:
         known = {str(key): value for key, value in _pairs(raw)}
         if part not in known:
             if not stem:
-                hint = near(wrong, [*known, *tree], _paths(raw))
+                hint = did_you_mean(wrong, [*known, *tree], _paths(raw))
                 raise ConfigError(f"there is no group or key {wrong}{hint}")
             add = "" if override.is_delete() else f" (+{override.input_line} adds it)"
-            hint = near(wrong, [f"{stem}.{each}" for each in known])
+            hint = did_you_mean(wrong, [f"{stem}.{each}" for each in known])
             raise ConfigError(f"there is no key {wrong}{hint}{add}")
         if depth == len(parts) - 1:
             return
@@ -135,7 +135,7 @@ def _check_key(override: Override, cfg: DictConfig, tree: Groups) -> None:
         node = node[int(part) if isinstance(raw, list) else part]
 
 
-def _composed(choices: list[str], dirs: Sequence[Path], config_name: str) -> DictConfig:
+def _compose_choices(choices: list[str], dirs: Sequence[Path], config_name: str) -> DictConfig:
     extra = ",".join(f"'file://{folder}'" for folder in dirs[1:])
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return compose(config_name, [*choices, f"hydra.searchpath=[{extra}]"])
@@ -157,23 +157,23 @@ def _paths(plain: Any, stem: str = "") -> list[str]:
     return [*names, *(path for name, value in names.items() for path in _paths(value, f"{name}."))]
 
 
-def _told(error: Exception, tree: Groups) -> str:
+def _rephrase(error: Exception, tree: Groups) -> str:
     """What Hydra says about a yaml file or a value, in our words where they are better."""
     text = str(error)
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        hint = near(name, error.options)
+        hint = did_you_mean(name, error.options)
         return f"{group} has no option {name}, which a defaults list asks for{hint}"
     if match := re.search(r"In '(.+)': Config\w+Error .*\nKey '(.+)' not in 'RunConfig'", text):
         where, key = match.groups()
-        return f"{where}.yaml: there is no group or key {key}{near(key, _roots(tree))}"
+        return f"{where}.yaml: there is no group or key {key}{did_you_mean(key, _roots(tree))}"
     if match := re.search(r"In '(.+)': Could not override '(.+)'\. No match", text):
         where, key = match.groups()
-        return f"{where}.yaml: there is no group {key}{near(key, tree)}"
-    return _squeezed(error)
+        return f"{where}.yaml: there is no group {key}{did_you_mean(key, tree)}"
+    return _one_line(error)
 
 
-def _squeezed(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     """Several lines on one, without those that only a developer of Hydra reads."""
     lines = [line.strip() for line in f"{error}\n{error.__cause__ or ''}".splitlines()]
     dull = ("object_type", "reference_type", "full_key", "provider=", "Config search path")

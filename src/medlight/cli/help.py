@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from medlight.cli.options import GROUP_OF_VERBS, colour, groups, settings, stated, summary
+from medlight.cli.options import VERB_GROUP, ansi, groups, header_field, yaml_settings, yaml_summary
 
 USAGE = """\
   medlight [verb] [key=value ...] [options]     (python -m medlight is the same)"""
@@ -25,23 +25,23 @@ OPTIONS = """\
 def help_screen(dirs: Sequence[Path], *, tty: bool) -> str:
     tree = groups(dirs)
     experiments = tree.pop("experiment", {})
-    known = tree.pop(GROUP_OF_VERBS, {})
+    known = tree.pop(VERB_GROUP, {})
 
     def head(title: str) -> str:
-        return "\n" + colour(title, "1;36", stream_is_tty=tty)
+        return "\n" + ansi(title, "1;36", stream_is_tty=tty)
 
     lines = [
-        colour("medlight", "1", stream_is_tty=tty)
+        ansi("medlight", "1", stream_is_tty=tty)
         + " trains, sweeps and compares deep-learning models on medical images.",
         head("Usage"), USAGE,
         head("Verbs") + "  (medlight <verb> --help: its settings)",
-        *_rows({name: summary(file) for name, file in known.items()}),
+        *_rows({name: yaml_summary(file) for name, file in known.items()}),
         *_rows({"compare": "Runs beside each other, with statistics (medlight compare --help)",
                 "dataset": "Versions: snapshot, verify, diff (medlight dataset --help)"}),
         head("Experiments") + "  (experiment=...)",
-        *_rows({name: _promise(file) for name, file in experiments.items()}),
+        *_rows({name: _experiment_summary(file) for name, file in experiments.items()}),
         head("Groups") + "  (group=option, group.key=value)",
-        *_rows({group: _offered(options) for group, options in tree.items() if _offered(options)}),
+        *_rows({name: text for name in tree if (text := _option_names(tree[name]))}),
         head("Examples"), EXAMPLES,
         head("Options"), OPTIONS,
         "", "README.md and docs/ tell the rest; --cfg job shows every key there is.",
@@ -51,27 +51,27 @@ def help_screen(dirs: Sequence[Path], *, tty: bool) -> str:
 
 def verb_screen(verb: str, dirs: Sequence[Path], *, tty: bool) -> str:
     """What a verb does, in each of its forms, and the settings that it has to itself."""
-    forms = groups(dirs)[GROUP_OF_VERBS]
+    forms = groups(dirs)[VERB_GROUP]
     lines = []
     for name, file in forms.items():
         if name == verb or name.startswith(f"{verb}_"):
-            lines += [colour(summary(file), "1", stream_is_tty=tty)]
+            lines += [ansi(yaml_summary(file), "1", stream_is_tty=tty)]
             lines += _rows({
                 f"{key}=" if value == "???" else f"{key}={value}":
                 f"needed: {why}" if value == "???" else why
-                for key, (value, why) in settings(file).items()
+                for key, (value, why) in yaml_settings(file).items()
             })  # fmt: skip
             lines.append("")
     return "\n".join([*lines, "Settings of data, trainer and all else: medlight --help"])
 
 
-def _promise(file: Path) -> str:
-    reaches = stated(file, "Reaches")
-    return f"{summary(file)} Reaches {reaches}" if len(reaches) > 1 else summary(file)
+def _experiment_summary(file: Path) -> str:
+    reaches = header_field(file, "Reaches")
+    return f"{yaml_summary(file)} Reaches {reaches}" if len(reaches) > 1 else yaml_summary(file)
 
 
-def _offered(options: dict[str, Path]) -> str:
-    return "  ".join(name for name, file in options.items() if summary(file))
+def _option_names(options: dict[str, Path]) -> str:
+    return "  ".join(name for name, file in options.items() if yaml_summary(file))
 
 
 def _rows(entries: dict[str, str]) -> list[str]:

@@ -22,24 +22,30 @@ from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from medlight.cli import distributed
-from medlight.cli.config import SAVED, load_config, register, resolved, save_config
-from medlight.cli.errors import explain
-from medlight.cli.load_run import chosen_by, load_trained
-from medlight.cli.main import with_verb
+from medlight.cli.config import (
+    CONFIG_FILE,
+    load_config,
+    register,
+    resolve_saved_config,
+    save_config,
+)
+from medlight.cli.errors import explain_error
+from medlight.cli.load_run import load_postprocessing, load_trained
+from medlight.cli.main import parse_verb
 from medlight.cli.options import conf_dir, conf_dirs, groups
-from medlight.cli.rerun import run_dirs
+from medlight.cli.rerun import find_run_dirs
 from medlight.cli.validate import check_targets
 from medlight.core.errors import ConfigError, DataNotFoundError, MedlightError
-from medlight.core.memory import keep_freed_memory
+from medlight.core.malloc import tune_malloc
 from medlight.data.datamodule import DataModule
-from medlight.inference.choose import pooled
-from medlight.jobs.check import before
+from medlight.inference.postprocess_selection import select_postprocessing
+from medlight.jobs.check import check_before_training
 from medlight.tasks.base import Task
 from medlight.tasks.segmentation import SegmentationTask
 
 log = logging.getLogger(__name__)
 
-NOISE = (
+IGNORED_WARNINGS = (
     r".*isinstance\(treespec, LeafSpec\)",  # Lightning 2.6 on torch 2.13
     r"The number of training batches",  # an epoch shorter than the logging interval is fine
     r"Checkpoint directory .* exists and is not empty",  # as it should be on a resume
@@ -54,20 +60,20 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     Args:
         callbacks: besides those of the configuration.
     """
-    distributed.enter()
+    distributed.setup_rank()
     rank_zero_only.rank = distributed.rank()  # type: ignore[attr-defined]  # Lightning looks at import
-    keep_freed_memory()
+    tune_malloc()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    for message in NOISE:
+    for message in IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     if missing := sorted(key.rpartition(".")[2] for key in OmegaConf.missing_keys(cfg.job)):
         raise ConfigError(f"this verb needs {' and '.join(f'{key}=...' for key in missing)}")
     job = instantiate(cfg.job, _partial_=True)
     takes = inspect.signature(job).parameters
-    runs = run_dirs(cfg.run) if cfg.run else []
+    runs = find_run_dirs(cfg.run) if cfg.run else []
     if distributed.rank() == 0 and (not runs or "original" in takes):
-        save_config(as_fit(cfg) if runs else cfg, run_dir / SAVED)
-    fit_to_hardware(cfg.trainer)
+        save_config(fit_config(cfg) if runs else cfg, run_dir / CONFIG_FILE)
+    resolve_hardware(cfg.trainer)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     if "load" in takes:
         job = partial(job, load=partial(load_trained, trainer=cfg.trainer))
@@ -94,19 +100,23 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     if "task" not in takes:  # a verb on data alone
         job(data=data, run_dir=run_dir)
         return None
-    rank_zero_only(before)(data)
-    task: Task = instantiate(cfg.task, _convert_="all")(facts=data.facts)
-    if len(runs) == 1 and (choice := chosen_by(runs[0])) and isinstance(task, SegmentationTask):
-        task.postprocessing = pooled([choice])
+    rank_zero_only(check_before_training)(data)
+    task: Task = instantiate(cfg.task, _convert_="all")(spec=data.spec)
+    if (
+        len(runs) == 1
+        and (choice := load_postprocessing(runs[0]))
+        and isinstance(task, SegmentationTask)
+    ):
+        task.postprocessing = select_postprocessing([choice])
     if not data.split.val:
         _without_validation(cfg.callbacks or {})
-    loggers = [each for each in built(cfg.logger) if isinstance(each, Logger)]
-    watching = [*built(cfg.callbacks), *callbacks]
+    loggers = [each for each in instantiate_group(cfg.logger) if isinstance(each, Logger)]
+    watching = [*instantiate_group(cfg.callbacks), *callbacks]
     trainer = instantiate(cfg.trainer, _convert_="all", callbacks=watching, logger=loggers)
     if trainer.is_global_zero:
-        log.info(describe(data, task))
+        log.info(describe_run(data, task))
         for logger in loggers:
-            logger.log_hyperparams(resolved((runs or [run_dir])[0]))
+            logger.log_hyperparams(resolve_saved_config((runs or [run_dir])[0]))
     try:
         score: float | None = job(data=data, task=task, trainer=trainer, run_dir=run_dir)
     except SIGTERMException as stopped:
@@ -116,7 +126,7 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     return score
 
 
-def as_fit(cfg: DictConfig) -> DictConfig:
+def fit_config(cfg: DictConfig) -> DictConfig:
     """The configuration of a run that does again what another did, as if it were the first."""
     cfg = cfg.copy()
     cfg.run, cfg.job = None, {"_target_": "medlight.jobs.fit.fit", "resume": "${resume}"}
@@ -134,25 +144,25 @@ def _without_validation(callbacks: Any) -> None:
         callbacks.checkpoint.update(monitor=None, save_top_k=0)
 
 
-def built(group: DictConfig | None) -> list[Any]:
+def instantiate_group(group: DictConfig | None) -> list[Any]:
     """The objects of a group that maps names to them; empty where `~group` left it out."""
     return list((instantiate(group, _convert_="all") or {}).values())
 
 
-def build_data(words: Sequence[str]) -> DataModule:
+def build_data(overrides: Sequence[str]) -> DataModule:
     """The data that `data=... data.root=...` name, without a run. ConfigError as the door's."""
     register()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         try:
-            cfg = compose("config", with_verb(words, groups(conf_dirs())))
+            cfg = compose("config", parse_verb(overrides, groups(conf_dirs())))
         except Exception as error:
-            line = explain(error, words, conf_dirs(), "config")
+            line = explain_error(error, overrides, conf_dirs(), "config")
             raise ConfigError(line) if line else error from error
     check_targets(cfg.data)
     return cast(DataModule, instantiate(cfg.data, _convert_="all"))
 
 
-def data_of_run(run_dir: Path) -> DataModule | None:
+def load_run_data(run_dir: Path) -> DataModule | None:
     """The data a finished run was tested on; None where they, or its settings, are not here."""
     register()
     try:
@@ -165,19 +175,19 @@ def data_of_run(run_dir: Path) -> DataModule | None:
         return None
 
 
-def describe(data: DataModule, task: Task) -> str:
+def describe_run(data: DataModule, task: Task) -> str:
     """What is about to be trained, in two lines."""
-    split, facts = data.split, data.facts
+    split, spec = data.split, data.spec
     parameters = sum(p.numel() for p in task.net.parameters())
-    shape = "whole images" if facts.patch is None else "x".join(map(str, facts.patch))
+    shape = "whole images" if spec.patch is None else "x".join(map(str, spec.patch))
     return (
         f"{data.cases.name}: {len(split.train)} training, {len(split.val)} validation and "
-        f"{len(split.test)} test cases (fold {split.fold}), {', '.join(facts.labels.foreground)}\n"
+        f"{len(split.test)} test cases (fold {split.fold}), {', '.join(spec.labels.foreground)}\n"
         f"{type(task.net).__name__}: {parameters / 1e6:.2f} M parameters, trained on {shape}"
     )
 
 
-def fit_to_hardware(trainer: DictConfig) -> None:
+def resolve_hardware(trainer: DictConfig) -> None:
     """Settle what only the machine can say, in place.
 
     Precision "auto" is bf16-mixed on GPUs and CPUs that compute in it, 16-mixed on older GPUs and

@@ -12,12 +12,12 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
-DRAWING = "torchmetrics.utilities.plot"
-TYPES = {"_AX_TYPE", "_CMAP_TYPE", "_PLOT_OUT_TYPE"}
+PLOT_MODULE = "torchmetrics.utilities.plot"
+PLOT_TYPES = {"_AX_TYPE", "_CMAP_TYPE", "_PLOT_OUT_TYPE"}
 """Of its names, those that are annotations."""
 
 
-class Postponed(ModuleType):
+class LazyModule(ModuleType):
     """Stands for a module until something is asked of it, and then passes on what is asked.
 
     Args:
@@ -31,29 +31,29 @@ class Postponed(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name != "__path__":  # a look around, as `inspect` has one
             raise AttributeError(name)
-        return getattr(self.imported(), name)
+        return getattr(self.load(), name)
 
-    def imported(self) -> ModuleType:
+    def load(self) -> ModuleType:
         """The module itself."""
         for name, module in list(sys.modules.items()):
             below = name == self.__name__ or name.startswith(f"{self.__name__}.")
-            if below and isinstance(module, Postponed):
+            if below and isinstance(module, LazyModule):
                 del sys.modules[name]
         return importlib.import_module(self.__name__)
 
 
-class Drawing(Postponed):
+class LazyPlotModule(LazyModule):
     """Whose functions can be taken from it without importing it."""
 
     def __getattr__(self, name: str) -> Any:
-        if name in TYPES:
+        if name in PLOT_TYPES:
             return Any
         if name.startswith("__"):
             raise AttributeError(name)
-        return lambda *args, **kwargs: getattr(self.imported(), name)(*args, **kwargs)
+        return lambda *args, **kwargs: getattr(self.load(), name)(*args, **kwargs)
 
 
-class Tables(Postponed):
+class LazyPandas(LazyModule):
     """pandas, of which monai.data.utils takes a class as it starts, and never uses it."""
 
     def __getattr__(self, name: str) -> Any:
@@ -63,19 +63,19 @@ class Tables(Postponed):
         return super().__getattr__(name)
 
 
-def postpone() -> None:
+def install_lazy_imports() -> None:
     if "torchmetrics" not in sys.modules:
-        sys.modules[DRAWING] = Drawing(ModuleSpec(DRAWING, loader=None))
-    if matplotlib := _stand_in("matplotlib", Postponed):
+        sys.modules[PLOT_MODULE] = LazyPlotModule(ModuleSpec(PLOT_MODULE, loader=None))
+    if matplotlib := _install("matplotlib", LazyModule):
         within = getattr(matplotlib.__spec__, "submodule_search_locations", None)
-        pyplot = _stand_in("matplotlib.pyplot", Postponed, within)
+        pyplot = _install("matplotlib.pyplot", LazyModule, within)
         vars(matplotlib).update(pyplot=pyplot)
-    _stand_in("pandas", Tables)
+    _install("pandas", LazyPandas)
 
 
-def _stand_in(
-    name: str, kind: type[Postponed], within: Sequence[str] | None = None
-) -> Postponed | None:
+def _install(
+    name: str, kind: type[LazyModule], within: Sequence[str] | None = None
+) -> LazyModule | None:
     """None where there is no such module, or it is imported already."""
     spec = None if name in sys.modules else PathFinder.find_spec(name, within)
     if spec is None:
@@ -84,4 +84,4 @@ def _stand_in(
     return one
 
 
-postpone()
+install_lazy_imports()

@@ -11,17 +11,17 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from medlight.cli.config import load_config
+from medlight.core.data_spec import DataSpec
 from medlight.core.errors import DataError, DataNotFoundError
-from medlight.core.facts import Facts
-from medlight.inference.choose import CHOSEN, Choice
-from medlight.jobs.trained import Trained
+from medlight.inference.postprocess_selection import POSTPROCESSING_FILE, CandidateMeans
+from medlight.jobs.trained_model import TrainedModel
 
 log = logging.getLogger(__name__)
 
 PRECISIONS = {"bf16": torch.bfloat16, "16": torch.float16}
 
 
-def load_trained(run_dir: Path, checkpoint: str, *, trainer: DictConfig) -> Trained:
+def load_trained(run_dir: Path, checkpoint: str, *, trainer: DictConfig) -> TrainedModel:
     """Build the net of a run from its own config, with the weights of a checkpoint.
 
     Args:
@@ -29,33 +29,34 @@ def load_trained(run_dir: Path, checkpoint: str, *, trainer: DictConfig) -> Trai
         trainer: says on what to compute (accelerator, precision).
     """
     cfg = load_config(run_dir)
-    path = checkpoint_of(run_dir, checkpoint)
+    path = find_checkpoint(run_dir, checkpoint)
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its unpickler stumbles on
         raise DataError(f"{path}: no checkpoint that can be read ({error})") from error
-    facts = held.get("medlight", {}).get("facts", {})
-    if "modality" not in facts:
+    about = held.get("medlight", {})
+    spec = about.get("spec", about.get("facts", {}))  # "facts" in checkpoints before version 0.2
+    if "modality" not in spec:
         raise DataError(
             f"{path}: it does not say what images its net was trained on; train again, or write a "
             f"new checkpoint with resume={run_dir}"
         )
-    task = instantiate(cfg.task, _convert_="all")(facts=Facts.from_dict(facts))
+    task = instantiate(cfg.task, _convert_="all")(spec=DataSpec.from_dict(spec))
     task.load_state_dict(held["state_dict"])
-    device = device_of(trainer)
-    return Trained(
+    device = select_device(trainer)
+    return TrainedModel(
         name="/".join(Path(run_dir).resolve().parts[-2:]),
         digest=hashlib.sha256(path.read_bytes()).hexdigest(),
         task=task.eval().requires_grad_(False).to(device),
         transforms=instantiate(cfg.transforms, _convert_="all"),
-        recipe=plain(cfg.transforms),
+        recipe=to_container(cfg.transforms),
         device=device,
         precision=PRECISIONS.get(str(trainer.precision).partition("-")[0]),
-        choice=chosen_by(run_dir),
+        candidate_means=load_postprocessing(run_dir),
     )
 
 
-def checkpoint_of(run_dir: Path, checkpoint: str) -> Path:
+def find_checkpoint(run_dir: Path, checkpoint: str) -> Path:
     folder = Path(run_dir) / "checkpoints"
     path = folder / f"{checkpoint}.ckpt" if checkpoint in ("best", "last") else Path(checkpoint)
     if checkpoint == "best" and not path.is_file() and (folder / "last.ckpt").is_file():
@@ -68,20 +69,20 @@ def checkpoint_of(run_dir: Path, checkpoint: str) -> Path:
     return path
 
 
-def chosen_by(run_dir: Path) -> Choice | None:
+def load_postprocessing(run_dir: Path) -> CandidateMeans | None:
     """What the verb `postprocess` found, if it was asked."""
-    path = Path(run_dir) / CHOSEN
+    path = Path(run_dir) / POSTPROCESSING_FILE
     if not path.is_file():
         return None
-    return Choice.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    return CandidateMeans.from_dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def device_of(trainer: DictConfig) -> torch.device:
+def select_device(trainer: DictConfig) -> torch.device:
     if trainer.accelerator != "cpu" and torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if trainer.accelerator == "mps" else "cpu")
 
 
-def plain(node: Any) -> dict[str, Any]:
+def to_container(node: Any) -> dict[str, Any]:
     found: Any = OmegaConf.to_container(node, resolve=True) if node is not None else {}
     return dict(found)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-GROUP_OF_VERBS = "job"
+VERB_GROUP = "job"
 
 
 def conf_dir() -> Path:
@@ -35,11 +35,11 @@ def groups(dirs: Sequence[Path]) -> dict[str, dict[str, Path]]:
 
 def verbs(tree: Mapping[str, dict[str, Path]]) -> dict[str, Path]:
     """The words that may stand first. A form of a verb, `evaluate_files`, is typed as the verb."""
-    known = tree.get(GROUP_OF_VERBS, {})
+    known = tree.get(VERB_GROUP, {})
     return {name: file for name, file in known.items() if name.rpartition("_")[0] not in known}
 
 
-def summary(file: Path) -> str:
+def yaml_summary(file: Path) -> str:
     """The first comment of a yaml file; empty for one that only serves others."""
     for line in file.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
@@ -49,20 +49,20 @@ def summary(file: Path) -> str:
     return ""
 
 
-def settings(file: Path) -> dict[str, tuple[str, str]]:
+def yaml_settings(file: Path) -> dict[str, tuple[str, str]]:
     """Key to value and comment of a yaml file; without what is taken from elsewhere."""
     text = file.read_text(encoding="utf-8")
     lines = re.findall(r"^([a-z]\w*): *(.*?)(?: +# (.*))?$", text, re.MULTILINE)
     return {key: (value, why) for key, value, why in lines if not value.startswith("${")}
 
 
-def stated(file: Path, word: str) -> str:
+def header_field(file: Path, word: str) -> str:
     """What the header states after `# Run:`, `# Takes:` or `# Reaches:`."""
     match = re.search(rf"^# {word}: *(.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
     return match[1].strip() if match else ""
 
 
-def colour(text: str, code: str, *, stream_is_tty: bool) -> str:
+def ansi(text: str, code: str, *, stream_is_tty: bool) -> str:
     if not stream_is_tty or "NO_COLOR" in os.environ:
         return text
     return f"\x1b[{code}m{text}\x1b[0m"

@@ -11,13 +11,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from medlight.cli.config import SAVED, load_config, shipped_hydra_settings
+from medlight.cli.config import CONFIG_FILE, load_config, shipped_hydra_settings
 from medlight.core.errors import ConfigError
 
-FREE = ("inference", "trainer", "logger", "paths", "callbacks")
+OVERRIDABLE_GROUPS = ("inference", "trainer", "logger", "paths", "callbacks")
 """Groups that may change without making it another run."""
 
-COMPUTED_OTHERWISE = ("compile", "gradient_checkpointing")
+OVERRIDABLE_KEYS = ("compile", "gradient_checkpointing")
 """Root keys that may: the same arithmetic, on a machine that can do it so."""
 
 
@@ -50,14 +50,14 @@ def find_rerun(overrides: Sequence[Override], *, multirun: bool = False) -> Reru
     if key == "resume" and verbs not in ([], ["fit"]):
         raise ConfigError(f"resume= continues training; {verbs[0]} takes run={value}")
     folder = Path(value).expanduser() if isinstance(value, str) else None
-    runs = [folder] if folder and key == "resume" else run_dirs(value)
+    runs = [folder] if folder and key == "resume" else find_run_dirs(value)
     where = runs[0] if len(runs) == 1 else folder if folder and folder.is_dir() else None
     if verbs == ["reproduce"]:
         where = None  # it is run anew, beside the original
     return Rerun(key, tuple(runs), None if where is None else str(where))
 
 
-def run_dirs(value: str | Path | Sequence[str | Path]) -> list[Path]:
+def find_run_dirs(value: str | Path | Sequence[str | Path]) -> list[Path]:
     """The run directories that `run=` names, each once.
 
     Args:
@@ -68,35 +68,37 @@ def run_dirs(value: str | Path | Sequence[str | Path]) -> list[Path]:
     ConfigError where one of them leads to no run.
     """
     if not isinstance(value, str | Path):
-        return list(dict.fromkeys(run for each in value for run in run_dirs(each)))
+        return list(dict.fromkeys(run for each in value for run in find_run_dirs(each)))
     text = str(Path(value).expanduser())
-    found = [text] if Path(text).exists() else sorted(glob.glob(text, recursive=True), key=_natural)
-    runs = [run for each in found for run in _below(Path(each))]
+    found = (
+        [text] if Path(text).exists() else sorted(glob.glob(text, recursive=True), key=_natural_key)
+    )
+    runs = [run for each in found for run in _runs_below(Path(each))]
     if not runs:
         what = "holds no config.yaml, nor do its folders" if found else "does not exist"
         raise ConfigError(f"{value} is not a run directory: it {what}")
     return list(dict.fromkeys(runs))
 
 
-def _below(folder: Path) -> list[Path]:
+def _runs_below(folder: Path) -> list[Path]:
     """The folder itself where it is a run, else all runs that it holds."""
-    if (folder / SAVED).is_file():
+    if (folder / CONFIG_FILE).is_file():
         return [folder]
     inner = (p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else ()
-    return [run for each in sorted(inner, key=_natural) for run in _below(each)]
+    return [run for each in sorted(inner, key=_natural_key) for run in _runs_below(each)]
 
 
-def _natural(path: str | Path) -> list[tuple[int, str]]:
+def _natural_key(path: str | Path) -> list[tuple[int, str]]:
     return [(int(n or 0), text) for n, text in re.findall(r"(\d+)|(\D+)", str(path))]
 
 
-def primary_config(rerun: Rerun, overrides: Sequence[Override]) -> dict[str, Any]:
+def run_primary_config(rerun: Rerun, overrides: Sequence[Override]) -> dict[str, Any]:
     """The run's own config in Hydra's terms: a defaults list of what `overrides` replace.
 
     Of several runs, that of the first. A group that is chosen anew gives way as a whole; single
     keys are Hydra's to override.
     """
-    may = (*FREE, *COMPUTED_OTHERWISE)
+    may = (*OVERRIDABLE_GROUPS, *OVERRIDABLE_KEYS)
     free = [*may, "hydra", rerun.key, *(["job"] if rerun.key == "run" else [])]
     for override in overrides:
         root = override.key_or_group.partition(".")[0].partition("/")[0]
@@ -107,7 +109,7 @@ def primary_config(rerun: Rerun, overrides: Sequence[Override]) -> dict[str, Any
             )
     saved = cast(dict[str, Any], OmegaConf.to_container(load_config(rerun.runs[0])))
     saved.update(run=None, resume=None)
-    chosen = {o.key_or_group for o in overrides if o.key_or_group in (*FREE, "job")}
+    chosen = {o.key_or_group for o in overrides if o.key_or_group in (*OVERRIDABLE_GROUPS, "job")}
     if isinstance(saved["paths"], dict):
         saved["paths"]["run_dir"] = "${hydra:runtime.output_dir}"
     hydra = shipped_hydra_settings()
@@ -123,6 +125,6 @@ def primary_config(rerun: Rerun, overrides: Sequence[Override]) -> dict[str, Any
     }
 
 
-def parse_overrides(texts: Sequence[str]) -> list[Override]:
+def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     """Raises Hydra's OverrideParseException, which names the text it stumbled on."""
-    return OverridesParser.create().parse_overrides(list(texts))
+    return OverridesParser.create().parse_overrides(list(overrides))

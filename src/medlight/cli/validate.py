@@ -7,7 +7,7 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from medlight.cli.errors import near
+from medlight.cli.errors import did_you_mean
 from medlight.core.errors import ConfigError
 
 _HYDRA_KEYS = {"_target_", "_partial_", "_args_", "_recursive_", "_convert_"}
@@ -20,15 +20,17 @@ def check_targets(cfg: DictConfig) -> None:
     """
     for path, node in _targets(cfg, ""):
         name = str(node["_target_"])
-        target = _located(name, path)
+        target = _locate(name, path)
         known = _parameters(target)
         if known is None:
             continue
         numbers = _numbers(target)
         for word in map(str, node):
             if word not in known and word not in _HYDRA_KEYS:
-                raise ConfigError(f"{path}.{word}: {name} takes no {word}{near(word, known)}")
-            if word in numbers and _stated(node, word) and isinstance(node[word], str):
+                raise ConfigError(
+                    f"{path}.{word}: {name} takes no {word}{did_you_mean(word, known)}"
+                )
+            if word in numbers and _is_literal(node, word) and isinstance(node[word], str):
                 raise ConfigError(f"{path}.{word} takes a number, got {node[word]}")
 
 
@@ -37,16 +39,16 @@ def _targets(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
         yield path, node
     keys: Any = range(len(node)) if isinstance(node, ListConfig) else node
     for key in keys:
-        if _stated(node, key) and isinstance(node[key], DictConfig | ListConfig):
+        if _is_literal(node, key) and isinstance(node[key], DictConfig | ListConfig):
             yield from _targets(node[key], f"{path}.{key}" if path else str(key))
 
 
-def _stated(node: Any, key: Any) -> bool:
+def _is_literal(node: Any, key: Any) -> bool:
     """Whether it has a value of its own: another's is checked where it stands."""
     return not (OmegaConf.is_interpolation(node, key) or OmegaConf.is_missing(node, key))
 
 
-def _located(name: str, path: str) -> Any:
+def _locate(name: str, path: str) -> Any:
     try:
         target = pydoc.locate(name)
     except pydoc.ErrorDuringImport as error:
@@ -75,8 +77,10 @@ def _numbers(target: Any) -> set[str]:
     except Exception:  # names that exist for type checkers only
         return set()
     kinds = {name: (hint, *get_args(hint)) for name, hint in hints.items()}
-    return {name for name, each in kinds.items() if float in each and not any(map(_text, each))}
+    return {
+        name for name, each in kinds.items() if float in each and not any(map(_accepts_text, each))
+    }
 
 
-def _text(kind: Any) -> bool:
+def _accepts_text(kind: Any) -> bool:
     return kind is str or get_origin(kind) is Literal

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import expit, logit
 
-from medlight.compare.statistics import Test
-from medlight.metrics.bootstrap import LEVEL, Interval
+from medlight.compare.statistics import TestResult
+from medlight.metrics.bootstrap import CONFIDENCE_LEVEL, Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class Auroc:
 
     Attributes:
         area: nan where one of the two classes is missing.
-        parts: (N,) what a case pulls the area up or down; the variance is the sum over patients
+        influence: (N,) what a case pulls the area up or down; the variance is the sum over patients
             of their squared sums.
         n: cases.
     """
 
     area: float
-    parts: NDArray[np.float64]
+    influence: NDArray[np.float64]
     n: int
 
 
@@ -50,49 +50,56 @@ def auroc(
     placed = everyone - within  # how many of the other class lie below, ties half
     area = float(placed[positive].sum() / (m * n))
     names = np.asarray(patients)
-    parts = np.empty(len(score))
+    influence = np.empty(len(score))
     for which, size, others, sign in ((positive, m, n, 1), (~positive, n, m, -1)):
         above = placed[which] / others if sign > 0 else 1 - placed[which] / others
         independent = len(np.unique(names[which]))
         wide = math.sqrt(independent / (independent - 1)) if independent > 1 else math.nan
-        parts[which] = (above - area) / size * wide
-    return Auroc(area, parts, len(score))
+        influence[which] = (above - area) / size * wide
+    return Auroc(area, influence, len(score))
 
 
-def error(parts: NDArray[np.float64], patients: Sequence[Any]) -> float:
+def standard_error(influence: NDArray[np.float64], patients: Sequence[Any]) -> float:
     """Standard error: parts are added within patients, squared, and added."""
     _, place = np.unique(np.asarray(patients), return_inverse=True)
-    return float(np.sqrt((np.bincount(place, weights=parts) ** 2).sum()))
+    return float(np.sqrt((np.bincount(place, weights=influence) ** 2).sum()))
 
 
-def area_interval(area: Auroc, patients: Sequence[Any], level: float = LEVEL) -> Interval:
+def area_interval(
+    area: Auroc, patients: Sequence[Any], confidence_level: float = CONFIDENCE_LEVEL
+) -> Interval:
     """On the logit scale, so that no end lies beyond 0 or 1 (Pepe 2003, section 5.2)."""
-    spread = error(area.parts, patients)
+    spread = standard_error(area.influence, patients)
     if math.isnan(area.area) or math.isnan(spread):
         return Interval(area.area, math.nan, math.nan, area.n)
     if area.area in (0.0, 1.0) or spread == 0:
         return Interval(area.area, area.area, area.area, area.n)
-    reach = stats.norm.ppf((1 + level) / 2) * spread / (area.area * (1 - area.area))
+    reach = stats.norm.ppf((1 + confidence_level) / 2) * spread / (area.area * (1 - area.area))
     low, high = expit(logit(area.area) + np.array([-reach, reach]))
     return Interval(area.area, float(low), float(high), area.n)
 
 
 def difference_interval(
-    contender: Auroc, reference: Auroc, patients: Sequence[Any], level: float = LEVEL
+    contender: Auroc,
+    reference: Auroc,
+    patients: Sequence[Any],
+    confidence_level: float = CONFIDENCE_LEVEL,
 ) -> Interval:
-    gap, spread = _gap(contender, reference, patients)
-    reach = stats.norm.ppf((1 + level) / 2) * spread
-    return Interval(gap, gap - reach, gap + reach, contender.n)
+    difference, spread = _difference(contender, reference, patients)
+    reach = stats.norm.ppf((1 + confidence_level) / 2) * spread
+    return Interval(difference, difference - reach, difference + reach, contender.n)
 
 
-def delong(contender: Auroc, reference: Auroc, patients: Sequence[Any]) -> Test:
+def delong(contender: Auroc, reference: Auroc, patients: Sequence[Any]) -> TestResult:
     """Whether two areas on the same cases differ."""
-    gap, spread = _gap(contender, reference, patients)
+    difference, spread = _difference(contender, reference, patients)
     if math.isnan(spread):
-        return Test("DeLong", math.nan, math.nan)
-    p = 2 * stats.norm.sf(abs(gap) / spread) if spread else float(gap == 0)
-    return Test("DeLong", float(p), math.nan)
+        return TestResult("DeLong", math.nan, math.nan)
+    p = 2 * stats.norm.sf(abs(difference) / spread) if spread else float(difference == 0)
+    return TestResult("DeLong", float(p), math.nan)
 
 
-def _gap(contender: Auroc, reference: Auroc, patients: Sequence[Any]) -> tuple[float, float]:
-    return contender.area - reference.area, error(contender.parts - reference.parts, patients)
+def _difference(contender: Auroc, reference: Auroc, patients: Sequence[Any]) -> tuple[float, float]:
+    return contender.area - reference.area, standard_error(
+        contender.influence - reference.influence, patients
+    )

@@ -14,16 +14,16 @@ from medlight.core.errors import DataError
 from medlight.metrics.names import METRICS
 
 STAGE = "test"
-NOT_SCORES = {"case", "patient", "fold", "stage", "class", "truth", "prediction"}
-ALL = ""
+TEXT_COLUMNS = {"case", "patient", "fold", "stage", "class", "truth", "prediction"}
+ALL_CLASSES = ""
 """The class of a score that belongs to the case as a whole."""
 
-Key = tuple[str, str]
+ScoreKey = tuple[str, str]
 """(metric, class); the class is "" for a score of the whole case."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cases:
+class CaseScores:
     """The test cases of one run, in the order of their ids.
 
     Attributes:
@@ -40,12 +40,12 @@ class Cases:
     ids: tuple[str, ...]
     patients: tuple[str, ...]
     classes: tuple[str, ...]
-    scores: Mapping[Key, NDArray[np.float64]]
+    scores: Mapping[ScoreKey, NDArray[np.float64]]
     truth: NDArray[np.float64]
     probabilities: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
 
 
-def read_cases(folder: Path) -> Cases:
+def read_case_scores(folder: Path) -> CaseScores:
     """The cases of a run directory, from `cases.csv` or `cases.csv.gz`.
 
     DataError says which file cannot be used, and why.
@@ -98,7 +98,7 @@ def _numbers(path: Path, name: str, column: Sequence[str]) -> NDArray[np.float64
         raise DataError(f"{path}: column {name} is not of numbers ({error})") from error
 
 
-def _segmentation(path: Path, columns: Mapping[str, list[str]]) -> Cases:
+def _segmentation(path: Path, columns: Mapping[str, list[str]]) -> CaseScores:
     ids = tuple(sorted(set(columns["case"])))
     classes = tuple(dict.fromkeys(columns["class"]))
     number = {case: i for i, case in enumerate(ids)}
@@ -108,10 +108,10 @@ def _segmentation(path: Path, columns: Mapping[str, list[str]]) -> Cases:
     if len(set(zip(row.tolist(), of.tolist(), strict=True))) != len(row):
         raise DataError(f"{path}: a case has two lines for one class")
     patients = dict(zip(columns["case"], columns["patient"], strict=True))
-    scores: dict[Key, NDArray[np.float64]] = {}
+    scores: dict[ScoreKey, NDArray[np.float64]] = {}
     truth = np.full((len(ids), len(classes)), math.nan)
     for name in columns:
-        if name in NOT_SCORES or name == "n_predicted":
+        if name in TEXT_COLUMNS or name == "n_predicted":
             continue
         table = np.full((len(ids), len(classes)), math.nan)
         table[row, of] = _numbers(path, name, columns[name])
@@ -123,10 +123,12 @@ def _segmentation(path: Path, columns: Mapping[str, list[str]]) -> Cases:
         scores |= {(name, label): size[:, k] for label, k in which.items()}
     if not scores:
         raise DataError(f"{path}: no column with a score; another version wrote it")
-    return Cases("segmentation", ids, tuple(patients[case] for case in ids), classes, scores, truth)
+    return CaseScores(
+        "segmentation", ids, tuple(patients[case] for case in ids), classes, scores, truth
+    )
 
 
-def _classification(path: Path, columns: Mapping[str, list[str]]) -> Cases:
+def _classification(path: Path, columns: Mapping[str, list[str]]) -> CaseScores:
     order = np.argsort(np.array(columns["case"]))
     ids = tuple(columns["case"][i] for i in order)
     if len(set(ids)) != len(ids):
@@ -140,12 +142,12 @@ def _classification(path: Path, columns: Mapping[str, list[str]]) -> Cases:
     p = np.stack([_numbers(path, f"p_{c}", columns[f"p_{c}"]) for c in classes], axis=1)[order]
     right = (truth == guess).astype(float)
     off = p - np.eye(len(classes))[truth]
-    scores: dict[Key, NDArray[np.float64]] = {
-        ("accuracy", ALL): right,
-        ("brier", ALL): (off**2).sum(axis=1),
+    scores: dict[ScoreKey, NDArray[np.float64]] = {
+        ("accuracy", ALL_CLASSES): right,
+        ("brier", ALL_CLASSES): (off**2).sum(axis=1),
     }
     scores |= {("recall", name): np.where(truth == k, right, math.nan) for name, k in which.items()}
-    extra = [n for n in columns if n not in NOT_SCORES and not n.startswith("p_")]
-    scores |= {(name, ALL): _numbers(path, name, columns[name])[order] for name in extra}
+    extra = [n for n in columns if n not in TEXT_COLUMNS and not n.startswith("p_")]
+    scores |= {(name, ALL_CLASSES): _numbers(path, name, columns[name])[order] for name in extra}
     patients = tuple(columns["patient"][i] for i in order)
-    return Cases("classification", ids, patients, classes, scores, truth.astype(float), p)
+    return CaseScores("classification", ids, patients, classes, scores, truth.astype(float), p)

@@ -4,83 +4,90 @@ import csv
 import io
 import json
 import math
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from medlight.compare.comparison import Comparison
-from medlight.compare.words import sentence, verdict
-from medlight.io.atomic import aside
+from medlight.compare.formatting import conclusion, verdict
+from medlight.compare.groups import Group
+from medlight.io.atomic import atomic_path
 
 CSV = "comparison.csv"
 JSON = "comparison.json"
 
 
-def save(found: Comparison, folder: Path) -> None:
+def save(comparison: Comparison, folder: Path) -> None:
     """Write `comparison.csv` and `comparison.json` into a folder."""
     text = io.StringIO()
-    lines = rows(found)
+    lines = rows(comparison)
     writer = csv.DictWriter(text, list(lines[-1]), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     _write(folder / CSV, text.getvalue())
-    _write(folder / JSON, json.dumps(_known(as_dict(found)), indent=1, ensure_ascii=False) + "\n")
+    _write(
+        folder / JSON, json.dumps(_known(as_dict(comparison)), indent=1, ensure_ascii=False) + "\n"
+    )
 
 
-def rows(found: Comparison) -> list[dict[str, Any]]:
+def rows(comparison: Comparison) -> list[dict[str, Any]]:
     """One line for each run, metric and class; all lines have the same keys."""
-    claims = {(claim.group, claim.key): claim for claim in found.claims}
+    results = {(result.group, result.key): result for result in comparison.results}
     lines = []
-    for group in found.groups:
-        for key, mean in found.scores[group.name].items():
+    for group in comparison.groups:
+        for key, mean in comparison.scores[group.name].items():
             line: dict[str, Any] = {
                 "run": group.name, "metric": key[0], "class": key[1] or "all",
                 "n": mean.n, "mean": mean.mean, "low": mean.low, "high": mean.high,
             }  # fmt: skip
-            claim = claims.get((group.name, key))
+            result = results.get((group.name, key))
             line |= {
-                "difference": claim.difference.mean if claim else "",
-                "difference_low": claim.difference.low if claim else "",
-                "difference_high": claim.difference.high if claim else "",
-                "test": claim.test.name if claim else "",
-                "p": claim.test.p if claim else "",
-                "p_holm": claim.adjusted if claim else "",
-                "effect": claim.test.effect if claim else "",
-                "wins": claim.wins if claim else "",
-                "ties": claim.ties if claim else "",
-                "losses": claim.losses if claim else "",
-                "detectable": claim.least if claim else "",
-                "patients": claim.patients if claim else "",
-                "verdict": verdict(claim) if claim else "",
+                "difference": result.difference.mean if result else "",
+                "difference_low": result.difference.low if result else "",
+                "difference_high": result.difference.high if result else "",
+                "test": result.test.name if result else "",
+                "p": result.test.p if result else "",
+                "p_holm": result.adjusted if result else "",
+                "effect": result.test.effect if result else "",
+                "wins": result.wins if result else "",
+                "ties": result.ties if result else "",
+                "losses": result.losses if result else "",
+                "min_detectable": result.min_detectable if result else "",
+                "patients": result.patients if result else "",
+                "verdict": verdict(result) if result else "",
             }
             lines.append(line)
     return lines
 
 
-def as_dict(found: Comparison) -> dict[str, Any]:
-    names = [group.name for group in found.groups]
+def as_dict(comparison: Comparison) -> dict[str, Any]:
+    names = [group.name for group in comparison.groups]
     return {
-        "reference": found.reference.name,
-        "metric": found.metric,
-        "cases": len(found.cases),
-        "patients": len(set(found.patients)),
+        "reference": comparison.reference.name,
+        "metric": comparison.metric,
+        "cases": len(comparison.cases),
+        "patients": len(set(comparison.patients)),
         "runs": {
             group.name: [
                 {"directory": str(run.path), "seed": run.seed, "fold": run.fold}
                 for run in group.runs
             ]
-            for group in found.groups
+            for group in comparison.groups
         },
-        "scores": rows(found),
-        "claims": [sentence(claim) for claim in found.claims],
-        "moved": {name: [asdict(case) for case in cases] for name, cases in found.moved.items()},
-        "ranks": {n: asdict(rank) for n, rank in zip(names, found.ranks, strict=False)},
-        "spread": {name: asdict(split) for name, split in found.spread.items()},
-        "costs": found.costs,
+        "scores": rows(comparison),
+        "conclusions": [conclusion(result) for result in comparison.results],
+        "changes": {
+            name: [asdict(case) for case in cases] for name, cases in comparison.changes.items()
+        },
+        "ranks": {n: asdict(rank) for n, rank in zip(names, comparison.ranks, strict=False)},
+        "variance": {name: asdict(components) for name, components in comparison.variance.items()},
+        "costs": comparison.costs,
         "differences": {
-            key: dict(zip(names, values, strict=True)) for key, values in found.differences
+            key: dict(zip(names, values, strict=True))
+            for key, values in comparison.config_differences
         },
-        "left_out": {str(each.path): each.reason for each in found.skipped},
+        "skipped": {str(each.path): each.reason for each in comparison.skipped},
     }
 
 
@@ -94,5 +101,24 @@ def _known(value: Any) -> Any:
 
 
 def _write(path: Path, text: str) -> None:
-    with aside(path) as part:
+    with atomic_path(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def anonymise(comparison: Comparison, hashed: Callable[[str], str]) -> Comparison:
+    """The same numbers; cases and patients are called what `hashed` makes of their names."""
+    groups = tuple(
+        Group(group.name, tuple(replace(run, path=Path(run.path.name)) for run in group.runs))
+        for group in comparison.groups
+    )
+    return replace(
+        comparison,
+        groups=groups,
+        cases=tuple(map(hashed, comparison.cases)),
+        patients=tuple(map(hashed, comparison.patients)),
+        changes={
+            name: [replace(each, case=hashed(each.case)) for each in changes]
+            for name, changes in comparison.changes.items()
+        },
+        skipped=(),
+    )

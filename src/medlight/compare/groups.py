@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.compare.cases import Cases, Key
+from medlight.compare.cases import CaseScores, ScoreKey
 from medlight.compare.runs import Run
 
-REPEATS = ("seed", "data.seed", "data.fold")
+REPEAT_KEYS = ("seed", "data.seed", "data.fold")
 """What repeats an experiment instead of changing it."""
-NO_MATTER = (
+IGNORED_KEYS = (
     *("name", "group", "tags", "run", "resume", "job", "paths", "logger", "metric", "mode"),
     *("data.num_workers", "data.root", "data.cache", "data.download", "data.check"),
     *("callbacks.progress", "callbacks.panels", "callbacks.wandb", "callbacks.results"),
 )
 """What cannot change a score, whole or with all keys below it."""
-PROVENANCE = {
+PROVENANCE_KEYS = {
     "data": "data.name",
     "data fingerprint": "data.fingerprint",
     "medlight": "code.medlight",
@@ -51,21 +51,23 @@ class Group:
         return tuple(sorted({case for run in self.runs for case in run.cases.ids}))
 
     @property
-    def example(self) -> Cases:
+    def first_cases(self) -> CaseScores:
         return self.runs[0].cases
 
     @property
-    def shared(self) -> list[Key]:
+    def shared_scores(self) -> list[ScoreKey]:
         """The scores that all of its runs have."""
-        return [key for key in self.example.scores if all(key in r.cases.scores for r in self.runs)]
+        return [
+            key for key in self.first_cases.scores if all(key in r.cases.scores for r in self.runs)
+        ]
 
-    def repeats(self) -> str:
+    def describe_repeats(self) -> str:
         """How often, in words: "3 seeds x 5 folds"."""
         seeds, folds = len({r.seed for r in self.runs}), len({r.fold for r in self.runs})
         said = [f"{n} {what}s" for n, what in ((seeds, "seed"), (folds, "fold")) if n > 1]
         return " × ".join(said) or "1 run"
 
-    def per_case(self, key: Key, cases: Sequence[str]) -> NDArray[np.float64]:
+    def per_case(self, key: ScoreKey, cases: Sequence[str]) -> NDArray[np.float64]:
         """(N,) mean over the runs that tested each case; nan where none has a value."""
         return self.mean_over_runs(lambda run: run.cases.scores[key], cases)
 
@@ -83,15 +85,15 @@ class Group:
         return np.where(number > 0, total / np.maximum(number, 1), np.nan)
 
 
-def grouped(runs: Sequence[Run]) -> list[Group]:
+def group_runs(runs: Sequence[Run]) -> list[Group]:
     """Runs by what they have in common, in the order in which they were named.
 
     Runs go together where configuration and data are the same but for seed and fold. No group
     holds two runs of one seed and fold: such are told apart by commit, or else by directory.
     """
-    keys = {id(run): (_settings(run), str(run.said("data.fingerprint"))) for run in runs}
+    keys = {id(run): (_settings(run), str(run.get("data.fingerprint"))) for run in runs}
     refined: dict[int, tuple[Any, ...]] = dict(keys)
-    for extra in (lambda run: run.said("code.commit"), lambda run: str(run.path)):
+    for extra in (lambda run: run.get("code.commit"), lambda run: str(run.path)):
         count = Counter((refined[id(run)], run.seed, run.fold) for run in runs)
         twice = {key for (key, _, _), n in count.items() if n > 1}
         for run in runs:
@@ -104,17 +106,17 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
     return [Group(n, tuple(group)) for n, group in zip(names, members.values(), strict=True)]
 
 
-def differences(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
+def config_differences(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
     """What differs between groups: a setting or a fact, and its value in each group."""
     rows = _differing([dict(_settings(group.runs[0])) for group in groups])
-    facts = [
-        {name: _shown({str(run.said(key)) for run in group.runs}) for name, key in _FACTS}
+    provenance = [
+        {name: _shown({str(run.get(key)) for run in group.runs}) for name, key in _PROVENANCE_ITEMS}
         for group in groups
     ]
-    return rows + _differing(facts)
+    return rows + _differing(provenance)
 
 
-_FACTS = tuple(PROVENANCE.items())
+_PROVENANCE_ITEMS = tuple(PROVENANCE_KEYS.items())
 
 
 def _shown(values: set[str]) -> str:
@@ -128,7 +130,9 @@ def _settings(run: Run) -> tuple[tuple[str, str], ...]:
 
 
 def _repeats(key: str) -> bool:
-    return key in REPEATS or any(key == out or key.startswith(f"{out}.") for out in NO_MATTER)
+    return key in REPEAT_KEYS or any(
+        key == out or key.startswith(f"{out}.") for out in IGNORED_KEYS
+    )
 
 
 def _differing(tables: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
@@ -146,9 +150,9 @@ def _names(members: Sequence[Sequence[Run]]) -> list[str]:
     rows = [(key, values) for key, values in rows if ABSENT not in values]
     rows = [("name", titles), *rows] if len(set(titles)) > 1 else rows
     said: list[list[str]] = [[] for _ in members]
-    for key, values in sorted(rows, key=lambda row: _telling(row[0])):
+    for key, values in sorted(rows, key=lambda row: _name_priority(row[0])):
         apart = len({tuple(s) for s in said})
-        trial = [[*s, _brief(key, value)] for s, value in zip(said, values, strict=True)]
+        trial = [[*s, _short_setting(key, value)] for s, value in zip(said, values, strict=True)]
         if len({tuple(s) for s in trial}) > apart:
             said = trial
     names = [", ".join(each) for each in said]
@@ -159,13 +163,13 @@ def _names(members: Sequence[Sequence[Run]]) -> list[str]:
     return folders if unique else ["/".join(group[0].path.parts[-2:]) for group in members]
 
 
-def _telling(key: str) -> tuple[int, int, str]:
+def _name_priority(key: str) -> tuple[int, int, str]:
     """What to name a group by: the recipe, then a class, then a short value of a short key."""
     rank = 0 if key == "name" else 1 if key.endswith("_target_") else 2
     return rank, key.count("."), key
 
 
-def _brief(key: str, value: str) -> str:
+def _short_setting(key: str, value: str) -> str:
     if key == "name":
         return value
     if key.endswith("_target_"):

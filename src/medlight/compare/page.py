@@ -6,91 +6,107 @@ from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
-from medlight.compare.claims import better, described
 from medlight.compare.comparison import Comparison
-from medlight.compare.cost import PRICES, pareto
-from medlight.compare.look import Files, looks
-from medlight.compare.runs import read_curves
-from medlight.compare.words import (
-    NOTHING,
-    chance,
-    label,
-    number,
-    sentence,
-    span,
-    spread_in_words,
-    title,
+from medlight.compare.cost import COST_METRICS, pareto
+from medlight.compare.formatting import (
+    DASH,
+    class_label,
+    conclusion,
+    describe_variance,
+    format_interval,
+    format_number,
+    format_p_value,
+    metric_title,
     verdict,
 )
+from medlight.compare.paired import better, metric_info
+from medlight.compare.runs import read_curves
+from medlight.compare.viewer import CaseFiles, viewer_cases
 from medlight.report.scripted import ScriptedPage
 
 PAGE = "comparison.html"
-MOST_LINES = 60
+MAX_CURVES = 60
 """Curves and moved cases of more groups than this would be no picture."""
 
 
-def save_page(found: Comparison, path: Path, files: Files = lambda case: {}) -> None:
+def save_page(comparison: Comparison, path: Path, files: CaseFiles = lambda case: {}) -> None:
     """Write the page; `files` finds what the viewer shows."""
-    page(found, files).save(path)
+    page(comparison, files).save(path)
 
 
-def page(found: Comparison, files: Files = lambda case: {}) -> ScriptedPage:
-    cases = looks(found, files)
-    made = ScriptedPage(_title(found), style=_asset("page.css"))
-    patients = len(set(found.patients))
+def page(comparison: Comparison, files: CaseFiles = lambda case: {}) -> ScriptedPage:
+    cases = viewer_cases(comparison, files)
+    made = ScriptedPage(_title(comparison), style=_asset("page.css"))
+    patients = len(set(comparison.patients))
     made.text(
-        f"{len(found.cases)} test cases of {patients} patients. Reference: {found.reference.name}. "
+        f"{len(comparison.cases)} test cases of {patients} patients. Reference: "
+        f"{comparison.reference.name}. "
         f"Intervals are 95 %, by bootstrap of patients; AUROC by DeLong. p values hold for all "
         f"classes and runs of a metric together (Holm)."
     )
-    for each in found.skipped:
-        made.item("warning", f"left out: {each.path}", each.reason, "Mend it, or leave it out.")
-    made.data("data", _data(found, cases))
-    if len(found.groups) > 1:
+    for each in comparison.skipped:
+        made.callout("warning", f"left out: {each.path}", each.reason, "Mend it, or leave it out.")
+    made.data("data", _data(comparison, cases))
+    if len(comparison.groups) > 1:
         made.heading("What may be said")
-        for claim in (c for c in found.claims if c.key == _whole(found)):
-            made.statement(verdict(claim), f"{claim.group}: {verdict(claim)}", sentence(claim))
+        for result in (c for c in comparison.results if c.key == _main_key(comparison)):
+            made.statement(
+                verdict(result), f"{result.group}: {verdict(result)}", conclusion(result)
+            )
     made.heading("Scores")
-    for metric in found.metrics:
-        made.sortable(title(metric), *_scores(found, metric))
+    for metric in comparison.metrics:
+        made.sortable(metric_title(metric), *_scores(comparison, metric))
     made.heading("Cases")
     if cases:
-        names = ", ".join(found.reference.example.classes)
+        names = ", ".join(comparison.reference.first_cases.classes)
         made.text(f"Cases worth a look. Classes: {names}.")
         if any(case.get("image") or case.get("picture") for case in cases):
             made.text("Images are of patients: keep the page as you keep those.")
     else:
         made.text("No predictions or images were found for a closer look.")
-    made.block("viewer", "Viewer")
-    made.block("scatter", "Case by case")
-    if len(found.groups) > 1:
+    made.placeholder("viewer", "Viewer")
+    made.placeholder("scatter", "Case by case")
+    if len(comparison.groups) > 1:
         rows = [
-            [name, m.case, number(m.reference, found.metric), number(m.contender, found.metric)]
-            for name, moved in found.moved.items()
-            for m in moved
+            [
+                name,
+                m.case,
+                format_number(m.reference, comparison.metric),
+                format_number(m.contender, comparison.metric),
+            ]
+            for name, changes in comparison.changes.items()
+            for m in changes
         ]
         made.sortable(
-            f"Moved most ({title(found.metric)})", ["run", "case", "reference", "here"], rows
+            f"Moved most ({metric_title(comparison.metric)})",
+            ["run", "case", "reference", "here"],
+            rows,
         )
     made.heading("Training curves")
-    made.block("curves", "Training curves")
+    made.placeholder("curves", "Training curves")
     made.heading("Score and cost")
-    made.block("pareto", "Score and cost")
-    made.sortable("Cost, mean of a run", *_prices(found))
-    if len(found.groups) > 1:
+    made.placeholder("pareto", "Score and cost")
+    made.sortable("Cost, mean of a run", *_cost_rows(comparison))
+    if len(comparison.groups) > 1:
         made.heading("How firm is the order?")
-        made.text(f"Places by {title(found.metric)} in draws of as many other patients.")
-        made.sortable("", *_ranks(found))
-    if any(len(group.runs) > 1 for group in found.groups):
+        made.text(
+            f"Places by {metric_title(comparison.metric)} in draws of as many other patients."
+        )
+        made.sortable("", *_ranks(comparison))
+    if any(len(group.runs) > 1 for group in comparison.groups):
         made.heading("Seeds and folds")
-        for group in found.groups:
-            made.text(f"{group.name} ({group.repeats()}): {_spread(found, group.name)}.")
-    if found.differences:
+        for group in comparison.groups:
+            made.text(
+                f"{group.name} ({group.describe_repeats()}): {_spread(comparison, group.name)}."
+            )
+    if comparison.config_differences:
         made.heading("What differs")
-        columns = [group.name for group in found.groups]
-        made.sortable("", ["setting", *columns], [[key, *v] for key, v in found.differences])
+        columns = [group.name for group in comparison.groups]
+        made.sortable(
+            "", ["setting", *columns], [[key, *v] for key, v in comparison.config_differences]
+        )
     made.heading("Runs")
-    made.sortable("", ["run", "seed", "fold", "directory"], _runs(found))
+    made.sortable("", ["run", "seed", "fold", "directory"], _runs(comparison))
     if any("image" in case for case in cases):
         made.details("Licence of the viewer, NiiVue", _vendored("niivue.LICENSE").splitlines())
         made.script(_vendored("niivue.umd.js"))
@@ -99,110 +115,119 @@ def page(found: Comparison, files: Files = lambda case: {}) -> ScriptedPage:
     return made
 
 
-def _title(found: Comparison) -> str:
-    others = len(found.groups) - 1
+def _title(comparison: Comparison) -> str:
+    others = len(comparison.groups) - 1
     against = f" against {others} other{'s' * (others > 1)}" if others else ""
-    return f"{found.reference.name}{against}"
+    return f"{comparison.reference.name}{against}"
 
 
-def _whole(found: Comparison) -> tuple[str, str]:
-    return (found.metric, found.classes(found.metric)[-1])
+def _main_key(comparison: Comparison) -> tuple[str, str]:
+    return (comparison.metric, comparison.classes(comparison.metric)[-1])
 
 
-def _scores(found: Comparison, metric: str) -> tuple[list[str], Iterator[list[str]]]:
+def _scores(comparison: Comparison, metric: str) -> tuple[list[str], Iterator[list[str]]]:
     head = ["class", "run", "mean (95 % interval)", "cases"]
-    if len(found.groups) > 1:
+    if len(comparison.groups) > 1:
         head += ["difference (95 % interval)", "", "test", "p", "p (Holm)", "effect",
                  "better", "same", "worse", "detectable"]  # fmt: skip
 
     def rows() -> Iterator[list[str]]:
-        claims = {(claim.group, claim.key): claim for claim in found.claims}
-        for name in found.classes(metric):
+        results = {(result.group, result.key): result for result in comparison.results}
+        for name in comparison.classes(metric):
             key = (metric, name)
-            for group in found.groups:
-                mean = found.scores[group.name][key]
-                row = [label(key), group.name, _whole_line(span(mean, metric)), str(mean.n)]
-                claim = claims.get((group.name, key))
-                if claim is None:
+            for group in comparison.groups:
+                mean = comparison.scores[group.name][key]
+                row = [
+                    class_label(key),
+                    group.name,
+                    _no_wrap(format_interval(mean, metric)),
+                    str(mean.n),
+                ]
+                result = results.get((group.name, key))
+                if result is None:
                     yield row + [""] * (len(head) - len(row))
                     continue
-                effect = claim.test.effect
-                counts = (claim.wins, claim.ties, claim.losses)
+                effect = result.test.effect
+                counts = (result.wins, result.ties, result.losses)
                 yield [
                     *row,
-                    _whole_line(span(claim.difference, metric, signed=True)),
-                    _whole_line(verdict(claim)),
-                    claim.test.name,
-                    chance(claim.test.p),
-                    chance(claim.adjusted),
-                    NOTHING if math.isnan(effect) else f"{effect:+.2f}",
-                    *([NOTHING] * 3 if claim.test.name == "DeLong" else map(str, counts)),
-                    NOTHING if math.isnan(claim.least) else f"{claim.least:.2g}",
+                    _no_wrap(format_interval(result.difference, metric, signed=True)),
+                    _no_wrap(verdict(result)),
+                    result.test.name,
+                    format_p_value(result.test.p),
+                    format_p_value(result.adjusted),
+                    DASH if math.isnan(effect) else f"{effect:+.2f}",
+                    *([DASH] * 3 if result.test.name == "DeLong" else map(str, counts)),
+                    DASH if math.isnan(result.min_detectable) else f"{result.min_detectable:.2g}",
                 ]
 
     return head, rows()
 
 
-def _whole_line(text: str) -> str:
+def _no_wrap(text: str) -> str:
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def _prices(found: Comparison) -> tuple[list[str], list[list[str]]]:
-    head = ["run", *(f"{p.title} ({p.unit})" if p.unit else p.title for p in PRICES.values())]
+def _cost_rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    head = ["run", *(f"{p.title} ({p.unit})" if p.unit else p.title for p in COST_METRICS.values())]
     rows = []
-    for group in found.groups:
-        costs = found.costs[group.name].values()
-        rows.append([group.name, *(NOTHING if math.isnan(c) else f"{c:,.4g}" for c in costs)])
+    for group in comparison.groups:
+        costs = comparison.costs[group.name].values()
+        rows.append([group.name, *(DASH if math.isnan(c) else f"{c:,.4g}" for c in costs)])
     return head, rows
 
 
-def _ranks(found: Comparison) -> tuple[list[str], list[list[str]]]:
-    pairs = sorted(zip(found.ranks, found.groups, strict=False), key=lambda pair: pair[0].place)
-    rows = [[g.name, str(r.place), f"{r.first:.1%}", f"{r.low} to {r.high}"] for r, g in pairs]
+def _ranks(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    pairs = sorted(
+        zip(comparison.ranks, comparison.groups, strict=False), key=lambda pair: pair[0].rank
+    )
+    rows = [[g.name, str(r.rank), f"{r.p_first:.1%}", f"{r.low} to {r.high}"] for r, g in pairs]
     return ["run", "place", "first in", "95 % of places"], rows
 
 
-def _runs(found: Comparison) -> list[list[str]]:
-    return [[g.name, run.seed, run.fold, str(run.path)] for g in found.groups for run in g.runs]
+def _runs(comparison: Comparison) -> list[list[str]]:
+    return [
+        [g.name, run.seed, run.fold, str(run.path)] for g in comparison.groups for run in g.runs
+    ]
 
 
-def _spread(found: Comparison, name: str) -> str:
-    return spread_in_words(found.spread[name], found.metric)
+def _spread(comparison: Comparison, name: str) -> str:
+    return describe_variance(comparison.variance[name], comparison.metric)
 
 
-def _data(found: Comparison, cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _data(comparison: Comparison, cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What the scripts draw. Numbers have four digits, which is what a screen shows."""
-    whole = _whole(found)
-    means = [found.scores[group.name][whole].mean for group in found.groups]
+    main_key = _main_key(comparison)
+    means = [comparison.scores[group.name][main_key].mean for group in comparison.groups]
     curves: dict[str, list[dict[str, Any]]] = {}
-    for number_, group in enumerate(found.groups[:MOST_LINES]):
+    for number_, group in enumerate(comparison.groups[:MAX_CURVES]):
         for run in group.runs:
             for name, points in read_curves(run).items():
                 line = {"group": number_, "name": f"{group.name}, seed {run.seed}, fold {run.fold}"}
                 curves.setdefault(name, []).append(line | {"points": _finite(points)})
     costs = {}
-    for name, price in PRICES.items():
-        values = [found.costs[group.name][name] for group in found.groups]
-        spent = values if price.less else [-value for value in values]
+    for name, metric in COST_METRICS.items():
+        values = [comparison.costs[group.name][name] for group in comparison.groups]
+        spent = values if metric.lower_is_better else [-value for value in values]
         costs[name] = {
-            "title": f"{price.title} ({price.unit})" if price.unit else price.title,
+            "title": f"{metric.title} ({metric.unit})" if metric.unit else metric.title,
             "values": [_short(value) for value in values],
-            "front": pareto(means, spent, better=better(found.metric)),
+            "front": pareto(means, spent, better=better(comparison.metric)),
         }
     return {
-        "groups": [group.name for group in found.groups],
-        "labels": list(found.reference.example.classes),
-        "ids": list(found.cases),
-        "title": title(found.metric),
-        "curve": f"val/{found.metric}",
+        "groups": [group.name for group in comparison.groups],
+        "labels": list(comparison.reference.first_cases.classes),
+        "ids": list(comparison.cases),
+        "title": metric_title(comparison.metric),
+        "curve": f"val/{comparison.metric}",
         "means": [_short(mean) for mean in means],
         "scores": {
             "|".join(key): {
-                "title": f"{described(key[0]).title}, {label(key)}",
+                "title": f"{metric_info(key[0]).title}, {class_label(key)}",
                 "higher": better(key[0]) == "higher",
                 "columns": [[_short(v) for v in column] for column in values.T],
             }
-            for key, values in sorted(found.per_case.items(), key=lambda kv: kv[0] != whole)
+            for key, values in sorted(comparison.per_case.items(), key=lambda kv: kv[0] != main_key)
         },
         "curves": curves,
         "costs": costs,

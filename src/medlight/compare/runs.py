@@ -9,10 +9,11 @@ from typing import Any
 
 import yaml
 
-from medlight.compare.cases import Cases, read_cases
+from medlight.compare.cases import CaseScores, read_case_scores
 from medlight.core.errors import ConfigError, DataError, DataNotFoundError
+from medlight.runs.renames import rename_config
 
-MARKS = ("config.yaml", "provenance.json", "cases.csv", "cases.csv.gz", "metrics.json")
+RUN_FILES = ("config.yaml", "provenance.json", "cases.csv", "cases.csv.gz", "metrics.json")
 """A folder with one of these is a run directory."""
 DEPTH = 4
 """How deep below a named folder run directories are looked for."""
@@ -32,9 +33,9 @@ class Run:
     path: Path
     config: Mapping[str, Any]
     provenance: Mapping[str, Any]
-    cases: Cases
+    cases: CaseScores
 
-    def said(self, dotted: str) -> Any:
+    def get(self, dotted: str) -> Any:
         """A value of the provenance; None where there is none."""
         value: Any = self.provenance
         for key in dotted.split("."):
@@ -47,7 +48,7 @@ class Run:
 
     @property
     def fold(self) -> str:
-        return str(self.said("split.fold"))
+        return str(self.get("split.fold"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Skipped:
     reason: str
 
 
-def read_runs(places: Sequence[str | Path]) -> tuple[list[Run], list[Skipped]]:
+def read_runs(paths: Sequence[str | Path]) -> tuple[list[Run], list[Skipped]]:
     """The runs that are named, and all whole ones below a named folder of runs.
 
     What is named itself must be whole; DataError says what is wrong with it. Of a folder of runs
@@ -66,15 +67,15 @@ def read_runs(places: Sequence[str | Path]) -> tuple[list[Run], list[Skipped]]:
     """
     runs: dict[Path, Run] = {}
     skipped: list[Skipped] = []
-    for place in map(Path, places):
+    for place in map(Path, paths):
         if not place.is_dir():
             raise DataNotFoundError(f"{place}: no such directory; name a run or a folder of runs")
         if is_run(place):
             runs.setdefault(place.resolve(), read_run(place))
             continue
-        found = list(run_directories(place))
+        found = list(find_runs(place))
         if not found:
-            raise DataNotFoundError(f"{place}: no run directory in it ({', '.join(MARKS[:3])})")
+            raise DataNotFoundError(f"{place}: no run directory in it ({', '.join(RUN_FILES[:3])})")
         for path in found:
             try:
                 runs.setdefault(path.resolve(), read_run(path))
@@ -87,16 +88,16 @@ def read_runs(places: Sequence[str | Path]) -> tuple[list[Run], list[Skipped]]:
 
 
 def is_run(folder: Path) -> bool:
-    return any((folder / mark).is_file() for mark in MARKS)
+    return any((folder / mark).is_file() for mark in RUN_FILES)
 
 
-def run_directories(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
+def find_runs(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
     """Run directories below a folder, by name; not below another run directory."""
     for path in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
         if is_run(path):
             yield path
         elif depth > 1:
-            yield from run_directories(path, depth - 1)
+            yield from find_runs(path, depth - 1)
 
 
 def read_run(folder: Path) -> Run:
@@ -105,7 +106,7 @@ def read_run(folder: Path) -> Run:
     status = provenance.get("status")
     if status not in ("finished", None):
         raise DataError(f"{folder}: the run is {status!r}, not finished; medlight resume={folder}")
-    return Run(folder, _config(folder / "config.yaml"), provenance, read_cases(folder))
+    return Run(folder, _config(folder / "config.yaml"), provenance, read_case_scores(folder))
 
 
 def read_curves(run: Run) -> dict[str, list[tuple[float, float]]]:
@@ -127,11 +128,11 @@ def read_curves(run: Run) -> dict[str, list[tuple[float, float]]]:
     return curves
 
 
-def flat(tree: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+def flatten(tree: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
     """The leaves of nested mappings by dotted names; lists are leaves."""
     if isinstance(tree, Mapping):
         for key, value in tree.items():
-            yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
+            yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, tree
 
@@ -155,4 +156,4 @@ def _config(path: Path) -> dict[str, Any]:
         return {}  # a run made in Python has none
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
-    return dict(flat(content))
+    return dict(flatten(rename_config(content or {})))

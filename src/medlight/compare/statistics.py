@@ -14,15 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.special import ndtr
 
-from medlight.metrics.bootstrap import per_patient
+from medlight.metrics.bootstrap import patient_sums
 
-EXACT = 50
-SAME = 1e-9
+MAX_EXACT_N = 50
+TIE_TOLERANCE = 1e-9
 """Differences below this are rounding, and ties."""
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class TestResult:
     """What a paired test found.
 
     Attributes:
@@ -36,14 +36,14 @@ class Test:
     effect: float
 
 
-def by_patient(difference: ArrayLike, patients: Sequence[Any]) -> NDArray[np.float64]:
+def patient_means(difference: ArrayLike, patients: Sequence[Any]) -> NDArray[np.float64]:
     """(P,) mean difference of each patient that has one; rounding becomes 0."""
-    sums, counts = per_patient(np.asarray(difference, dtype=float)[:, None], patients)
+    sums, counts = patient_sums(np.asarray(difference, dtype=float)[:, None], patients)
     mean = sums[counts > 0] / counts[counts > 0]
-    return np.where(np.abs(mean) < SAME, 0.0, mean)
+    return np.where(np.abs(mean) < TIE_TOLERANCE, 0.0, mean)
 
 
-def wilcoxon(difference: ArrayLike, patients: Sequence[Any]) -> Test:
+def wilcoxon(difference: ArrayLike, patients: Sequence[Any]) -> TestResult:
     """Wilcoxon's signed-rank test (1945) of the patients' mean differences; ties are left out.
 
     Exact up to 50 patients without equal sizes, else by the normal distribution with the
@@ -52,24 +52,24 @@ def wilcoxon(difference: ArrayLike, patients: Sequence[Any]) -> Test:
     The effect is the matched-pairs rank-biserial correlation (Kerby 2014, Compr. Psychol. 3:11.IT.
     3.1): the share of ranks in favour minus the share against.
     """
-    moved = by_patient(difference, patients)
-    moved = moved[moved != 0]
-    if not len(moved):
-        return Test("Wilcoxon", 1.0 if np.size(difference) else math.nan, 0.0)
-    sizes, counts = np.unique(np.abs(moved), return_counts=True)
+    nonzero = patient_means(difference, patients)
+    nonzero = nonzero[nonzero != 0]
+    if not len(nonzero):
+        return TestResult("Wilcoxon", 1.0 if np.size(difference) else math.nan, 0.0)
+    sizes, counts = np.unique(np.abs(nonzero), return_counts=True)
     last = np.cumsum(counts)
-    ranks = (last - (counts - 1) / 2)[np.searchsorted(sizes, np.abs(moved))]
-    n, total = len(moved), float(ranks.sum())
-    against = float(ranks[moved < 0].sum())
-    if n <= EXACT and counts.max() == 1:
+    ranks = (last - (counts - 1) / 2)[np.searchsorted(sizes, np.abs(nonzero))]
+    n, total = len(nonzero), float(ranks.sum())
+    against = float(ranks[nonzero < 0].sum())
+    if n <= MAX_EXACT_N and counts.max() == 1:
         p = min(1.0, 2 * float(_signed_ranks(n)[: int(min(against, total - against)) + 1].sum()))
     else:
         variance = n * (n + 1) * (2 * n + 1) / 24 - float((counts**3 - counts).sum()) / 48
         p = float(2 * ndtr(-abs(against - total / 2) / math.sqrt(variance)))
-    return Test("Wilcoxon", p, (total - 2 * against) / total)
+    return TestResult("Wilcoxon", p, (total - 2 * against) / total)
 
 
-@lru_cache(maxsize=EXACT)
+@lru_cache(maxsize=MAX_EXACT_N)
 def _signed_ranks(n: int) -> NDArray[np.float64]:
     """Probability of each sum of the ranks 1 ... n that carry a minus, signs being fair coins."""
     share = np.ones(1)
@@ -78,7 +78,7 @@ def _signed_ranks(n: int) -> NDArray[np.float64]:
     return share
 
 
-def mcnemar(difference: ArrayLike, patients: Sequence[Any]) -> Test:
+def mcnemar(difference: ArrayLike, patients: Sequence[Any]) -> TestResult:
     """McNemar's test (1947) of right against wrong, where a difference is -1, 0 or 1.
 
     Exact (binomial) where each patient has one case. Else, and for means over seeds, the squared
@@ -87,17 +87,17 @@ def mcnemar(difference: ArrayLike, patients: Sequence[Any]) -> Test:
     for single cases. The effect is (b - c) / (b + c).
     """
     values = np.asarray(difference, dtype=float)
-    sums, counts = per_patient(values[:, None], patients)
-    sums = np.where(np.abs(sums) < SAME, 0.0, sums)[:, 0]
-    moved = sums[sums != 0]
-    if not len(moved):
-        return Test("McNemar", 1.0 if len(values) else math.nan, 0.0)
-    effect = float(moved.sum() / np.abs(moved).sum())
-    if (counts <= 1).all() and np.isin(moved, (-1, 1)).all():
-        better = int((moved > 0).sum())
-        return Test("McNemar", float(stats.binomtest(better, len(moved)).pvalue), effect)
-    chi2 = float(moved.sum() ** 2 / (moved**2).sum())
-    return Test("McNemar", float(stats.chi2.sf(chi2, 1)), effect)
+    sums, counts = patient_sums(values[:, None], patients)
+    sums = np.where(np.abs(sums) < TIE_TOLERANCE, 0.0, sums)[:, 0]
+    nonzero = sums[sums != 0]
+    if not len(nonzero):
+        return TestResult("McNemar", 1.0 if len(values) else math.nan, 0.0)
+    effect = float(nonzero.sum() / np.abs(nonzero).sum())
+    if (counts <= 1).all() and np.isin(nonzero, (-1, 1)).all():
+        better = int((nonzero > 0).sum())
+        return TestResult("McNemar", float(stats.binomtest(better, len(nonzero)).pvalue), effect)
+    chi2 = float(nonzero.sum() ** 2 / (nonzero**2).sum())
+    return TestResult("McNemar", float(stats.chi2.sf(chi2, 1)), effect)
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -108,22 +108,22 @@ def holm(values: Sequence[float]) -> list[float]:
     """
     p = np.asarray(values, dtype=float)
     order = [i for i in np.argsort(p, kind="stable") if not math.isnan(p[i])]
-    adjusted, least = np.full(len(p), math.nan), 0.0
+    adjusted, running_max = np.full(len(p), math.nan), 0.0
     for place, i in enumerate(order):
-        least = max(least, min(1.0, float(p[i]) * (len(order) - place)))
-        adjusted[i] = least
+        running_max = max(running_max, min(1.0, float(p[i]) * (len(order) - place)))
+        adjusted[i] = running_max
     return [float(value) for value in adjusted]
 
 
-def wins(difference: ArrayLike, better: str) -> tuple[int, int, int]:
+def count_wins(difference: ArrayLike, better: str) -> tuple[int, int, int]:
     """Cases in which the contender is better, equal and worse.
 
-    >>> wins([0.1, 0.0, -0.2, math.nan], "higher"), wins([0.1, 0.0, -0.2], "lower")
+    >>> count_wins([0.1, 0.0, -0.2, math.nan], "higher"), count_wins([0.1, 0.0, -0.2], "lower")
     ((1, 1, 1), (1, 1, 1))
     """
     values = np.asarray(difference, dtype=float) * (1 if better == "higher" else -1)
     return (
-        int((values > SAME).sum()),
-        int((np.abs(values) <= SAME).sum()),
-        int((values < -SAME).sum()),
+        int((values > TIE_TOLERANCE).sum()),
+        int((np.abs(values) <= TIE_TOLERANCE).sum()),
+        int((values < -TIE_TOLERANCE).sum()),
     )

@@ -12,26 +12,28 @@ from medlight.compare.runs import Run
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class VarianceComponents:
     """Standard deviations of a score; nan where a design cannot tell.
 
     Attributes:
         seed: of the mean score over seeds, beyond what single cases explain.
         fold: of the mean score over folds, beyond what their cases and seeds explain.
         case: of a case's own difficulty; without several seeds it holds the chance of one.
-        chance: of one case between seeds.
+        residual: of one case between seeds.
         seeds, folds: how many there were.
     """
 
     seed: float
     fold: float
     case: float
-    chance: float
+    residual: float
     seeds: int
     folds: int
 
 
-def variance_split(group: Group, values: Callable[[Run], NDArray[np.float64]]) -> Split:
+def variance_components(
+    group: Group, values: Callable[[Run], NDArray[np.float64]]
+) -> VarianceComponents:
     """Henderson's first method on runs of one configuration: mean squares and what they expect.
 
     y[s, f, i] = mean + fold[f] + seed[s, f] + case[i] + chance[s, i], where fold f has cases of
@@ -49,15 +51,15 @@ def variance_split(group: Group, values: Callable[[Run], NDArray[np.float64]]) -
     tables = [table for table in tables if table.shape[1] > 1]
     seeds, number = len({run.seed for run in group.runs}), len(tables)
     if not tables:
-        return Split(math.nan, math.nan, math.nan, math.nan, seeds, number)
-    chance = _pooled([_interaction(t) for t in tables if len(t) > 1])
+        return VarianceComponents(math.nan, math.nan, math.nan, math.nan, seeds, number)
+    residual = _pooled([_interaction(t) for t in tables if len(t) > 1])
     between = [(float(t.mean(axis=0).var(ddof=1)), t.shape[1] - 1) for t in tables]
     case = _pooled(
-        [(v - _or_zero(chance) / len(t), n) for (v, n), t in zip(between, tables, strict=True)]
+        [(v - _or_zero(residual) / len(t), n) for (v, n), t in zip(between, tables, strict=True)]
     )
     seed = _pooled(
         [
-            (float(t.mean(axis=1).var(ddof=1)) - _or_zero(chance) / t.shape[1], len(t) - 1)
+            (float(t.mean(axis=1).var(ddof=1)) - _or_zero(residual) / t.shape[1], len(t) - 1)
             for t in tables
             if len(t) > 1
         ]
@@ -66,12 +68,12 @@ def variance_split(group: Group, values: Callable[[Run], NDArray[np.float64]]) -
     if number > 1:
         noise = np.mean(
             [
-                case / t.shape[1] + _or_zero(chance) / t.size + _or_zero(seed) / len(t)
+                case / t.shape[1] + _or_zero(residual) / t.size + _or_zero(seed) / len(t)
                 for t in tables
             ]
         )
         fold = float(np.var([t.mean() for t in tables], ddof=1) - noise)
-    return Split(_root(seed), _root(fold), _root(case), _root(chance), seeds, number)
+    return VarianceComponents(_root(seed), _root(fold), _root(case), _root(residual), seeds, number)
 
 
 def _interaction(table: np.ndarray) -> tuple[float, int]:

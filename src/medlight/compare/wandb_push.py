@@ -5,7 +5,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import WandbLogger
 
-from medlight.loggers.wandb import finish
+from medlight.loggers.wandb import finish_runs
 
 JOB_TYPE = "compare"
 
@@ -33,7 +33,7 @@ def send_comparison(
         run.log({"compare/table": table, "compare/report": wandb.Html(page, inject=False)})
         run.summary.update(dict(scores))
     finally:
-        finish([logger])
+        finish_runs([logger])
 
 
 def _plain(value: Any) -> Any:

@@ -23,8 +23,8 @@ class CaseResult:
         rows: its lines in cases.csv; empty where the truth is not known.
         image: (C, *S) float32, as the net saw it.
         truth, prediction: (*S) label indices beside `image`; segmentation only.
-        restored: (*source S) uint8, the prediction on the grid of its source file.
-        source: that grid.
+        source_prediction: (*source S) uint8, the prediction on the grid of its source file.
+        source_grid: that grid.
     """
 
     case: str
@@ -32,5 +32,5 @@ class CaseResult:
     image: NDArray[np.float32]
     truth: NDArray[np.uint8] | None = None
     prediction: NDArray[np.uint8] | None = None
-    restored: NDArray[np.uint8] | None = None
-    source: Grid | None = None
+    source_prediction: NDArray[np.uint8] | None = None
+    source_grid: Grid | None = None

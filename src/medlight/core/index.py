@@ -5,6 +5,9 @@ import json
 import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import repeat
+from json import dumps
+from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlight.core.case import Case
-from medlight.core.columns import Columns
 from medlight.core.errors import DataError
-from medlight.core.fingerprint import case_lines
+from medlight.core.index_builder import IndexBuilder
 from medlight.core.labels import Labels
 
 
@@ -201,7 +203,7 @@ class Index:
 
     def fingerprint(self) -> str:
         """sha256 of what the table says, whatever the order of its cases and wherever it lies."""
-        lines = case_lines(
+        lines = case_json_lines(
             ids=self.ids,
             patients=self.patients,
             files=self._files,
@@ -218,6 +220,56 @@ class Index:
     ) -> "Index":
         """From one mapping a case: id, patient, files {role: path relative to the root}, and
         where there are any tags [K] (None for nan), meta {key: text}, source (row of `sources`)."""
-        columns = Columns()
+        columns = IndexBuilder()
         columns.extend(list(records))
-        return cls(labels=labels, sources=sources, **columns.finish())
+        return cls(labels=labels, sources=sources, **columns.build())
+
+
+Column = Sequence[str | None]
+
+
+def case_json_lines(
+    *,
+    ids: Sequence[str],
+    patients: Sequence[str],
+    files: Mapping[str, Column],
+    meta: Mapping[str, Column],
+    tags: NDArray[np.float32] | None,
+    source_of: NDArray[np.int16],
+) -> Iterator[str]:
+    """For each case the JSON of `{files, id, meta?, patient, source?, tags?}`, keys in order."""
+    parts: list[Iterator[str]] = [
+        (f'{{"files": {{{text}}}' for text in _members(files, len(ids))),
+        (f', "id": {text}' for text in map(quoted, ids)),
+        (f', "meta": {{{text}}}' if text else "" for text in _members(meta, len(ids))),
+        (f', "patient": {text}' for text in map(quoted, patients)),
+    ]
+    if source_of.any():
+        parts.append(f', "source": {row}' if row else "" for row in source_of.tolist())
+    if tags is not None:
+        parts.append(f', "tags": {text}' for text in _lists(tags))
+    return map("".join, zip(*parts, repeat("}")))
+
+
+def _members(columns: Mapping[str, Column], rows: int) -> Iterator[str]:
+    """`"key": "value", ...` of what each row has."""
+    if not columns:
+        return repeat("", rows)
+    names = [f"{quoted(key)}: " for key in sorted(columns)]
+    values = zip(*(columns[key] for key in sorted(columns)), strict=True)
+    return (
+        ", ".join([n + quoted(v) for n, v in zip(names, row, strict=True) if v is not None])
+        for row in values
+    )
+
+
+def _lists(tags: NDArray[np.float32]) -> Iterator[str]:
+    """The list of each row, null for nan. Rows are few that differ, and are written once."""
+    known: dict[bytes, str] = {}
+    width = tags.shape[1] * tags.itemsize
+    content = np.ascontiguousarray(tags).tobytes()
+    for row, start in enumerate(range(0, len(content), width) if width else range(len(tags))):
+        key = content[start : start + width]
+        if key not in known:
+            known[key] = dumps([None if t != t else t for t in tags[row].tolist()])  # nan != nan
+        yield known[key]

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from medlight.core.columns import without_collecting
 from medlight.core.errors import DataError
 from medlight.core.index import Index, Source
+from medlight.core.index_builder import pause_gc
 from medlight.core.labels import Labels
 
-FORMAT = 2
-LINES_AT_ONCE = 10_000
+INDEX_FORMAT = 2
+CHUNK_LINES = 10_000
 
 
 def save_index(index: Index, path: Path) -> None:
@@ -34,7 +34,7 @@ def save_index(index: Index, path: Path) -> None:
     if index.tags is not None:
         columns["tags"] = map(_whole, index.tags.tolist())
     head = {
-        "format": FORMAT,
+        "format": INDEX_FORMAT,
         "labels": asdict(index.labels),
         "sources": [asdict(s) | {"root": str(s.root)} for s in index.sources],
         "columns": list(columns),
@@ -55,13 +55,13 @@ def load_index(path: Path, root: Path | None = None) -> Index:
     DataError names the file where it holds something else.
     """
     try:
-        with path.open(encoding="utf-8") as file, without_collecting():
+        with path.open(encoding="utf-8") as file, pause_gc():
             head = json.loads(next(file))
-            if head["format"] != FORMAT:
+            if head["format"] != INDEX_FORMAT:
                 raise DataError(
-                    f"{path}: index format {head['format']} is not {FORMAT}; save it again"
+                    f"{path}: index format {head['format']} is not {INDEX_FORMAT}; save it again"
                 )
-            labels = Labels(tuple(head["labels"]["names"]), head["labels"]["kind"])
+            labels = Labels.from_dict(head["labels"])
             sources = [Source(**s | {"root": Path(s["root"])}) for s in head["sources"]]
             columns = _columns(file, head["columns"], len(labels.names))
     except FileNotFoundError as error:
@@ -78,7 +78,7 @@ def _columns(file: Iterator[str], names: list[str], labels: int) -> dict[str, An
     texts: dict[str, list[Any]] = {name: [] for name in names if name != "tags"}
     tags = [np.zeros((0, labels), np.float32)]
     same: dict[str | None, str | None] = {}
-    while lines := list(islice(file, LINES_AT_ONCE)):
+    while lines := list(islice(file, CHUNK_LINES)):
         some = zip(*json.loads(f"[{','.join(lines)}]"), strict=True)
         for name, column in zip(names, some, strict=True):
             if name == "tags":  # NumPy reads None as nan

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
-MOST_SAMPLED = 2**20
+MAX_SAMPLED_VOXELS = 2**20
 """Voxels a channel that percentiles are taken from: a regular pick where there are more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Statistics:
+class IntensityStatistics:
     """Of each channel, over the whole image.
 
     Attributes:
@@ -29,18 +29,18 @@ class Statistics:
     percentiles: NDArray[np.float64]
 
     @classmethod
-    def of(cls, image: NDArray[np.floating]) -> "Statistics":
+    def of(cls, image: NDArray[np.floating]) -> "IntensityStatistics":
         """Measure a (C, *S) image.
 
-        >>> Statistics.of(np.array([[[1.0, 3.0]]])).mean
+        >>> IntensityStatistics.of(np.array([[[1.0, 3.0]]])).mean
         array([2.])
         """
         flat = image.reshape(len(image), -1)
-        step = max(1, flat.shape[1] // MOST_SAMPLED)
+        step = max(1, flat.shape[1] // MAX_SAMPLED_VOXELS)
         mean = flat.mean(axis=1, dtype=np.float64)
         squares = np.zeros_like(mean)
-        for start in range(0, flat.shape[1], MOST_SAMPLED):  # never all of it in float64
-            apart = flat[:, start : start + MOST_SAMPLED] - mean[:, np.newaxis]
+        for start in range(0, flat.shape[1], MAX_SAMPLED_VOXELS):  # never all of it in float64
+            apart = flat[:, start : start + MAX_SAMPLED_VOXELS] - mean[:, np.newaxis]
             squares += np.einsum("ij,ij->i", apart, apart)
         return cls(
             minimum=flat.min(axis=1).astype(np.float64),
@@ -52,7 +52,7 @@ class Statistics:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Intensity:
+class IntensityMap:
     """What every voxel goes through: times `scale`, plus `shift`, held within `low` and `high`.
 
     A map of this form is the same for a patch and for the whole, can be joined with the scale
@@ -68,13 +68,15 @@ class Intensity:
     high: NDArray[np.float64]
 
     @classmethod
-    def unchanged(cls, *shape: int) -> "Intensity":
+    def identity(cls, *shape: int) -> "IntensityMap":
         ones = np.ones(shape)
         return cls(ones, 0 * ones, -np.inf * ones, np.inf * ones)
 
-    def after(self, scale: NDArray[np.floating], shift: NDArray[np.floating]) -> "Intensity":
+    def compose(self, scale: NDArray[np.floating], shift: NDArray[np.floating]) -> "IntensityMap":
         """This map of `x * scale + shift` as a map of `x`."""
-        return Intensity(self.scale * scale, self.shift + self.scale * shift, self.low, self.high)
+        return IntensityMap(
+            self.scale * scale, self.shift + self.scale * shift, self.low, self.high
+        )
 
     def apply(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map a (*N, C, *S) image in place, and return it."""

@@ -2,33 +2,42 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-Kind = Literal["class", "findings", "mask"]
-KINDS: tuple[Kind, ...] = ("class", "findings", "mask")
+LabelKind = Literal["multiclass", "multilabel", "mask"]
+LABEL_KINDS: tuple[LabelKind, ...] = ("multiclass", "multilabel", "mask")
+
+_OLD_KINDS = {"class": "multiclass", "findings": "multilabel"}
+"""What earlier versions called kinds in their checkpoints."""
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
     """Names in the order of their indices, and how they relate.
 
-    kind "class": one of `names` per image; "findings": any of them per image, nan where nobody
-    looked; "mask": one of them per voxel, where `names[0]` is the background.
+    kind "multiclass": one of `names` per image; "multilabel": any of them per image, nan where
+    nobody looked; "mask": one of them per voxel, where `names[0]` is the background.
 
     >>> Labels(("background", "anterior", "posterior"), "mask").foreground
     ('anterior', 'posterior')
     """
 
     names: tuple[str, ...]
-    kind: Kind
+    kind: LabelKind
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"Labels.kind must be one of {KINDS}, got {self.kind!r}")
+        if self.kind not in LABEL_KINDS:
+            raise ValueError(f"Labels.kind must be one of {LABEL_KINDS}, got {self.kind!r}")
         if len(set(self.names)) != len(self.names) or not self.names:
             raise ValueError(f"Labels.names must be distinct and not empty, got {self.names}")
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> "Labels":
+        """From {"names": [...], "kind": "..."}, as checkpoints and indexes hold it."""
+        kind = _OLD_KINDS.get(saved["kind"], saved["kind"])
+        return cls(tuple(saved["names"]), kind)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -41,11 +50,11 @@ class Labels:
     def encode(self, tags: Mapping[str, float]) -> int | np.ndarray:
         """Tags of one case as a target: the index of its class, or (K,) float32 with nan.
 
-        >>> Labels(("cat", "dog"), "class").encode({"dog": 1})
+        >>> Labels(("cat", "dog"), "multiclass").encode({"dog": 1})
         1
         """
         values = np.array([tags.get(name, np.nan) for name in self.names], dtype=np.float32)
-        if self.kind == "findings":
+        if self.kind == "multilabel":
             return values
         positive = np.flatnonzero(values == 1)
         if len(positive) != 1:

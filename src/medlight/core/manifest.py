@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,13 +11,13 @@ from pathlib import Path
 from medlight.core.errors import DataError
 from medlight.core.index import Index
 
-FORMAT = 1
-PATTERN = "manifest_*.jsonl"
+MANIFEST_FORMAT = 1
+MANIFEST_GLOB = "manifest_*.jsonl"
 """Names by which a manifest is found beside its data."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ManifestEntry:
     """One file of one case.
 
     Attributes:
@@ -48,7 +48,7 @@ class Manifest:
     name: str
     version: str
     labels: tuple[str, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[ManifestEntry, ...]
     sources: tuple[str, ...] = ()
 
     @cached_property
@@ -66,16 +66,16 @@ class Manifest:
         return f"{self.name}@{self.version}+{self.hash[:12]}"
 
     @cached_property
-    def cases(self) -> dict[str, dict[str, Entry]]:
+    def cases(self) -> dict[str, dict[str, ManifestEntry]]:
         """Case id to role to entry."""
-        cases: dict[str, dict[str, Entry]] = {}
+        cases: dict[str, dict[str, ManifestEntry]] = {}
         for entry in self.entries:
             cases.setdefault(entry.case, {})[entry.role] = entry
         return cases
 
     @property
     def file_name(self) -> str:
-        return PATTERN.replace("*", self.version)
+        return MANIFEST_GLOB.replace("*", self.version)
 
     def save(self, path: Path) -> None:
         """Write jsonl, a line a file. DataError where `path` holds another manifest: a version
@@ -87,7 +87,12 @@ class Manifest:
                 f"{path}: holds {Manifest.load(path).id}, and the data are no longer that; "
                 f"type --version=<a new one>"
             )
-        head = {"format": FORMAT, "id": self.id, "name": self.name, "version": self.version}
+        head = {
+            "format": MANIFEST_FORMAT,
+            "id": self.id,
+            "name": self.name,
+            "version": self.version,
+        }
         with path.open("x", encoding="utf-8") as file:
             file.write(json.dumps(head | {"labels": self.labels, "sources": self.sources}) + "\n")
             for entry in self.entries:
@@ -99,9 +104,11 @@ class Manifest:
         try:
             with path.open(encoding="utf-8") as file:
                 head = json.loads(next(file))
-                entries = tuple(Entry(**json.loads(line)) for line in file)
-            if head["format"] != FORMAT:
-                raise DataError(f"{path}: manifest format {head['format']} is not {FORMAT}")
+                entries = tuple(ManifestEntry(**json.loads(line)) for line in file)
+            if head["format"] != MANIFEST_FORMAT:
+                raise DataError(
+                    f"{path}: manifest format {head['format']} is not {MANIFEST_FORMAT}"
+                )
             sources = tuple(head.get("sources", ()))
             labels = tuple(head["labels"])
             manifest = cls(head["name"], head["version"], labels, entries, sources)
@@ -120,14 +127,14 @@ class Manifest:
         return manifest
 
 
-def check_name(version: str) -> str:
+def check_version_name(version: str) -> str:
     """A version as part of a file name and an id. DataError where it cannot be."""
     if not re.fullmatch(r"[A-Za-z0-9._-]+", version):
         raise DataError(f"version {version!r}: use letters, digits and ._- only, as in 1.0.0")
     return version
 
 
-def newest(paths: Iterable[Path]) -> Path | None:
+def latest_manifest(paths: Iterable[Path]) -> Path | None:
     """The manifest of the highest version: "1.10" comes after "1.9"."""
     return max(paths, key=lambda path: (_natural(path.stem), path.name), default=None)
 
@@ -136,15 +143,85 @@ def _natural(text: str) -> list[tuple[int, str]]:
     return [(int(t), "") if t.isdecimal() else (-1, t) for t in re.findall(r"\d+|\D+", text)]
 
 
-def labels_of(index: Index) -> Sequence[str]:
+def label_texts(index: Index) -> Sequence[str]:
     """For each case what its tags say: its class, or `name=value` of all that somebody looked at;
     empty where there are none."""
     tags, names = index.tags, index.labels.names
     if tags is None:
         return [""] * len(index)
-    if index.labels.kind == "class":
+    if index.labels.kind == "multiclass":
         return [names[k] for k in tags.argmax(axis=1)]
     return [
         ";".join(f"{n}={t:g}" for n, t in zip(names, row, strict=True) if t == t)  # nan != nan
         for row in tags.tolist()
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestDiff:
+    """What became of the cases between two manifests, by case id; pairs where the id changed.
+
+    Attributes:
+        changed: the image holds other bytes.
+        relabelled: the image is the same, but not its tags, its mask or what a label means.
+        renamed: the image is the same under another id, and so is what is said of it.
+        patient_changed: the case belongs to another patient.
+    """
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    relabelled: tuple[str, ...]
+    renamed: tuple[str, ...]
+    patient_changed: tuple[str, ...]
+    labels: tuple[tuple[str, ...], tuple[str, ...]]
+
+    def __bool__(self) -> bool:
+        return self.labels[0] != self.labels[1] or any(cases for _, cases in self.rows())
+
+    def rows(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        for name in ("added", "removed", "changed", "relabelled", "renamed", "patient_changed"):
+            yield name, getattr(self, name)
+
+
+def diff_manifests(old: Manifest, new: Manifest) -> ManifestDiff:
+    """What `new` has that `old` had not, and the other way round."""
+    before, after = old.cases, new.cases
+    gone = {case: before[case] for case in before if case not in after}
+    come = {case: after[case] for case in after if case not in before}
+    by_image = {_image(files): case for case, files in gone.items() if _image(files)}
+    renamed: list[str] = []
+    relabelled: list[str] = []
+    for case in list(come):
+        was = by_image.get(_image(come[case]))
+        if was in gone:
+            same = _label_hashes(gone.pop(was)) == _label_hashes(come.pop(case))
+            (renamed if same else relabelled).append(f"{was} -> {case}")
+    both = [case for case in before if case in after]
+    kept = [case for case in both if _image(before[case]) == _image(after[case])]
+    relabelled += [
+        case for case in kept if _label_hashes(before[case]) != _label_hashes(after[case])
+    ]
+    return ManifestDiff(
+        added=tuple(come),
+        removed=tuple(gone),
+        changed=tuple(case for case in both if _image(before[case]) != _image(after[case])),
+        relabelled=tuple(relabelled),
+        renamed=tuple(renamed),
+        patient_changed=tuple(c for c in both if _patient(before[c]) != _patient(after[c])),
+        labels=(old.labels, new.labels),
+    )
+
+
+def _image(files: dict[str, ManifestEntry]) -> str:
+    return files["image"].sha256 if "image" in files else ""
+
+
+def _label_hashes(files: dict[str, ManifestEntry]) -> list[tuple[str, str]]:
+    """Tags, and the contents of all that is no image."""
+    said = [(role, entry.sha256) for role, entry in files.items() if role != "image"]
+    return [*sorted(said), ("", next(iter(files.values())).label)]
+
+
+def _patient(files: dict[str, ManifestEntry]) -> str:
+    return next(iter(files.values())).patient

@@ -26,14 +26,14 @@ class Sample(TypedDict, total=False):
         box_labels: (N,) int64 index of the class of each box.
         points: (P, n) float32; row k is landmark k, nan where it is not to be seen.
         reference: (*source S) int64, the mask as it lies on disk; whole cases only, in tests.
-        source: Grid of the file: what a prediction is written on.
+        source_grid: Grid of the file: what a prediction is written on.
         spacing_mm: (n,) float32, voxel size of `image`; stands for `grid` in training samples.
-        grid: Grid of `image`; with `source` it brings a prediction home.
+        grid: Grid of `image`; with `source_grid` it brings a prediction home.
         modality: name of the modality of each channel, for the deterministic transforms.
         case: id of the case.
-        draw: () int64, position in the epoch's global order. Patch choice and augmentation are
+        position: () int64, position in the epoch's global order. Patch choice and augmentation are
             functions of (seed, epoch, draw), so that workers, ranks and a resume change nothing.
-        again: True where another rank has this case, so that it must not count here.
+        padding: True where another rank has this case, so that it must not count here.
     """
 
     image: "torch.Tensor"
@@ -43,17 +43,26 @@ class Sample(TypedDict, total=False):
     box_labels: "torch.Tensor"
     points: "torch.Tensor"
     reference: "torch.Tensor"
-    source: "Grid"
+    source_grid: "Grid"
     grid: "Grid"
     spacing_mm: "torch.Tensor"
     modality: tuple[str, ...]
     case: str
-    draw: "torch.Tensor"
-    again: bool
+    position: "torch.Tensor"
+    padding: bool
 
 
-LISTED = ("source", "grid", "modality", "case", "reference", "boxes", "box_labels", "points")
+LIST_KEYS = (
+    "source_grid",
+    "grid",
+    "modality",
+    "case",
+    "reference",
+    "boxes",
+    "box_labels",
+    "points",
+)
 """Keys that collate to a list: their values are no tensors, or differ in shape."""
 
-ON_HOST = ("draw", "spacing_mm")
+HOST_KEYS = ("position", "spacing_mm")
 """Tensors that stay on the host: augmentation decides there which samples to change."""

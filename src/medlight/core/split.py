@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from medlight.core.errors import SplitError
 from medlight.core.index import Index
 
-SEED = 12345
+SPLIT_SEED = 12345
 """nnU-Net's seed for its folds. Splits do not depend on the seed of a run."""
-SIDES = ("train", "val", "test")
+SUBSETS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,35 +29,37 @@ class Split:
     @property
     def hash(self) -> str:
         """sha256 of the three sorted sides: equal on every machine for an equal split."""
-        sides = [sorted(side) for side in (self.train, self.val, self.test)]
-        return hashlib.sha256(json.dumps(sides).encode()).hexdigest()
+        subsets = [sorted(subset) for subset in (self.train, self.val, self.test)]
+        return hashlib.sha256(json.dumps(subsets).encode()).hexdigest()
 
     def without(self, cases: Container[str]) -> "Split":
         """The same sides without these cases. SplitError where none is left to train on."""
-        sides = [tuple(case for case in getattr(self, side) if case not in cases) for side in SIDES]
-        if not sides[0]:
+        subsets = [
+            tuple(case for case in getattr(self, subset) if case not in cases) for subset in SUBSETS
+        ]
+        if not subsets[0]:
             raise SplitError(f"fold {self.fold}: every training case is left out; exclude fewer")
-        return Split(self.fold, *sides)
+        return Split(self.fold, *subsets)
 
     def as_dict(self) -> dict[str, object]:
-        sides = {side: sorted(getattr(self, side)) for side in SIDES}
-        return {"fold": self.fold, "hash": self.hash, "seed": SEED, **sides}
+        subsets = {subset: sorted(getattr(self, subset)) for subset in SUBSETS}
+        return {"fold": self.fold, "hash": self.hash, "seed": SPLIT_SEED, **subsets}
 
     def check(self, index: Index) -> None:
         """Refuse a patient, or a case, on two sides, and an empty training side."""
         patient_of = dict(zip(index.ids, index.patients, strict=True))
         seen: dict[str, set[str]] = {}
-        for side in SIDES:
-            patients = {patient_of[case] for case in getattr(self, side)}
+        for subset in SUBSETS:
+            patients = {patient_of[case] for case in getattr(self, subset)}
             for other, theirs in seen.items():
                 for patient in sorted(patients & theirs)[:1]:
-                    case = next(c for c in getattr(self, side) if patient_of[c] == patient)
+                    case = next(c for c in getattr(self, subset) if patient_of[c] == patient)
                     raise SplitError(
                         f"{index.name}: the patient of case {case!r} is on two sides of the split, "
-                        f"{other} and {side}. Scores would be flattered; mend the split "
+                        f"{other} and {subset}. Scores would be flattered; mend the split "
                         f"that came with the data, or remove one side's cases"
                     )
-            seen[side] = patients
+            seen[subset] = patients
         if not self.train:
             raise SplitError(f"{index.name}: fold {self.fold} leaves no case to train on")
 
@@ -82,11 +84,12 @@ def make_split(index: Index, *, fold: int | str | None, folds: int, val_fraction
         val = set(_validation(index, rest, val_fraction))
         name = str(number)
     elif comes_split:
-        by_side = {
-            side: [c for c, s in zip(index.ids, own, strict=True) if s == side] for side in SIDES
+        by_subset = {
+            subset: [c for c, s in zip(index.ids, own, strict=True) if s == subset]
+            for subset in SUBSETS
         }
-        test, rest = set(by_side["test"]), by_side["train"] + by_side["val"]
-        val = set(by_side["val"] or _validation(index, by_side["train"], val_fraction))
+        test, rest = set(by_subset["test"]), by_subset["train"] + by_subset["val"]
+        val = set(by_subset["val"] or _validation(index, by_subset["train"], val_fraction))
         name = "own"
     else:
         test, val, rest, name = set(), set(), list(index.ids), "all"
@@ -125,9 +128,9 @@ def _folds(index: Index, folds: int) -> list[list[str]]:
             f"set data.folds between 2 and {len(patients)}, or data.fold=all"
         )
     if index.tags is not None:
-        return _deal(patients, index.patients, index.tags, [1 / folds] * folds)
+        return _stratified_parts(patients, index.patients, index.tags, [1 / folds] * folds)
     order = np.arange(len(patients))
-    np.random.RandomState(SEED).shuffle(order)
+    np.random.RandomState(SPLIT_SEED).shuffle(order)
     return [[patients[i] for i in part] for part in np.array_split(order, folds)]
 
 
@@ -140,12 +143,12 @@ def _validation(index: Index, cases: Sequence[str], fraction: float) -> list[str
     if len(patients) < 2 or fraction <= 0:
         return []
     if index.tags is None:
-        order = np.random.RandomState(SEED).permutation(len(patients))
+        order = np.random.RandomState(SPLIT_SEED).permutation(len(patients))
         chosen = [patients[i] for i in order[: max(1, round(fraction * len(patients)))]]
     else:
-        parts = _deal(patients, patient_of, index.tags[rows], [1 - fraction, fraction])
+        parts = _stratified_parts(patients, patient_of, index.tags[rows], [1 - fraction, fraction])
         # Where every label is rarer than 1 / fraction, none of them has a patient to spare.
-        chosen = parts[1] or [patients[np.random.RandomState(SEED).randint(len(patients))]]
+        chosen = parts[1] or [patients[np.random.RandomState(SPLIT_SEED).randint(len(patients))]]
     wanted = set(chosen)
     return [case for case in _cases_of(index, wanted) if case in among]
 
@@ -155,7 +158,7 @@ def _cases_of(index: Index, patients: Iterable[str]) -> list[str]:
     return [case for case, p in zip(index.ids, index.patients, strict=True) if p in wanted]
 
 
-def _deal(
+def _stratified_parts(
     patients: Sequence[str],
     patient_of: Sequence[str],
     tags: NDArray[np.float32],
@@ -181,7 +184,7 @@ def _deal(
     rarity = np.argsort(np.argsort(positive.sum(axis=0), kind="stable"), kind="stable")
     stratum = np.full(len(patients), len(rarity))
     np.minimum.at(stratum, owner, np.where(positive, rarity, len(rarity)).min(axis=1))
-    order = np.random.RandomState(SEED).permutation(len(patients))
+    order = np.random.RandomState(SPLIT_SEED).permutation(len(patients))
     order = order[np.lexsort((-size[order], stratum[order]))]
     parts: list[list[str]] = [[] for _ in shares]
     total, held = [0.0] * len(shares), [0.0] * len(shares)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medlight.core.annotations import moved_boxes, onto
+from medlight.core.annotations import points_to_grid, transform_boxes
 from medlight.core.case import Case
 from medlight.core.errors import DataError
 from medlight.core.grid import Grid
@@ -18,18 +18,18 @@ from medlight.core.sample import Sample
 from medlight.io import annotations
 from medlight.io.annotations import Annotations
 from medlight.io.read import read_image, read_mask
-from medlight.io.store.entry import Prepared
-from medlight.io.store.pixels import encode_mask
+from medlight.io.store.case_file import PreparedCase
+from medlight.io.store.codec import encode_mask
 from medlight.io.store.store import Store
-from medlight.io.store.table import Stored
-from medlight.transforms.preset import Preset
+from medlight.io.store.stored_cases import StoredCases
+from medlight.transforms.preprocessor import Preprocessor
 
 MASK_ROLE = "mask"
 
 
 def open_cases(
-    index: Index, store: Store, transforms: Preset | None, *, check: bool = False
-) -> Stored:
+    index: Index, store: Store, transforms: Preprocessor | None, *, check: bool = False
+) -> StoredCases:
     """The cases of an index in their order; those that are not in the store are made first.
 
     DataError names cases that cannot be used, StoreFullError says what to do where there is no
@@ -37,7 +37,7 @@ def open_cases(
     """
     stored = store.open(
         list(index),
-        name=set_name(index),
+        name=store_name(index),
         recipe={f"transforms.{key}": value for key, value in recipe_of(transforms).items()},
         build=partial(prepare_case, transforms=transforms),
         check=check,
@@ -46,52 +46,52 @@ def open_cases(
     return stored
 
 
-def set_name(index: Index) -> str:
+def store_name(index: Index) -> str:
     """A data set's name in the store."""
     return re.sub(r"[^\w.+-]+", "_", index.name)
 
 
-def recipe_of(transforms: Preset | None) -> dict[str, Any]:
+def recipe_of(transforms: Preprocessor | None) -> dict[str, Any]:
     return {"preset": None} if transforms is None else dict(transforms.recipe)
 
 
-def prepare_case(case: Case, *, transforms: Preset | None) -> Prepared:
+def prepare_case(case: Case, *, transforms: Preprocessor | None) -> PreparedCase:
     """Read a case and do what is geometry."""
     image, grid = read_image(case.files["image"])
-    sample: Sample = {"image": torch.from_numpy(image), "source": grid, "grid": grid}
-    labels = (0, 0)
+    sample: Sample = {"image": torch.from_numpy(image), "source_grid": grid, "grid": grid}
+    label_range = (0, 0)
     if MASK_ROLE in case.files:
         mask, mask_grid = read_mask(case.files[MASK_ROLE])
         _check_shapes(case.id, grid, mask_grid)
-        labels = (int(mask.min()), int(mask.max()))
-        sample["mask"] = torch.from_numpy(_small(case.id, mask))
+        label_range = (int(mask.min()), int(mask.max()))
+        sample["mask"] = torch.from_numpy(_compact_mask(case.id, mask))
     if transforms is not None:
         sample = transforms.geometry(sample)
     noted = {}
-    if annotations.ROLE in case.files:
-        noted = annotations.read_annotations(case.files[annotations.ROLE], grid.ndim)
-        noted = _onto(noted, partial(onto, old=grid, new=sample["grid"]))
-    return Prepared(
+    if annotations.ANNOTATIONS_ROLE in case.files:
+        noted = annotations.read_annotations(case.files[annotations.ANNOTATIONS_ROLE], grid.ndim)
+        noted = _move_annotations(noted, partial(points_to_grid, old=grid, new=sample["grid"]))
+    return PreparedCase(
         image=sample["image"].numpy(),
         mask=sample["mask"].numpy() if "mask" in sample else None,
-        source=grid,
+        source_grid=grid,
         grid=sample["grid"],
-        labels=labels,
+        label_range=label_range,
         annotations=noted,
     )
 
 
-def _onto(noted: Annotations, move: Callable[..., NDArray[np.float64]]) -> Annotations:
+def _move_annotations(noted: Annotations, move: Callable[..., NDArray[np.float64]]) -> Annotations:
     """Where boxes and points lie after the geometry."""
     moved = dict(noted)
     if "points" in noted:
         moved["points"] = move(noted["points"])
     if "boxes" in noted:
-        moved["boxes"] = moved_boxes(noted["boxes"], move)
+        moved["boxes"] = transform_boxes(noted["boxes"], move)
     return moved
 
 
-def _small(case: str, mask: NDArray[np.int64]) -> NDArray[Any]:
+def _compact_mask(case: str, mask: NDArray[np.int64]) -> NDArray[Any]:
     try:
         return encode_mask(mask)
     except ValueError as error:
@@ -106,9 +106,11 @@ def _check_shapes(case: str, image: Grid, mask: Grid) -> None:
         )
 
 
-def _check_labels(stored: Stored, labels: int) -> None:
-    for row in np.flatnonzero(((stored.labels < 0) | (stored.labels >= labels)).any(axis=1)):
-        low, high = stored.labels[row]
+def _check_labels(stored: StoredCases, labels: int) -> None:
+    for row in np.flatnonzero(
+        ((stored.label_range < 0) | (stored.label_range >= labels)).any(axis=1)
+    ):
+        low, high = stored.label_range[row]
         raise DataError(
             f"case {stored.cases[row]!r}: the mask holds values from {low} to {high}, but the data "
             f"set declares {labels} labels (0 to {labels - 1}); mend the mask or the labels"

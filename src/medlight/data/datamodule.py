@@ -8,24 +8,23 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from torch.utils.data import BatchSampler, DataLoader
+from torch.utils.data import BatchSampler, DataLoader, Sampler
 
+from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError
-from medlight.core.facts import Facts
 from medlight.core.index import Index
 from medlight.core.sample import Sample
 from medlight.core.split import Split, make_split
-from medlight.data.admission import LeftOut, left_out, withdrawal_lists
-from medlight.data.cases import open_cases, set_name
-from medlight.data.dataset import CaseDataset
-from medlight.data.hooks import Augment, TrainerHooks
-from medlight.data.loader import Loader
-from medlight.data.patch import Foreground, auto_patch
-from medlight.data.sampling import EvalCases, TrainBatches
-from medlight.data.version import DataVersion, version_of
+from medlight.data.cases import open_cases, store_name
+from medlight.data.dataset import CaseDataset, collate
+from medlight.data.exclusions import Exclusions, find_exclusions, withdrawal_lists
+from medlight.data.hooks import AugmentFn, TrainerHooks
+from medlight.data.patch import ForegroundSampler, auto_patch_size
+from medlight.data.sampling import EvalSampler, TrainBatchSampler
+from medlight.data.version import DataVersion, find_version
 from medlight.io.store.store import Store
-from medlight.io.store.table import Stored
-from medlight.transforms.preset import Preset
+from medlight.io.store.stored_cases import StoredCases
+from medlight.transforms.preprocessor import Preprocessor
 
 
 @dataclass(kw_only=True, eq=False)
@@ -42,8 +41,8 @@ class DataModule(TrainerHooks, ABC):
         augment: random, batched, training only; see `medlight.augment`.
         patch: spatial shape of a training image; "auto": the median shape of the training cases,
             rounded up to multiples of 8, capped at 96^3 voxels; None: images are taken whole.
-        foreground: share of the patches that are centred on a voxel of the foreground, of each
-            label equally often; the others lie anywhere.
+        foreground_oversampling: share of the patches that are centred on a voxel of the
+            foreground, of each label equally often; the others lie anywhere.
         batch_size: samples in a training batch, on each device.
         eval_batch_size: whole cases in a batch; above 1 only where they share a shape.
         epoch_samples: training samples in an epoch; None: as many as there are cases.
@@ -66,10 +65,10 @@ class DataModule(TrainerHooks, ABC):
     root: str | Path = "data"
     cache: str | Path = "~/.cache/medlight"
     download: bool = False
-    transforms: Preset | None = None
-    augment: Augment | None = None
+    transforms: Preprocessor | None = None
+    augment: AugmentFn | None = None
     patch: Sequence[int] | Literal["auto"] | None = None
-    foreground: float = 0.33
+    foreground_oversampling: float = 0.33
     batch_size: int = 4
     eval_batch_size: int = 1
     epoch_samples: int | None = None
@@ -95,8 +94,11 @@ class DataModule(TrainerHooks, ABC):
         self.cache = Path(self.cache).expanduser()
         if self.batch_size < 1:
             raise ConfigError(f"data.batch_size must be at least 1, got {self.batch_size}")
-        if not 0 <= self.foreground <= 1:
-            raise ConfigError(f"data.foreground is a share, from 0 to 1, got {self.foreground}")
+        if not 0 <= self.foreground_oversampling <= 1:
+            raise ConfigError(
+                f"data.foreground_oversampling is a share, from 0 to 1, got "
+                f"{self.foreground_oversampling}"
+            )
 
     @abstractmethod
     def index(self) -> Index:
@@ -108,51 +110,53 @@ class DataModule(TrainerHooks, ABC):
         """Write the data set's genuine on-disk layout in miniature below `root`."""
 
     @cached_property
-    def listed(self) -> Index:
+    def full_index(self) -> Index:
         """The index as the data set has it, read on first use."""
         return self.index()
 
     @cached_property
-    def left_out(self) -> LeftOut:
+    def exclusions(self) -> Exclusions:
         """The cases that no run sees, by choice or by right."""
-        lists = withdrawal_lists(self.listed, Path(self.root), self.withdrawn)
-        return left_out(self.listed, self.exclude, lists)
+        lists = withdrawal_lists(self.full_index, Path(self.root), self.withdrawn)
+        return find_exclusions(self.full_index, self.exclude, lists)
 
     @cached_property
     def cases(self) -> Index:
         """The cases that may be used."""
-        return self.listed.without(self.left_out.cases)
+        return self.full_index.without(self.exclusions.cases)
 
     @cached_property
     def version(self) -> DataVersion | None:
         """Which version the data are, and whether they still are; None where nobody noted it."""
-        return version_of(self.cases, self.manifest, self.left_out.cases)
+        return find_version(self.cases, self.manifest, self.exclusions.cases)
 
     @cached_property
     def split(self) -> Split:
-        dealt = not any(self.listed.column("split"))  # then nobody changes sides by an exclusion
+        dealt = not any(
+            self.full_index.column("split")
+        )  # then nobody changes sides by an exclusion
         return make_split(
-            self.listed if dealt else self.cases,
+            self.full_index if dealt else self.cases,
             fold=self.fold,
             folds=self.folds,
             val_fraction=self.val_fraction,
-        ).without(self.left_out.cases)
+        ).without(self.exclusions.cases)
 
     @cached_property
-    def facts(self) -> Facts:
+    def spec(self) -> DataSpec:
         """What the task must know; prepares the training cases on first use."""
-        mirrored = getattr(self.augment, "mirrored", None)  # one of a user's own may lack it
-        return Facts(
+        mirror_axes = getattr(self.augment, "mirror_axes", None)  # one of a user's own may lack it
+        return DataSpec(
             spatial_dims=self.spatial_dims,
-            channels=self.training_cases.channels,
+            channels=self.train_cases.channels,
             labels=self.cases.labels,
             patch=self._patch(),
             shape=self._patch() or self._shared_shape(),
-            counts=self._counts(),
+            class_counts=self._class_counts(),
             tolerance_mm=1.0 if self.tolerance_mm is None else self.tolerance_mm,
             regions=tuple((name, tuple(those)) for name, those in (self.regions or {}).items()),
             ignore=self.ignore,
-            mirrored=mirrored(self.spatial_dims) if mirrored else (),
+            mirror_axes=mirror_axes(self.spatial_dims) if mirror_axes else (),
             modality=tuple(self.modalities),
         )
 
@@ -173,23 +177,23 @@ class DataModule(TrainerHooks, ABC):
                     f"got {list(self.patch)}"
                 )
             return None if self.patch is None else tuple(self.patch)
-        return auto_patch(np.median(self.training_cases.shapes, axis=0))
+        return auto_patch_size(np.median(self.train_cases.shapes, axis=0))
 
-    def forget_withdrawn(self) -> int:
+    def delete_withdrawn(self) -> int:
         """Remove from the store what was made of patients who withdrew; how many files."""
-        return self._store.forget(set_name(self.listed), self.left_out.withdrawn)
+        return self._store.delete(store_name(self.full_index), self.exclusions.withdrawn)
 
     def _shared_shape(self) -> tuple[int, ...] | None:
         shapes = self._train_set.stored.shapes
         return tuple(map(int, shapes[0])) if (shapes == shapes[0]).all() else None
 
-    def _counts(self) -> tuple[int, ...] | None:
+    def _class_counts(self) -> tuple[int, ...] | None:
         tags = self._train_set.index.tags
-        if tags is None or self.cases.labels.kind != "class":
+        if tags is None or self.cases.labels.kind != "multiclass":
             return None
         return tuple(map(int, (tags == 1).sum(axis=0)))
 
-    def prepare(self, *, check: bool = False) -> Stored:
+    def prepare(self, *, check: bool = False) -> StoredCases:
         """All cases of the index, prepared where they are not yet; see `Store.open`."""
         return open_cases(self.cases, self._store, self.transforms, check=check)
 
@@ -204,33 +208,33 @@ class DataModule(TrainerHooks, ABC):
         )
 
     @property
-    def training_cases(self) -> Stored:
+    def train_cases(self) -> StoredCases:
         """The training cases, prepared on first use."""
         return self._train_set.stored
 
     @cached_property
     def _train_set(self) -> CaseDataset:
-        aim = Foreground(self.foreground, self.ignore)
-        return self._dataset(self.split.train, foreground=aim)
+        pick_centre = ForegroundSampler(self.foreground_oversampling, self.ignore)
+        return self._dataset(self.split.train, foreground_sampler=pick_centre)
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        rank, ranks = self._ranks()
-        epoch, skip = self._resumed()
-        batches = TrainBatches(
+        rank, world_size = self._rank_and_world_size()
+        epoch, skip = self._resume_point()
+        batches = TrainBatchSampler(
             len(self._train_set),
-            batch_size=self._rank_batch(ranks),
+            batch_size=self._rank_batch_size(world_size),
             samples=self.epoch_samples,
             seed=self.seed,
             rank=rank,
-            ranks=ranks,
+            world_size=world_size,
             epoch=epoch,
             skip=skip,
         )
-        return Loader(self._patches, batches, workers=self.num_workers)
+        return CaseLoader(self._patch_set, batches, workers=self.num_workers)
 
     @cached_property
-    def _patches(self) -> CaseDataset:
-        return self._train_set.with_patch(self.facts.patch)
+    def _patch_set(self) -> CaseDataset:
+        return self._train_set.with_patch(self.spec.patch)
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         return self._eval_loader(self._val_set) if self.split.val else []
@@ -245,7 +249,31 @@ class DataModule(TrainerHooks, ABC):
         return self._dataset(self.split.val)
 
     def _eval_loader(self, dataset: CaseDataset) -> DataLoader[Sample]:
-        rank, ranks = self._ranks()
-        cases = EvalCases(len(dataset), rank=rank, ranks=ranks)
+        rank, world_size = self._rank_and_world_size()
+        cases = EvalSampler(len(dataset), rank=rank, world_size=world_size)
         batches = BatchSampler(cases, self.eval_batch_size, drop_last=False)
-        return Loader(dataset, batches, workers=self.num_workers)
+        return CaseLoader(dataset, batches, workers=self.num_workers)
+
+
+class CaseLoader(DataLoader[Sample]):
+    """Worker processes stay, and share what is held in memory.
+
+    Lightning warns of loaders that cannot resume. What comes next is not a state here, but
+    follows from where the run is.
+    """
+
+    def __init__(self, dataset: CaseDataset, batches: Sampler[list[Any]], *, workers: int) -> None:
+        _ = dataset.in_memory  # before worker processes start, which then share it
+        super().__init__(
+            dataset,
+            batch_sampler=batches,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            collate_fn=collate,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to load."""

@@ -14,23 +14,23 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
 from medlight.core.index import Index
-from medlight.core.sample import LISTED, Sample
-from medlight.data.annotations import seen_annotations
+from medlight.core.sample import LIST_KEYS, Sample
 from medlight.data.cases import MASK_ROLE, open_cases
-from medlight.data.patch import Foreground, corners, overlap
-from medlight.data.sampling import Again, Draw, generator
-from medlight.data.seen import Seen
+from medlight.data.normalise import IntensityNorm
+from medlight.data.patch import ForegroundSampler, clip_to_case, crop_annotations, patch_starts
+from medlight.data.sampling import PaddingRow, SampleIndex, rng_of
 from medlight.io.read import read_mask
-from medlight.io.store.held import Held
+from medlight.io.store.in_memory import InMemoryCases
 from medlight.io.store.store import Store
-from medlight.io.store.table import Stored
-from medlight.transforms.preset import Preset
+from medlight.io.store.stored_cases import StoredCases
+from medlight.transforms.preprocessor import Preprocessor
 
 
 class CaseDataset(Dataset[Sample]):
     """Samples of the cases of an index.
 
-    A `Draw` gives a training sample: a patch, where `patch` is set, at a place that is a function
+    A `SampleIndex` gives a training sample: a patch, where `patch` is set, at a place that is a
+    function
     of (seed, epoch, draw). Of a patch, only the patch is read. A row gives the whole case, with
     its `reference` mask as on disk where `references` is set.
     """
@@ -40,44 +40,48 @@ class CaseDataset(Dataset[Sample]):
         index: Index,
         *,
         store: Store,
-        transforms: Preset | None = None,
+        transforms: Preprocessor | None = None,
         seed: int = 0,
         references: bool = False,
         modality: tuple[str, ...] = (),
-        foreground: Foreground | None = None,
+        foreground_sampler: ForegroundSampler | None = None,
     ) -> None:
         self.index, self.store, self.transforms, self.seed = index, store, transforms, seed
-        self.modality, self.references, self.foreground = modality, references, foreground
+        self.modality, self.references, self.foreground_sampler = (
+            modality,
+            references,
+            foreground_sampler,
+        )
         self.patch: tuple[int, ...] | None = None
 
     def with_patch(self, patch: Sequence[int] | None) -> "CaseDataset":
         """The same cases, cut to `patch`."""
-        twin = copy(self)
-        twin.__dict__.pop("held", None)  # what surrounds a case depends on the patch
-        twin.patch = tuple(patch) if patch is not None else None
-        return twin
+        clone = copy(self)
+        clone.__dict__.pop("in_memory", None)  # what surrounds a case depends on the patch
+        clone.patch = tuple(patch) if patch is not None else None
+        return clone
 
     @cached_property
-    def stored(self) -> Stored:
+    def stored(self) -> StoredCases:
         """The cases, prepared and opened on first use."""
         return open_cases(self.index, self.store, self.transforms)
 
     @cached_property
-    def held(self) -> Held | None:
+    def in_memory(self) -> InMemoryCases | None:
         """Their voxels, where there is room in memory. Worker processes share what is there
         before they start."""
-        return self.store.hold(self.stored, self.patch)
+        return self.store.load_into_memory(self.stored, self.patch)
 
     @cached_property
-    def _seen(self) -> Seen:
-        return Seen(self.stored, self.transforms, self.modality)
+    def _normalise(self) -> IntensityNorm:
+        return IntensityNorm(self.stored, self.transforms, self.modality)
 
     @cached_property
     def targets(self) -> torch.Tensor | None:
         """(N,) int64 or (N, K) float32 labels; None where masks are the target."""
         if self.index.tags is None:
             return None
-        if self.index.labels.kind == "findings":
+        if self.index.labels.kind == "multilabel":
             return torch.from_numpy(self.index.tags)
         positive = self.index.tags == 1
         for row in np.flatnonzero(positive.sum(axis=1) != 1):
@@ -87,31 +91,35 @@ class CaseDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, key: int | Draw) -> Sample:
+    def __getitem__(self, key: int | SampleIndex) -> Sample:
         if isinstance(key, int):
-            return self._whole(key)
-        batch = self._batch([key])
+            return self._read_case(key)
+        batch = self._read_batch([key])
         sample: Sample = {name: value[0] for name, value in batch.items()}  # type: ignore[assignment]
         return sample
 
-    def __getitems__(self, keys: Sequence[int] | Sequence[Draw]) -> Any:
+    def __getitems__(self, keys: Sequence[int] | Sequence[SampleIndex]) -> Any:
         """A batch at once, which `collate` passes on; samples where they do not stack."""
-        draws = [key for key in keys if isinstance(key, Draw)]
-        shapes = self.stored.shapes[[draw.row for draw in draws]]
-        if len(draws) < len(keys) or (self.patch is None and (shapes != shapes[0]).any()):
+        indices = [key for key in keys if isinstance(key, SampleIndex)]
+        shapes = self.stored.shapes[[position.row for position in indices]]
+        if len(indices) < len(keys) or (self.patch is None and (shapes != shapes[0]).any()):
             return [self[key] for key in keys]
-        return self._batch(draws)
+        return self._read_batch(indices)
 
-    def _whole(self, row: int) -> Sample:
+    def _read_case(self, row: int) -> Sample:
         case = self.index[row]
-        source, grid = self._here(row, self.stored.grids, row)
+        source_grid, grid = self._read_or_rebuild(row, self.stored.grids, row)
         shape = tuple(int(n) for n in self.stored.shapes[row])
-        image, mask = self._empty(1, shape, masks=bool(self.stored.masked[row]))
-        self._cut(row, (0,) * len(shape), image[0], None if mask is None else mask[0])
-        sample: Sample = {"image": torch.from_numpy(image[0]), "source": source, "grid": grid}
+        image, mask = self._allocate(1, shape, masks=bool(self.stored.has_mask[row]))
+        self._read_patch(row, (0,) * len(shape), image[0], None if mask is None else mask[0])
+        sample: Sample = {
+            "image": torch.from_numpy(image[0]),
+            "source_grid": source_grid,
+            "grid": grid,
+        }
         sample |= {"modality": self.modality, "case": case.id}
-        if isinstance(row, Again):
-            sample["again"] = True
+        if isinstance(row, PaddingRow):
+            sample["padding"] = True
         if mask is not None:
             sample["mask"] = torch.from_numpy(mask[0]).long()
             if self.references:
@@ -121,16 +129,16 @@ class CaseDataset(Dataset[Sample]):
         noted = self._annotations([row], np.zeros((1, len(shape))), shape)
         return cast(Sample, sample | {key: values[0] for key, values in noted.items()})
 
-    def _batch(self, draws: Sequence[Draw]) -> dict[str, Any]:
-        rows = np.array([draw.row for draw in draws])
-        first = self._corners(rows, draws)
-        image, mask = self._stacked(rows) or self._patches(rows, first)
+    def _read_batch(self, indices: Sequence[SampleIndex]) -> dict[str, Any]:
+        rows = np.array([position.row for position in indices])
+        first = self._patch_starts(rows, indices)
+        image, mask = self._stack_from_memory(rows) or self._read_patches(rows, first)
         batch: dict[str, Any] = {"image": torch.from_numpy(image)}
         if mask is not None:
             batch["mask"] = torch.from_numpy(mask)
         elif self.targets is not None:
             batch["label"] = self.targets[torch.from_numpy(rows)]
-        batch["draw"] = torch.tensor([draw.draw for draw in draws])
+        batch["position"] = torch.tensor([position.position for position in indices])
         batch["spacing_mm"] = torch.from_numpy(self.stored.spacing_mm[rows].astype(np.float32))
         return batch | self._annotations(rows.tolist(), first, image.shape[2:])
 
@@ -138,74 +146,78 @@ class CaseDataset(Dataset[Sample]):
         self, rows: Sequence[int], first: NDArray[Any], shape: Sequence[int]
     ) -> dict[str, list[torch.Tensor]]:
         known = self.stored.annotations
-        return {} if known is None else seen_annotations([known[r] for r in rows], first, shape)
+        return {} if known is None else crop_annotations([known[r] for r in rows], first, shape)
 
-    def _stacked(
+    def _stack_from_memory(
         self, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.integer] | None] | None:
         """Whole images from memory in one step, where they have the shape that is wanted."""
-        stack = None if self.held is None else self.held.stack()
+        stack = None if self.in_memory is None else self.in_memory.stack()
         if stack is None or (self.patch is not None and self.patch != stack[0].shape[2:]):
             return None
         images, masks = stack
         image = images[rows].astype(np.float32)
-        self._seen(image, rows)
+        self._normalise(image, rows)
         return image, None if masks is None else masks[rows]
 
-    def _corners(self, rows: NDArray[np.int64], draws: Sequence[Draw]) -> NDArray[np.int64]:
+    def _patch_starts(
+        self, rows: NDArray[np.int64], indices: Sequence[SampleIndex]
+    ) -> NDArray[np.int64]:
         def random(place: int) -> np.random.Generator:
-            return generator(self.seed, draws[place].epoch, draws[place].draw)
+            return rng_of(self.seed, indices[place].epoch, indices[place].position)
 
-        def aim(place: int, numbers: np.random.Generator) -> NDArray[Any] | None:
-            if self.foreground is None:
+        def pick_centre(place: int, numbers: np.random.Generator) -> NDArray[Any] | None:
+            if self.foreground_sampler is None:
                 return None
-            read = partial(self._marks, int(rows[place]))
-            return self.foreground.centre(read, draws[place].draw, numbers)
+            read = partial(self._class_locations, int(rows[place]))
+            return self.foreground_sampler.sample_centre(read, indices[place].position, numbers)
 
         shapes = self.stored.shapes[rows]
-        return corners(shapes, self.patch or shapes[0], random, aim)
+        return patch_starts(shapes, self.patch or shapes[0], random, pick_centre)
 
-    def _marks(self, row: int) -> NDArray[np.int32]:
-        if self.held is not None:
-            return self.held.marks(row)
-        marks: NDArray[np.int32] = self._here(row, self.stored.marks, row)
-        return marks
+    def _class_locations(self, row: int) -> NDArray[np.int32]:
+        if self.in_memory is not None:
+            return self.in_memory.class_locations(row)
+        class_locations: NDArray[np.int32] = self._read_or_rebuild(
+            row, self.stored.class_locations, row
+        )
+        return class_locations
 
-    def _patches(
+    def _read_patches(
         self, rows: NDArray[np.int64], first: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.integer] | None]:
         patch = self.patch or tuple(self.stored.shapes[rows[0]].tolist())
-        image, mask = self._empty(len(rows), patch, masks=bool(self.stored.masked[rows].all()))
+        image, mask = self._allocate(len(rows), patch, masks=bool(self.stored.has_mask[rows].all()))
         for place, (row, corner) in enumerate(zip(rows.tolist(), first.tolist(), strict=True)):
-            self._cut(row, corner, image[place], None if mask is None else mask[place])
+            self._read_patch(row, corner, image[place], None if mask is None else mask[place])
         return image, mask
 
-    def _empty(
+    def _allocate(
         self, count: int, shape: tuple[int, ...], *, masks: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.integer] | None]:
         """Masks in the type they are stored in: an eighth of what tasks get."""
         image = np.empty((count, self.stored.channels, *shape), np.float32)
         return image, np.empty((count, 1, *shape), self.stored.dtypes[1]) if masks else None
 
-    def _cut(
+    def _read_patch(
         self, row: int, first: Sequence[int], image: NDArray[Any], mask: NDArray[Any] | None
     ) -> None:
         """Fill a patch that starts at this voxel of a case, as a net sees it."""
-        if self.held is not None:
-            self.held.read(row, first, image, mask)
+        if self.in_memory is not None:
+            self.in_memory.read(row, first, image, mask)
         else:
             patch = image.shape[1:]
-            window, inside = overlap(first, patch, self.stored.shapes[row].tolist())
+            window, inside = clip_to_case(first, patch, self.stored.shapes[row].tolist())
             every = (slice(None), *inside)
             if image[every].shape != image.shape:
-                image[...] = self._seen.darkest[row]
+                image[...] = self._normalise.fill_value[row]
                 if mask is not None:
                     mask[...] = 0
             part = None if mask is None else mask[every]
-            self._here(row, self.stored.read, row, window, image[every], part)
-        self._seen(image, row)  # now, while it is in the cache
+            self._read_or_rebuild(row, self.stored.read, row, window, image[every], part)
+        self._normalise(image, row)  # now, while it is in the cache
 
-    def _here(self, row: int, read: Callable[..., Any], *what: Any) -> Any:
+    def _read_or_rebuild(self, row: int, read: Callable[..., Any], *what: Any) -> Any:
         """Read from a stored case, which is made again where another run has let it go."""
         try:
             return read(*what)
@@ -215,9 +227,9 @@ class CaseDataset(Dataset[Sample]):
 
 
 def collate(samples: Any) -> dict[str, Any]:
-    """Stack what stacks; keep `LISTED` keys as lists. What is a batch already stays."""
+    """Stack what stacks; keep `LIST_KEYS` keys as lists. What is a batch already stays."""
     if isinstance(samples, dict):
         return samples
     plain: list[dict[str, Any]] = [dict(sample) for sample in samples]
-    listed = {key: [sample.pop(key) for sample in plain] for key in LISTED if key in plain[0]}
+    listed = {key: [sample.pop(key) for sample in plain] for key in LIST_KEYS if key in plain[0]}
     return {**default_collate(plain), **listed}

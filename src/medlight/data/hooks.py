@@ -7,10 +7,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from medlight.core.sample import ON_HOST
-from medlight.data.sampling import share
+from medlight.core.sample import HOST_KEYS
+from medlight.data.sampling import rank_batch_size
 
-Augment = Callable[..., dict[str, Any]]
+AugmentFn = Callable[..., dict[str, Any]]
 """(batch, seed, epoch) to a batch: random, on the device of the batch; see `medlight.augment`."""
 
 
@@ -22,7 +22,7 @@ class TrainerHooks(pl.LightningDataModule):
     """
 
     batch_size: int
-    augment: Augment | None
+    augment: AugmentFn | None
     seed: int
 
     def __init__(self) -> None:
@@ -36,11 +36,11 @@ class TrainerHooks(pl.LightningDataModule):
         loop: Any = self.trainer.fit_loop
         epochs, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress.current
         within = epochs.started > epochs.processed
-        ranks = self._ranks()[1]
+        world_size = self._rank_and_world_size()[1]
         return {
             "epoch": epochs.processed,
             "batch": batches.processed if within else 0,
-            "global_batch": ranks * self._rank_batch(ranks),
+            "global_batch": world_size * self._rank_batch_size(world_size),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -48,24 +48,28 @@ class TrainerHooks(pl.LightningDataModule):
             self._start = (state_dict["epoch"], state_dict["batch"])
             self._global_batch = state_dict["global_batch"]
 
-    def _resumed(self) -> tuple[int, int]:
+    def _resume_point(self) -> tuple[int, int]:
         """Epoch, and batch of it, that a run goes on with; asked once."""
         start, self._start = self._start, (0, 0)
         return start
 
-    def _ranks(self) -> tuple[int, int]:
+    def _rank_and_world_size(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def _rank_batch(self, ranks: int) -> int:
-        return share(self._global_batch, ranks) if self._global_batch else self.batch_size
+    def _rank_batch_size(self, world_size: int) -> int:
+        return (
+            rank_batch_size(self._global_batch, world_size)
+            if self._global_batch
+            else self.batch_size
+        )
 
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
     ) -> dict[str, Any]:
-        """Tensors move; what is needed on the host only stays: grids, references, `ON_HOST`."""
+        """Tensors move; what is needed on the host only stays: grids, references, `HOST_KEYS`."""
         return {
             key: value.to(device, non_blocking=True)
-            if isinstance(value, torch.Tensor) and key not in ON_HOST
+            if isinstance(value, torch.Tensor) and key not in HOST_KEYS
             else value
             for key, value in batch.items()
         }
@@ -73,9 +77,9 @@ class TrainerHooks(pl.LightningDataModule):
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         if self.trainer is None or not self.trainer.training:
             return batch
-        return self.augmented(batch, epoch=self.trainer.current_epoch)
+        return self.apply_augmentation(batch, epoch=self.trainer.current_epoch)
 
-    def augmented(self, batch: dict[str, Any], *, epoch: int) -> dict[str, Any]:
+    def apply_augmentation(self, batch: dict[str, Any], *, epoch: int) -> dict[str, Any]:
         """A training batch, on its device, as tasks get it: augmented, its masks int64."""
         if self.augment is not None:
             batch = self.augment(batch, seed=self.seed, epoch=epoch)

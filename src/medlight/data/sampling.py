@@ -10,20 +10,20 @@ from medlight.core.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class SampleIndex:
     """One sample to make: the row of its case, and its place in the run."""
 
     row: int
     epoch: int
-    draw: int
+    position: int
 
 
-def generator(seed: int, epoch: int, draw: int) -> np.random.Generator:
+def rng_of(seed: int, epoch: int, position: int) -> np.random.Generator:
     """The random numbers of one draw, the same on every machine."""
-    return np.random.default_rng([seed, epoch, draw])
+    return np.random.default_rng([seed, epoch, position])
 
 
-class TrainBatches(Sampler[list[Draw]]):
+class TrainBatchSampler(Sampler[list[SampleIndex]]):
     """Full batches of draws for one rank.
 
     Draws go through permutations of the cases one after another, across epochs, so that every
@@ -35,7 +35,7 @@ class TrainBatches(Sampler[list[Draw]]):
         batch_size: on each rank.
         samples: in an epoch, of all ranks; None: as many as there are cases.
         seed: of the order.
-        rank, ranks: of this process, and how many there are.
+        rank, world_size: of this process, and how many there are.
         epoch, skip: where to begin: a run that resumes has seen `skip` batches of `epoch`. The
             length stays that of a whole epoch.
     """
@@ -48,13 +48,13 @@ class TrainBatches(Sampler[list[Draw]]):
         samples: int | None = None,
         seed: int = 0,
         rank: int = 0,
-        ranks: int = 1,
+        world_size: int = 1,
         epoch: int = 0,
         skip: int = 0,
     ) -> None:
         self.cases, self.batch_size, self.seed = cases, batch_size, seed
-        self.rank, self.ranks = rank, ranks
-        self.batches = max(1, round((samples or cases) / (batch_size * ranks)))
+        self.rank, self.world_size = rank, world_size
+        self.batches = max(1, round((samples or cases) / (batch_size * world_size)))
         self.epoch, self.skip = epoch, skip
         self.sampler = self  # Lightning looks for set_epoch on a loader's batch_sampler.sampler
 
@@ -64,46 +64,46 @@ class TrainBatches(Sampler[list[Draw]]):
     def __len__(self) -> int:
         return self.batches
 
-    def __iter__(self) -> Iterator[list[Draw]]:
-        per_batch = self.batch_size * self.ranks
-        permutation, held = np.empty(0, np.int64), -1
+    def __iter__(self) -> Iterator[list[SampleIndex]]:
+        per_batch = self.batch_size * self.world_size
+        permutation, current = np.empty(0, np.int64), -1
         first, self.skip = self.skip, 0
         for batch in range(first, self.batches):
             start = batch * per_batch + self.rank * self.batch_size
-            draws = []
-            for draw in range(start, start + self.batch_size):
-                turn, place = divmod(self.epoch * self.batches * per_batch + draw, self.cases)
-                if turn != held:
+            indices = []
+            for position in range(start, start + self.batch_size):
+                turn, place = divmod(self.epoch * self.batches * per_batch + position, self.cases)
+                if turn != current:
                     permutation = np.random.default_rng([self.seed, turn]).permutation(self.cases)
-                    held = turn
-                draws.append(Draw(int(permutation[place]), self.epoch, draw))
-            yield draws
+                    current = turn
+                indices.append(SampleIndex(int(permutation[place]), self.epoch, position))
+            yield indices
 
 
-def share(samples: int, ranks: int) -> int:
+def rank_batch_size(samples: int, world_size: int) -> int:
     """How many samples of a global batch each rank gets. A run that resumes keeps that batch, on
     however many ranks."""
-    if samples % ranks:
+    if samples % world_size:
         raise ConfigError(
-            f"a step of this run sees {samples} samples, which {ranks} processes cannot share "
+            f"a step of this run sees {samples} samples, which {world_size} processes cannot share "
             "evenly: give another trainer.devices"
         )
-    return samples // ranks
+    return samples // world_size
 
 
-class Again(int):
+class PaddingRow(int):
     """The row of a case that another rank has, too: it is looked at, but does not count."""
 
 
-class EvalCases(Sampler[int]):
+class EvalSampler(Sampler[int]):
     """Every case once over all ranks: no padding, so that no case is counted twice.
 
-    Ranks do the same steps together, so one without a case gets the first one `Again`.
+    Ranks do the same steps together, so one without a case gets the first one `PaddingRow`.
     """
 
-    def __init__(self, cases: int, *, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(self, cases: int, *, rank: int = 0, world_size: int = 1) -> None:
         idle = cases and rank >= cases
-        self.rows: Sequence[int] = [Again(0)] if idle else range(rank, cases, ranks)
+        self.rows: Sequence[int] = [PaddingRow(0)] if idle else range(rank, cases, world_size)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from medlight.core.errors import ConfigError
 from medlight.core.index import Index
-from medlight.core.manifest import PATTERN, Manifest, newest
-from medlight.io.manifest import verify
+from medlight.core.manifest import MANIFEST_GLOB, Manifest, latest_manifest
+from medlight.io.manifest import verify_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class DataVersion:
     first: str
 
     @property
-    def whole(self) -> bool:
+    def verified(self) -> bool:
         return not (self.changed or self.missing or self.unlisted)
 
-    def words(self) -> str:
-        if self.whole:
+    def summary(self) -> str:
+        if self.verified:
             return f"Data: {self.id}"
         return (
             f"The data are no longer {self.id}: {self.changed} files changed, {self.missing} are "
@@ -42,14 +42,14 @@ class DataVersion:
 
     def as_dict(self) -> dict[str, object]:
         counts = {name: getattr(self, name) for name in ("changed", "missing", "unlisted")}
-        return {"id": self.id, "verified": self.whole, **counts}
+        return {"id": self.id, "verified": self.verified, **counts}
 
 
-def version_of(
-    index: Index, manifest: str | Path | None, left_out: Collection[str]
+def find_version(
+    index: Index, manifest: str | Path | None, excluded: Collection[str]
 ) -> DataVersion | None:
     """Compare the data with a manifest: the given one, else the newest beside them; None where
-    there is none. Files are read only where their times differ; see `verify`.
+    there is none. Files are read only where their times differ; see `verify_manifest`.
 
     ConfigError where the given one is not there.
     """
@@ -58,13 +58,15 @@ def version_of(
         if path is None or not path.is_file():
             raise ConfigError(f"data.manifest={manifest}: there is no such file")
     else:
-        path = newest(p for source in index.sources for p in source.root.glob(PATTERN))
+        path = latest_manifest(
+            p for source in index.sources for p in source.root.glob(MANIFEST_GLOB)
+        )
     if path is None:
         return None
     noted = Manifest.load(path)
-    entries = tuple(entry for entry in noted.entries if entry.case not in left_out)
+    entries = tuple(entry for entry in noted.entries if entry.case not in excluded)
     kept = replace(noted, entries=entries)
-    found = verify(kept, [source.root for source in index.sources])
+    found = verify_manifest(kept, [source.root for source in index.sources])
     unlisted = [case for case in index.ids if case not in noted.cases]
     first = [entry.path for entry in (*found.changed, *found.missing)] + unlisted
     return DataVersion(

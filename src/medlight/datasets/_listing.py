@@ -38,12 +38,12 @@ def case_id(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._/-]", "_", text)
 
 
-def together(units: Sequence[str], marks: Sequence[Hashable]) -> list[str]:
+def group_ids(units: Sequence[str], marks: Sequence[Hashable]) -> list[str]:
     """For each item the name of its group: items that share a unit or a mark are in one.
 
     A group is called after the first, in order, of its units.
 
-    >>> together(["a", "b", "c", "d"], [1, 2, 1, 3])
+    >>> group_ids(["a", "b", "c", "d"], [1, 2, 1, 3])
     ['a', 'b', 'a', 'd']
     """
     leader = {unit: unit for unit in units}

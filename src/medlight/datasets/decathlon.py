@@ -12,9 +12,9 @@ from medlight.core.errors import ConfigError, DataError, SplitError
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.data.datamodule import DataModule
+from medlight.datasets._fake_data import write_decathlon_task
 from medlight.datasets._listing import case_id, folders
-from medlight.datasets._miniature import write_task
-from medlight.io.locate import Archive, locate
+from medlight.io.locate import RemoteArchive, locate_dataset
 
 MD5 = {
     "Task01_BrainTumour": "240a19d752f0d9e9101544901065d872",
@@ -45,8 +45,8 @@ TOLERANCE_MM = {
 al. 2022); not compared with its evaluation code."""
 URL = "https://msd-for-monai.s3-us-west-2.amazonaws.com/{task}.tar"
 CITATION = "Antonelli et al., The Medical Segmentation Decathlon, Nat Commun 13:4128 (2022)"
-SIDES = {"train": "train", "valid": "test"}
-NIFTI = (".nii.gz", ".nii")
+SUBSET_FOLDERS = {"train": "train", "valid": "test"}
+NIFTI_SUFFIXES = (".nii.gz", ".nii")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -80,11 +80,13 @@ class DecathlonDataModule(DataModule):
     @cached_property
     def folder(self) -> Path:
         """Where the task lies; found, unpacked or downloaded on first use."""
-        archive = Archive(URL.format(task=self.task), MD5[self.task]) if self.task in MD5 else None
-        found = locate(
+        archive = (
+            RemoteArchive(URL.format(task=self.task), MD5[self.task]) if self.task in MD5 else None
+        )
+        found = locate_dataset(
             Path(self.root),
             name=self.task,
-            holds=_holds,
+            is_dataset=_is_dataset,
             cache=Path(self.cache),
             aliases=("segmentation",),
             archive=archive,
@@ -114,9 +116,9 @@ class DecathlonDataModule(DataModule):
     def modalities(self) -> tuple[str, ...]:
         if self.modality is not None:
             return (self.modality,) if isinstance(self.modality, str) else tuple(self.modality)
-        return self._numbered("modality", "modality=CT, or one for each channel: '[T1,T2]'")
+        return self._names_from_json("modality", "modality=CT, or one for each channel: '[T1,T2]'")
 
-    def _numbered(self, key: str, setting: str) -> tuple[str, ...]:
+    def _names_from_json(self, key: str, setting: str) -> tuple[str, ...]:
         """The names under a key of dataset.json, which are keyed "0", "1", ..."""
         path, names = self.folder / "dataset.json", self._json.get(key)
         if not names:
@@ -132,8 +134,10 @@ class DecathlonDataModule(DataModule):
             self.tolerance_mm = TOLERANCE_MM.get(self.task)
 
     def index(self) -> Index:
-        names = self.class_names or self._numbered("labels", "class_names='[background,organ]'")
-        subjects = {side: folders(self.folder / side) for side in SIDES}
+        names = self.class_names or self._names_from_json(
+            "labels", "class_names='[background,organ]'"
+        )
+        subjects = {side: folders(self.folder / side) for side in SUBSET_FOLDERS}
         records = self._subjects(subjects) if any(subjects.values()) else self._training()
         return Index.from_records(
             labels=Labels(tuple(names), "mask"),
@@ -142,14 +146,14 @@ class DecathlonDataModule(DataModule):
         )
 
     def _source(self) -> Source:
-        about = self._json
-        official = self.folder.name == self.task and self.task in MD5 and bool(about)
+        metadata = self._json
+        official = self.folder.name == self.task and self.task in MD5 and bool(metadata)
         return Source(
-            name=str(about.get("name") or self.task),
+            name=str(metadata.get("name") or self.task),
             root=self.folder,
-            version=str(about.get("release") or about.get("relase") or ""),
-            licence=str(about.get("licence") or ""),
-            citation=CITATION if official else str(about.get("reference") or ""),
+            version=str(metadata.get("release") or metadata.get("relase") or ""),
+            licence=str(metadata.get("licence") or ""),
+            citation=CITATION if official else str(metadata.get("reference") or ""),
             public=official,  # of somebody's own data nothing is known
         )
 
@@ -190,17 +194,17 @@ class DecathlonDataModule(DataModule):
                 "files": {
                     role: path
                     for role, stem in (("image", "img"), ("mask", "label"))
-                    if (path := self._only(side, name, stem)) is not None
+                    if (path := self._find_file(side, name, stem)) is not None
                 },
-                "meta": {"split": SIDES[side]},
+                "meta": {"split": SUBSET_FOLDERS[side]},
             }
             for side, names in subjects.items()
             for name in names
         ]
 
-    def _only(self, side: str, name: str, stem: str) -> str | None:
+    def _find_file(self, side: str, name: str, stem: str) -> str | None:
         """The path of a subject's file, compressed or not; None where it has none."""
-        for suffix in NIFTI:
+        for suffix in NIFTI_SUFFIXES:
             if (self.folder / side / name / (stem + suffix)).is_file():
                 return f"{side}/{name}/{stem}{suffix}"
         return None
@@ -210,7 +214,7 @@ class DecathlonDataModule(DataModule):
         """Write Task04_Hippocampus in miniature: two structures, 1 mm, with macOS litter."""
         folder = root / cls.task
         names = ("background", "Anterior", "Posterior")
-        write_task(
+        write_decathlon_task(
             folder,
             "hippocampus",
             names,
@@ -221,9 +225,13 @@ class DecathlonDataModule(DataModule):
         (folder / "imagesTr" / "._hippocampus_001.nii.gz").write_bytes(b"not a volume")
 
 
-def _holds(folder: Path) -> bool:
-    return (folder / "dataset.json").is_file() or all((folder / side).is_dir() for side in SIDES)
+def _is_dataset(folder: Path) -> bool:
+    return (folder / "dataset.json").is_file() or all(
+        (folder / side).is_dir() for side in SUBSET_FOLDERS
+    )
 
 
 def _stem(name: str) -> str:
-    return next((name[: -len(s)] for s in NIFTI if name.lower().endswith(s)), Path(name).stem)
+    return next(
+        (name[: -len(s)] for s in NIFTI_SUFFIXES if name.lower().endswith(s)), Path(name).stem
+    )

@@ -14,19 +14,25 @@ from medlight.core.errors import DataNotFoundError
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.data.datamodule import DataModule
-from medlight.datasets._listing import case_id, files, folders, together
-from medlight.datasets._miniature import write_classes
-from medlight.io.digests import digests
-from medlight.io.locate import Archive, locate
-from medlight.io.read import RASTER
+from medlight.datasets._fake_data import write_class_folders
+from medlight.datasets._listing import case_id, files, folders, group_ids
+from medlight.io.digests import cached_digests
+from medlight.io.locate import RemoteArchive, locate_dataset
+from medlight.io.read import RASTER_SUFFIXES
 
 NAME = "MedNIST"
 CLASSES = ("AbdomenCT", "BreastMRI", "CXR", "ChestCT", "Hand", "HeadCT")
-ARCHIVE = Archive(
+ARCHIVE = RemoteArchive(
     "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/MedNIST.tar.gz",
     "0bc7306e7427e00ad1c5526a6677552d",
 )
-SIDES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SUBSET_FOLDERS = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
 """Folder names of a data set that comes split."""
 
 
@@ -41,7 +47,8 @@ class MedNISTDataModule(DataModule):
     `[medmnist/]{train,val,test}/<Class>/*.png`. PNG or JPEG, any case, any depth. Folders of other
     classes work alike.
     Classes: the folder names in ASCII order ("CXR" before "ChestCT").
-    Split: none of its own, and no patients. Blocks of `block` neighbouring numbers (often slices
+    Split: none of its own, and no patients. Blocks of `group_size` neighbouring numbers (often
+    slices
     of one study) and files with the same bytes count as one patient. Data that comes split keeps
     its split; there, only the same bytes on one side are grouped.
     Caveats: 440 surplus copies, among them 94 of one constant HeadCT picture. Nearly solved:
@@ -49,23 +56,23 @@ class MedNISTDataModule(DataModule):
     Citation: B. J. Erickson, MedNIST, distributed by Project MONAI.
 
     Attributes:
-        block: neighbouring numbers that are kept together; 1: none.
-        compare: count files with the same bytes as one patient; False: no file is opened, which
-            hundreds of thousands of files on a network drive may need.
+        group_size: neighbouring numbers that are kept together; 1: none.
+        group_duplicates: count files with the same bytes as one patient; False: no file is opened,
+            which hundreds of thousands of files on a network drive may need.
     """
 
-    block: int = 50
-    compare: bool = True
+    group_size: int = 50
+    group_duplicates: bool = True
 
     spatial_dims: ClassVar[int] = 2
 
     @cached_property
     def folder(self) -> Path:
         """Where the data lies; found, unpacked or downloaded on first use."""
-        return locate(
+        return locate_dataset(
             Path(self.root),
             name=NAME,
-            holds=_holds,
+            is_dataset=_is_dataset,
             cache=Path(self.cache),
             aliases=("resized", "medmnist"),
             archive=ARCHIVE,
@@ -77,19 +84,21 @@ class MedNISTDataModule(DataModule):
         if not paths:
             raise DataNotFoundError(f"{self.folder}: no pictures in class folders")
         parts = [path.split("/") for path in paths]
-        split = [SIDES[p[0]] if len(p) == 3 else None for p in parts]
+        split = [SUBSET_FOLDERS[p[0]] if len(p) == 3 else None for p in parts]
         ids = [case_id(path.rsplit(".", 1)[0]) for path in paths]
-        same = digests(self.folder, paths, Path(self.cache)) if self.compare else paths
+        same = (
+            cached_digests(self.folder, paths, Path(self.cache)) if self.group_duplicates else paths
+        )
         if any(split):
-            patients = together(ids, list(zip(split, same, strict=True)))
+            patients = group_ids(ids, list(zip(split, same, strict=True)))
         else:
-            patients = together([self._unit(case) for case in ids], same)
+            patients = group_ids([self._block_of(case) for case in ids], same)
         classes = sorted({p[-2] for p in parts})
         column = {name: k for k, name in enumerate(classes)}
         tags = np.zeros((len(paths), len(classes)), np.float32)
         tags[np.arange(len(paths)), [column[p[-2]] for p in parts]] = 1
         return Index(
-            labels=Labels(tuple(classes), "class"),
+            labels=Labels(tuple(classes), "multiclass"),
             sources=[self._source(classes)],
             ids=ids,
             patients=patients,
@@ -98,10 +107,10 @@ class MedNISTDataModule(DataModule):
             meta={"split": split} if any(split) else None,
         )
 
-    def _unit(self, case: str) -> str:
+    def _block_of(self, case: str) -> str:
         """The block of numbers a picture belongs to, or the picture where it has no number."""
         kind, _, stem = case.rpartition("/")
-        return f"{kind}/{int(stem) // self.block:06d}" if stem.isdecimal() else case
+        return f"{kind}/{int(stem) // self.group_size:06d}" if stem.isdecimal() else case
 
     def _source(self, classes: Sequence[str]) -> Source:
         if tuple(classes) != CLASSES:  # somebody's own: nothing is known of its licence
@@ -118,7 +127,7 @@ class MedNISTDataModule(DataModule):
     def fake(cls, root: Path, cases: int = 12, seed: int = 0) -> None:
         """Write the official layout, with a constant HeadCT picture, a copy and litter."""
         folder = root / NAME
-        write_classes(folder, CLASSES, cases=cases, seed=seed, step=50, suffix=".jpeg")
+        write_class_folders(folder, CLASSES, cases=cases, seed=seed, step=50, suffix=".jpeg")
         Image.new("L", (64, 64), 25).save(folder / "HeadCT" / "000000.jpeg")
         (folder / "Hand" / "._000000.jpeg").write_bytes(b"not a picture")
         (folder / "README.md").write_text("MedNIST in miniature\n")
@@ -126,18 +135,18 @@ class MedNISTDataModule(DataModule):
             shutil.copy(folder / "AbdomenCT" / "000000.jpeg", folder / "AbdomenCT" / "000100.jpeg")
 
 
-def _holds(folder: Path) -> bool:
+def _is_dataset(folder: Path) -> bool:
     """Whether there are class folders in `folder`, or in its train folder."""
     return any(
-        sum(any(files(inner / name, RASTER)) for name in folders(inner)) > 1
+        sum(any(files(inner / name, RASTER_SUFFIXES)) for name in folders(inner)) > 1
         for inner in (folder, folder / "train")
     )
 
 
 def _pictures(folder: Path) -> Iterator[str]:
     """Paths below `folder`: `<Class>/<file>`, or `<side>/<Class>/<file>` where it comes split."""
-    sides = [name for name in folders(folder) if name in SIDES and folders(folder / name)]
+    sides = [name for name in folders(folder) if name in SUBSET_FOLDERS and folders(folder / name)]
     for inner in [f"{side}/" for side in sides] or [""]:
         for kind in folders(folder / inner):
-            for name in files(folder / inner / kind, RASTER):
+            for name in files(folder / inner / kind, RASTER_SUFFIXES):
                 yield f"{inner}{kind}/{name}"

@@ -10,12 +10,12 @@ import numpy as np
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.data.datamodule import DataModule
+from medlight.datasets._fake_data import write_class_folders, write_decathlon_task
 from medlight.datasets._listing import files
-from medlight.datasets._miniature import write_classes, write_task
-from medlight.datasets._shapes import ORGANS, ORIENTATIONS, organs
+from medlight.datasets._phantom_shapes import ORGANS, ORIENTATIONS, draw_organs
 from medlight.datasets.decathlon import DecathlonDataModule
 from medlight.datasets.mednist import MedNISTDataModule
-from medlight.io.atomic import made_once
+from medlight.io.atomic import create_once
 from medlight.io.raster import write_raster
 
 VERSION = 1  # raised when the drawings change, so that none is taken from an old cache
@@ -39,14 +39,14 @@ class Phantom(DataModule):
         """Where the drawings lie; made on first use, once for each set of parameters."""
         key = f"{type(self).__name__}-v{VERSION}-{self.n_cases}-{self.data_seed}"
         return (
-            made_once(
+            create_once(
                 Path(self.cache) / "phantoms" / key,
                 lambda folder: self.fake(folder, cases=self.n_cases, seed=self.data_seed),
             )
-            / self.inner
+            / self.subfolder
         )
 
-    inner: ClassVar[str]
+    subfolder: ClassVar[str]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -63,15 +63,15 @@ class PhantomDataModule(Phantom, DecathlonDataModule):
     Citation: none.
     """
 
-    inner: ClassVar[str] = "Task00_Phantom"
+    subfolder: ClassVar[str] = "Task00_Phantom"
 
     def _source(self) -> Source:
         return replace(super()._source(), public=True)
 
     @classmethod
     def fake(cls, root: Path, cases: int = 12, seed: int = 0) -> None:
-        write_task(
-            root / cls.inner,
+        write_decathlon_task(
+            root / cls.subfolder,
             "phantom",
             ORGANS,
             cases=cases,
@@ -79,7 +79,7 @@ class PhantomDataModule(Phantom, DecathlonDataModule):
             shapes=((28, 32, 28), (32, 40, 32)),
             spacing_mm=(0.9, 1.4),
             orientations=len(ORIENTATIONS),
-            about={"licence": "CC0-1.0", "reference": "drawn by medlight"},
+            metadata={"licence": "CC0-1.0", "reference": "drawn by medlight"},
         )
 
 
@@ -96,14 +96,16 @@ class Phantom2DDataModule(Phantom, MedNISTDataModule):
 
     n_cases: int = 400
 
-    inner: ClassVar[str] = "patterns"
+    subfolder: ClassVar[str] = "patterns"
 
     def _source(self, classes: object) -> Source:
         return Source(name="Phantom2D", root=self.folder, licence="CC0-1.0", public=True)
 
     @classmethod
     def fake(cls, root: Path, cases: int = 12, seed: int = 0) -> None:
-        write_classes(root / cls.inner, PATTERNS, cases=cases, seed=seed, step=25, suffix=".png")
+        write_class_folders(
+            root / cls.subfolder, PATTERNS, cases=cases, seed=seed, step=25, suffix=".png"
+        )
 
 
 @dataclass(kw_only=True, eq=False)
@@ -120,7 +122,7 @@ class PhantomMasksDataModule(Phantom):
     n_cases: int = 120
 
     spatial_dims: ClassVar[int] = 2
-    inner: ClassVar[str] = "slices"
+    subfolder: ClassVar[str] = "slices"
 
     def index(self) -> Index:
         names = sorted(files(self.folder / "images", (".png",)))
@@ -136,7 +138,7 @@ class PhantomMasksDataModule(Phantom):
     @classmethod
     def fake(cls, root: Path, cases: int = 12, seed: int = 0) -> None:
         for case in range(cases):
-            image, labels = organs(np.random.default_rng([seed, case]), (96, 96))
+            image, labels = draw_organs(np.random.default_rng([seed, case]), (96, 96))
             grey = np.clip(200 * image, 0, 255).round().astype(np.uint8)
             for part, values in (("images", grey), ("masks", labels)):
-                write_raster(root / cls.inner / part / f"{case:04d}.png", values)
+                write_raster(root / cls.subfolder / part / f"{case:04d}.png", values)

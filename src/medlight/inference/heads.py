@@ -1,10 +1,10 @@
 """How the channels of a net become labels, probabilities and doubt.
 
-Shapes: K channels along `dim`, *S spatial axes. `logs` are logarithms of probabilities.
+Shapes: K channels along `dim`, *S spatial axes. `log_probs` are logarithms of probabilities.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from medlight.inference.regions import paint, painted
+from medlight.core.errors import ConfigError
 
 
 class Head(Protocol):
@@ -25,28 +25,28 @@ class Head(Protocol):
     def probabilities(self, logits: Tensor) -> Tensor:
         """(K, *S) in [0, 1]."""
 
-    def logs(self, logits: Tensor, *, dim: int = 0) -> Tensor:
+    def log_probs(self, logits: Tensor, *, dim: int = 0) -> Tensor:
         """What the logarithm of a mean of probabilities is taken of: L entries along `dim`."""
 
-    def logits(self, logs: Tensor, *, dim: int = 0) -> Tensor:
+    def logits(self, log_probs: Tensor, *, dim: int = 0) -> Tensor:
         """The opposite: L entries to K."""
 
-    def entropy(self, logs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor:
+    def entropy(self, log_probs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor:
         """Of L entries along `dim`, in nats."""
 
-    def most(self, channels: int) -> float:
+    def max_entropy(self, channels: int) -> float:
         """The largest entropy there can be, in nats."""
 
-    def steady_(self, logits: Tensor) -> Tensor:
+    def center_(self, logits: Tensor) -> Tensor:
         """(K, *S) logits to others, in place, that say the same and are exact in half precision
         where it matters: near a decision."""
 
-    def outside(self, channels: int) -> tuple[float, ...]:
+    def fill(self, channels: int) -> tuple[float, ...]:
         """K probabilities where the net saw nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Exclusive:
+class SoftmaxHead:
     """One class a voxel, the first of them the background: a softmax, and the largest."""
 
     def labels(self, logits: Tensor) -> Tensor:
@@ -55,28 +55,28 @@ class Exclusive:
     def probabilities(self, logits: Tensor) -> Tensor:
         return logits.softmax(0)
 
-    def logs(self, logits: Tensor, *, dim: int = 0) -> Tensor:
+    def log_probs(self, logits: Tensor, *, dim: int = 0) -> Tensor:
         return logits.log_softmax(dim)
 
-    def logits(self, logs: Tensor, *, dim: int = 0) -> Tensor:
-        return logs
+    def logits(self, log_probs: Tensor, *, dim: int = 0) -> Tensor:
+        return log_probs
 
-    def entropy(self, logs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor:
-        return entropy(logs, dim=dim, keepdim=keepdim)
+    def entropy(self, log_probs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor:
+        return entropy(log_probs, dim=dim, keepdim=keepdim)
 
-    def most(self, channels: int) -> float:
+    def max_entropy(self, channels: int) -> float:
         return math.log(max(channels, 2))
 
-    def steady_(self, logits: Tensor) -> Tensor:
+    def center_(self, logits: Tensor) -> Tensor:
         return logits.sub_(logits.amax(0))
 
-    def outside(self, channels: int) -> tuple[float, ...]:
+    def fill(self, channels: int) -> tuple[float, ...]:
         return (1.0, *[0.0] * (channels - 1))
 
 
 @dataclass(frozen=True, slots=True)
-class Regions:
-    """A sigmoid for each region, of regions that may overlap; see `regions.paint`.
+class SigmoidHead:
+    """A sigmoid for each region, of regions that may overlap; see `regions.regions_to_labels`.
 
     Where all neighbours of a point were painted with one label, so is every point between them:
     interpolated logits of a region are above 0 where those of all neighbours are.
@@ -88,38 +88,78 @@ class Regions:
     regions: Mapping[str, tuple[int, ...]] = field(hash=False)
 
     def __post_init__(self) -> None:
-        painted(self.regions)
+        region_class_order(self.regions)
 
     def labels(self, logits: Tensor) -> Tensor:
-        return paint(logits, self.regions, above=0)
+        return regions_to_labels(logits, self.regions, threshold=0)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         return logits.sigmoid()
 
-    def logs(self, logits: Tensor, *, dim: int = 0) -> Tensor:
+    def log_probs(self, logits: Tensor, *, dim: int = 0) -> Tensor:
         return torch.cat([logsigmoid(logits), logsigmoid(-logits)], dim)
 
-    def logits(self, logs: Tensor, *, dim: int = 0) -> Tensor:
-        yes, no = logs.chunk(2, dim)
+    def logits(self, log_probs: Tensor, *, dim: int = 0) -> Tensor:
+        yes, no = log_probs.chunk(2, dim)
         return yes - no
 
-    def entropy(self, logs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor:
-        return entropy(logs, dim=dim, keepdim=keepdim)
+    def entropy(self, log_probs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor:
+        return entropy(log_probs, dim=dim, keepdim=keepdim)
 
-    def most(self, channels: int) -> float:
+    def max_entropy(self, channels: int) -> float:
         return channels * math.log(2)
 
-    def steady_(self, logits: Tensor) -> Tensor:
+    def center_(self, logits: Tensor) -> Tensor:
         return logits
 
-    def outside(self, channels: int) -> tuple[float, ...]:
+    def fill(self, channels: int) -> tuple[float, ...]:
         return (0.0,) * channels
 
 
-def entropy(logs: Tensor, *, dim: int, keepdim: bool = False) -> Tensor:
+def entropy(log_probs: Tensor, *, dim: int, keepdim: bool = False) -> Tensor:
     """Of log-probabilities along `dim`, in nats; of several questions, added up.
 
     >>> entropy(torch.log(torch.tensor([0.5, 0.5])), dim=0).item() == math.log(2)
     True
     """
-    return -(logs.exp() * logs).sum(dim, keepdim=keepdim)
+    return -(log_probs.exp() * log_probs).sum(dim, keepdim=keepdim)
+
+
+def region_class_order(regions: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
+    """The label that each region paints: the smallest of its labels that no later region holds.
+
+    ConfigError where a region has none, since those after it would cover it wherever it is.
+
+    >>> region_class_order({"whole": (1, 2, 4), "core": (1, 4), "enhancing": (4,)})
+    (2, 1, 4)
+    """
+    labels, later = [], set[int]()
+    for name, region in reversed(list(regions.items())):
+        own = set(region) - later
+        if not own:
+            raise ConfigError(
+                f"region {name!r} has no label of its own: those after it hold {sorted(region)}; "
+                f"name larger regions before the ones they contain"
+            )
+        labels.append(min(own))
+        later |= set(region)
+    return tuple(reversed(labels))
+
+
+def regions_to_labels(
+    probabilities: Tensor, regions: Mapping[str, Sequence[int]], *, threshold: float = 0.5
+) -> Tensor:
+    """(R, *S) probabilities to (*S) uint8 labels: regions are painted in their order, each with
+    its label wherever it is more likely than not, later ones over earlier ones (Isensee et al.
+    2021, region-based training). Nothing is background.
+
+    Args:
+        regions: name to labels, in the order of the channels; see `region_class_order`.
+        threshold: what counts as likely; 0 for logits.
+    """
+    if len(probabilities) != len(regions):
+        raise ValueError(f"expected {len(regions)} channels, got {tuple(probabilities.shape)}")
+    labels = probabilities.new_zeros(probabilities.shape[1:], dtype=torch.uint8)
+    for channel, label in zip(probabilities, region_class_order(regions), strict=True):
+        labels.masked_fill_(channel > threshold, label)
+    return labels

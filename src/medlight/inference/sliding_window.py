@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from medlight.inference.heads import Exclusive, Head
+from medlight.inference.heads import Head, SoftmaxHead
 
-Net = Callable[[Tensor], Tensor]
+Predictor = Callable[[Tensor], Tensor]
 """(B, C, *window) to (B, K, *window) logits."""
-SIGMA, LEAST_WEIGHT = 1 / 8, 1e-3
+SIGMA_SCALE, MIN_WEIGHT = 1 / 8, 1e-3
 """Of the Gaussian that weights a window: its standard deviation as a share of each side, and the
 smallest weight."""
-ON_CPU, ON_GPU = 1, 4
+CPU_BATCH_SIZE, GPU_BATCH_SIZE = 1, 4
 """Windows at once: a CPU is no faster with more, and needs the memory of all of them."""
 
 
@@ -38,10 +38,10 @@ class Slabs:
     parts: Iterator[Tensor]
 
 
-def labelled(
+def write_labels(
     slabs: Slabs,
     labels: NDArray[np.uint8],
-    head: Head = Exclusive(),  # noqa: B008  # it is frozen
+    head: Head = SoftmaxHead(),  # noqa: B008  # it is frozen
 ) -> Slabs:
     """The same parts; on the way, the label of each voxel is written to `labels` (*S)."""
 
@@ -64,7 +64,7 @@ class SlidingWindow:
     Args:
         overlap: share of a window that the next one covers, at least.
         batch_size: windows that go through the net at once; None: 1 on a CPU, 4 on a GPU.
-        mirror: average over reflections along the axes that training mirrored.
+        tta: average over reflections along the axes that training mirrored.
         half: hold the logits of a whole image in half precision; see `__call__`.
     """
 
@@ -73,7 +73,7 @@ class SlidingWindow:
         *,
         overlap: float = 0.5,
         batch_size: int | None = None,
-        mirror: bool = False,
+        tta: bool = False,
         half: bool = False,
     ) -> None:
         if not 0 <= overlap < 1:
@@ -81,15 +81,15 @@ class SlidingWindow:
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"inference.batch_size must be at least 1, got {batch_size}")
         self.overlap, self.batch_size = overlap, batch_size
-        self.mirror, self.half = mirror, half
+        self.tta, self.half = tta, half
 
     def __call__(
         self,
         image: Tensor,
-        net: Net,
+        net: Predictor,
         window: Sequence[int] | None,
         *,
-        head: Head = Exclusive(),  # noqa: B008
+        head: Head = SoftmaxHead(),  # noqa: B008
     ) -> Tensor:
         """(C, *S) image to (K, *S) logits. `window` None takes the image whole.
 
@@ -107,14 +107,14 @@ class SlidingWindow:
                 shape = (part.shape[0], *image.shape[1:])
                 whole = part.new_empty(shape, dtype=torch.float16)
             planes = part.shape[slabs.axis + 1]
-            whole.narrow(slabs.axis + 1, place, planes).copy_(head.steady_(part))
+            whole.narrow(slabs.axis + 1, place, planes).copy_(head.center_(part))
             place += planes
         return whole
 
     def slabs(
         self,
         image: Tensor,
-        net: Net,
+        net: Predictor,
         window: Sequence[int] | None,
         *,
         device: torch.device | None = None,
@@ -131,7 +131,7 @@ class SlidingWindow:
     def _slabs(
         self,
         image: Tensor,
-        net: Net,
+        net: Predictor,
         window: Sequence[int] | None,
         *,
         device: torch.device | None = None,
@@ -141,18 +141,20 @@ class SlidingWindow:
         device = device or image.device
         if window is None:
             return Slabs(axis or 0, (net(image[None].to(device))[0].float() for _ in range(1)))
-        padded, inside = surrounded(image, window)
+        padded, inside = pad_to_window(image, window)
         starts = [
             window_starts(n, w, self.overlap) for n, w in zip(padded.shape[1:], window, strict=True)
         ]
         if axis is None:
             axis = max(range(len(starts)), key=lambda a: padded.shape[a + 1] / window[a])
-        blend = _Blend(padded, net, tuple(window), starts, axis, inside, device)
-        blend.batch_size = self.batch_size or (ON_CPU if device.type == "cpu" else ON_GPU)
+        blend = _WindowBlender(padded, net, tuple(window), starts, axis, inside, device)
+        blend.batch_size = self.batch_size or (
+            CPU_BATCH_SIZE if device.type == "cpu" else GPU_BATCH_SIZE
+        )
         return Slabs(axis, blend.parts(whole=whole))
 
 
-class _Blend:
+class _WindowBlender:
     """One pass of windows over a padded image, row after row along `axis`."""
 
     batch_size: int
@@ -160,7 +162,7 @@ class _Blend:
     def __init__(
         self,
         image: Tensor,
-        net: Net,
+        net: Predictor,
         window: tuple[int, ...],
         starts: Sequence[Sequence[int]],
         axis: int,
@@ -169,7 +171,7 @@ class _Blend:
     ) -> None:
         self.image, self.net, self.window = image, net, window
         self.starts, self.axis, self.inside = starts, axis, inside
-        self.weight = gaussian(window, device)
+        self.weight = importance_map(window, device)
 
     def parts(self, *, whole: bool) -> Iterator[Tensor]:
         """`whole` holds all planes to the end and gives them at once."""
@@ -198,8 +200,8 @@ class _Blend:
             part /= weights.narrow(self.axis, 0, done)
             yield part[(slice(None), *self._inside(first, done, whole=whole))]
             if not last:
-                _advance(total, self.axis + 1, done)
-                _advance(weights, self.axis, done)
+                _shift_planes(total, self.axis + 1, done)
+                _shift_planes(weights, self.axis, done)
 
     def _row(self, first: int) -> Iterator[tuple[list[tuple[slice, ...]], Tensor]]:
         starts = [[first] if a == self.axis else each for a, each in enumerate(self.starts)]
@@ -220,7 +222,7 @@ class _Blend:
         return tuple(inside)
 
 
-def _advance(sums: Tensor, axis: int, by: int) -> None:
+def _shift_planes(sums: Tensor, axis: int, by: int) -> None:
     """Move planes down by so many, and clear those that come free. In steps, as they overlap."""
     planes = sums.shape[axis]
     for start in range(0, planes - by, by):
@@ -229,7 +231,7 @@ def _advance(sums: Tensor, axis: int, by: int) -> None:
     sums.narrow(axis, planes - by, by).zero_()
 
 
-def surrounded(image: Tensor, window: Sequence[int]) -> tuple[Tensor, tuple[slice, ...]]:
+def pad_to_window(image: Tensor, window: Sequence[int]) -> tuple[Tensor, tuple[slice, ...]]:
     """Pad (C, *S) to the window, with the smallest value of each channel as in training, and say
     where the image lies."""
     shape = image.shape[1:]
@@ -251,10 +253,10 @@ def window_starts(n: int, window: int, overlap: float) -> list[int]:
     return [min(start, n - window) for start in range(0, n - window + step, step)]
 
 
-def gaussian(window: Sequence[int], device: torch.device) -> Tensor:
-    """(*window) weights, 1 in the middle; see `SIGMA`."""
+def importance_map(window: Sequence[int], device: torch.device) -> Tensor:
+    """(*window) weights, 1 in the middle; see `SIGMA_SCALE`."""
     weight = torch.ones((), device=device)
     for size in window:
         offset = torch.arange(size, device=device) - (size - 1) / 2
-        weight = weight[..., None] * torch.exp(-0.5 * (offset / (size * SIGMA)) ** 2)
-    return weight.clamp_(min=LEAST_WEIGHT)
+        weight = weight[..., None] * torch.exp(-0.5 * (offset / (size * SIGMA_SCALE)) ** 2)
+    return weight.clamp_(min=MIN_WEIGHT)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from medlight.core.errors import DataError
 
-ROLE = "annotations"
+ANNOTATIONS_ROLE = "annotations"
 Annotations = dict[str, NDArray[np.float64]]
 """`points` (P, n) and `boxes` (N, 2n) with `box_labels` (N,), where there are any."""
 

@@ -13,11 +13,11 @@ from typing import IO, BinaryIO
 from tqdm import tqdm
 
 from medlight.core.errors import DataError, DataNotFoundError
-from medlight.io.atomic import made_once
+from medlight.io.atomic import create_once
 
-SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
-BIG = 20 * 2**20  # bytes; smaller archives are unpacked before a bar would be read
-_BROKEN = (
+ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+PROGRESS_BYTES = 20 * 2**20  # bytes; smaller archives are unpacked before a bar would be read
+_READ_ERRORS = (
     tarfile.TarError,
     zipfile.BadZipFile,
     OSError,
@@ -34,7 +34,7 @@ def is_archive(path: Path) -> bool:
     >>> is_archive(Path("no such.zip"))
     False
     """
-    return path.name.lower().endswith(SUFFIXES) and path.is_file()
+    return path.name.lower().endswith(ARCHIVE_SUFFIXES) and path.is_file()
 
 
 def unpack(archive: Path, into: Path) -> Path:
@@ -48,7 +48,7 @@ def unpack(archive: Path, into: Path) -> Path:
     stat = archive.stat()
     key = hashlib.sha256(f"{archive.name} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
     stem = archive.name.split(".")[0]
-    return made_once(into / f"{stem}-{key[:12]}", lambda folder: extract(archive, folder))
+    return create_once(into / f"{stem}-{key[:12]}", lambda folder: extract(archive, folder))
 
 
 def extract(archive: Path, folder: Path) -> None:
@@ -57,7 +57,7 @@ def extract(archive: Path, folder: Path) -> None:
     DataError for a damaged archive, a name that leaves the folder, a link or a device.
     """
     size = archive.stat().st_size
-    hidden = size < BIG or not sys.stderr.isatty()
+    hidden = size < PROGRESS_BYTES or not sys.stderr.isatty()
     members = _zip_members if archive.name.lower().endswith(".zip") else _tar_members
     try:
         with (
@@ -71,10 +71,10 @@ def extract(archive: Path, folder: Path) -> None:
             ) as bar,
         ):
             for name, content in members(packed):
-                if not _is_litter(name):
-                    _write(content, folder / _inner(name))
+                if not _is_macos_metadata(name):
+                    _write(content, folder / _safe_path(name))
                 bar.update(packed.tell() - bar.n)
-    except _BROKEN as error:
+    except _READ_ERRORS as error:
         raise DataError(
             f"{archive}: cannot be unpacked into {folder.parent} ({error}); if it is damaged, copy "
             f"or download it again, else unpack it by hand and type data.root=<that folder>"
@@ -112,12 +112,12 @@ def _write(content: IO[bytes], path: Path) -> None:
         shutil.copyfileobj(content, file)
 
 
-def _is_litter(name: str) -> bool:
+def _is_macos_metadata(name: str) -> bool:
     parts = PurePosixPath(name).parts
     return bool(parts) and (parts[-1].startswith("._") or parts[0] == "__MACOSX")
 
 
-def _inner(name: str) -> PurePosixPath:
+def _safe_path(name: str) -> PurePosixPath:
     """The name as a path, if it stays below the folder it is joined to."""
     path = PurePosixPath(name.replace("\\", "/"))
     if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:

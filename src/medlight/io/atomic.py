@@ -13,7 +13,7 @@ from medlight.core.errors import DataError
 
 
 @contextmanager
-def aside(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """A path beside `path` to write a file or folder to.
 
     It takes the place of `path` when the block ends, and is removed when the block fails.
@@ -27,7 +27,7 @@ def aside(path: Path) -> Iterator[Path]:
         _remove(part)
 
 
-def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+def create_once(folder: Path, make: Callable[[Path], None]) -> Path:
     """`folder`, filled by `make(empty folder)` unless it is there.
 
     Processes that ask at the same time wait for the one that makes it. Nothing is left where
@@ -48,7 +48,7 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
         if not folder.is_dir():
             for left in folder.parent.glob(f".????????-{folder.name}"):
                 _remove(left)  # by a process that was killed: whoever lives holds the lock
-            with aside(folder) as part:
+            with atomic_path(folder) as part:
                 part.mkdir()
                 make(part)
     return folder

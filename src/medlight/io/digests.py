@@ -9,14 +9,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from medlight.io.atomic import aside
+from medlight.io.atomic import atomic_path
 
-WINDOW = 64 * 1024
+WINDOW_BYTES = 64 * 1024
 """Bytes read at the start, in the middle and at the end of a file for its quick digest."""
-CHUNK = 4 * 1024 * 1024
+CHUNK_BYTES = 4 * 1024 * 1024
 
 
-def digests(root: Path, names: Sequence[str], cache: Path, *, quick: bool = False) -> list[str]:
+def cached_digests(
+    root: Path, names: Sequence[str], cache: Path, *, quick: bool = False
+) -> list[str]:
     """sha256 of each file's bytes, in hex.
 
     Kept in `cache` under the files' names, sizes and times, because reading them all takes
@@ -39,19 +41,22 @@ def digests(root: Path, names: Sequence[str], cache: Path, *, quick: bool = Fals
     # The bar shows only where this takes long: on a network drive, say.
     bar = tqdm(names, desc="comparing files", delay=2, disable=not sys.stderr.isatty())
     found = [digest(root / name) for name in bar]
-    with suppress(OSError), aside(held) as part:  # a cache that cannot be written costs time only
+    with (
+        suppress(OSError),
+        atomic_path(held) as part,
+    ):  # a cache that cannot be written costs time only
         part.write_text("\n".join(found))
     return found
 
 
 def file_digest(path: Path) -> str:
     """sha256 of a file's bytes, in hex."""
-    return _digest(path, CHUNK, seek=False)
+    return _digest(path, CHUNK_BYTES, seek=False)
 
 
 def quick_digest(path: Path) -> str:
     """sha256 of a file's size and three windows of it, in hex; of all of a small file."""
-    return _digest(path, WINDOW, seek=True)
+    return _digest(path, WINDOW_BYTES, seek=True)
 
 
 def _digest(path: Path, length: int, *, seek: bool) -> str:

@@ -14,53 +14,53 @@ import numpy as np
 from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
-LIMIT_KEY = "MEDLIGHT_READ_GB"
-LIMIT_GB = 16.0
+READ_LIMIT_ENV = "MEDLIGHT_READ_GB"
+READ_LIMIT_GB = 16.0
 """What one file may take in memory; the environment variable MEDLIGHT_READ_GB overrides it."""
-LEVEL = 1  # of igzip's 0 to 3; its size is that of zlib's level 1
+GZIP_LEVEL = 1  # of igzip's 0 to 3; its size is that of zlib's level 1
 MAX_RATIO = 1032  # deflate cannot pack tighter: a file that promises more is damaged
 _BLOCK = 2**19
-_TAIL = 2**24  # bytes that may follow the voxels; nobody writes more, but a bomb does
+_MAX_TRAILING_BYTES = 2**24  # bytes that may follow the voxels; nobody writes more, but a bomb does
 
 
-def check_limit(total: int) -> None:
+def check_read_limit(total: int) -> None:
     """ValueError where a file declares more bytes than the limit."""
-    limit = float(os.environ.get(LIMIT_KEY, LIMIT_GB))
+    limit = float(os.environ.get(READ_LIMIT_ENV, READ_LIMIT_GB))
     if total > limit * 2**30:
         raise ValueError(
             f"it declares {total / 2**30:.1f} GB, more than the limit of {limit:g} GB; "
-            f"if that is true, set {LIMIT_KEY} to a larger number"
+            f"if that is true, set {READ_LIMIT_ENV} to a larger number"
         )
 
 
-class Bytes:
+class ByteReader:
     """The content of a file, in order: a header first, then as much as it promises."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self.packed = file.read(2) == b"\x1f\x8b"  # whatever the file is called
+        self.compressed = file.read(2) == b"\x1f\x8b"  # whatever the file is called
         file.seek(0)
         self._file, self._size = file, os.fstat(file.fileno()).st_size
-        self.most = self._size * (MAX_RATIO if self.packed else 1)
-        self._stream: Any = isal_zlib._GzipReader(file, _BLOCK) if self.packed else file
+        self.max_size = self._size * (MAX_RATIO if self.compressed else 1)
+        self._stream: Any = isal_zlib._GzipReader(file, _BLOCK) if self.compressed else file
 
-    def all(self) -> bytes:
+    def read_all(self) -> bytes:
         """The file as it lies on the disk. ValueError where it is larger than the limit."""
-        check_limit(self._size)
+        check_read_limit(self._size)
         return self._file.read(self._size)
 
     def read(self, count: int) -> bytes:
         """The next bytes; fewer where the file ends."""
         return b"".join(self._blocks(count))
 
-    def fill(self, head: bytes, total: int) -> NDArray[np.uint8]:
+    def read_array(self, head: bytes, total: int) -> NDArray[np.uint8]:
         """`head`, which was read before, and what follows up to `total` bytes.
 
         ValueError, before room is made, for more than the limit or than the file can hold, and
         where it ends early; what a checksum finds is an error of isal.
         """
-        if total > self.most:
-            raise ValueError(f"it should hold {total} bytes, but holds {self.most} at most")
-        check_limit(total)
+        if total > self.max_size:
+            raise ValueError(f"it should hold {total} bytes, but holds {self.max_size} at most")
+        check_read_limit(total)
         content = np.empty(total, np.uint8)
         content[: len(head)] = np.frombuffer(head[:total], np.uint8)
         place, view = len(head), memoryview(content.data)
@@ -69,8 +69,13 @@ class Bytes:
             if not count:
                 raise ValueError(f"it should hold {total} bytes, but holds {place}")
             place += count
-        if self.packed and sum(map(len, self._blocks(_TAIL))) == _TAIL:
-            raise ValueError(f"more than {_TAIL} bytes follow the voxels")  # and the checksum
+        if (
+            self.compressed
+            and sum(map(len, self._blocks(_MAX_TRAILING_BYTES))) == _MAX_TRAILING_BYTES
+        ):
+            raise ValueError(
+                f"more than {_MAX_TRAILING_BYTES} bytes follow the voxels"
+            )  # and the checksum
         return content
 
     def _blocks(self, count: int) -> Iterator[bytes]:
@@ -80,19 +85,19 @@ class Bytes:
 
 
 @contextmanager
-def open_bytes(path: Path) -> Iterator[Bytes]:
+def open_bytes(path: Path) -> Iterator[ByteReader]:
     """A regular file, compressed or not. OSError for anything else: a pipe would never end."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError("it is no file")
     with path.open("rb") as file:
-        yield Bytes(file)
+        yield ByteReader(file)
 
 
 @contextmanager
-def packed(path: Path) -> Iterator[Any]:
+def gzip_writer(path: Path) -> Iterator[Any]:
     """A gzip file to write to. It holds neither name nor time: equal content, equal bytes."""
     with (
         path.open("wb") as file,
-        cast(Any, igzip.IGzipFile)("", "wb", LEVEL, fileobj=file, mtime=0) as stream,
+        cast(Any, igzip.IGzipFile)("", "wb", GZIP_LEVEL, fileobj=file, mtime=0) as stream,
     ):
         yield stream

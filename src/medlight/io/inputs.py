@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medlight.core.errors import DataError, DataNotFoundError
-from medlight.io.read import NIFTI, RASTER
+from medlight.io.read import NIFTI_SUFFIXES, RASTER_SUFFIXES
 
-Where = str | Path | Sequence[str | Path]
+InputPaths = str | Path | Sequence[str | Path]
 TEST_IMAGES, TRAINING_IMAGES = "imagesTs", "imagesTr"
 _NUMBERED = re.compile(r"(.+)_(\d{4})")
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class InputCase:
     """One case.
 
     Attributes:
@@ -27,11 +27,11 @@ class Input:
     files: tuple[Path, ...]
 
 
-def find_inputs(where: Where, *, channels: int, spatial_dims: int) -> list[Input]:
-    """The cases below `where`, in the order of their names.
+def find_inputs(inputs: InputPaths, *, channels: int, spatial_dims: int) -> list[InputCase]:
+    """The cases below `inputs`, in the order of their names.
 
     Args:
-        where: a file; a folder, which is searched with its subfolders, or whose `imagesTs` is; a
+        inputs: a file; a folder, which is searched with its subfolders, or whose `imagesTs` is; a
             glob pattern, `**` for any depth; or a list of these.
         channels: of the images that are wanted. Files `<case>_0000`, `<case>_0001`, ... are then
             channels of one case (nnU-Net's names); otherwise a file holds all its channels.
@@ -41,8 +41,10 @@ def find_inputs(where: Where, *, channels: int, spatial_dims: int) -> list[Input
     """
     named = [
         pair
-        for each in _listed(where)
-        for pair in _images(str(each), NIFTI if spatial_dims == 3 else NIFTI + RASTER)
+        for each in _listed(inputs)
+        for pair in _images(
+            str(each), NIFTI_SUFFIXES if spatial_dims == 3 else NIFTI_SUFFIXES + RASTER_SUFFIXES
+        )
     ]
     found: dict[str, Path] = {}
     for name, path in named:
@@ -53,8 +55,8 @@ def find_inputs(where: Where, *, channels: int, spatial_dims: int) -> list[Input
     return _joined(found, channels)
 
 
-def _listed(where: Where) -> Sequence[str | Path]:
-    return [where] if isinstance(where, str | Path) else where
+def _listed(inputs: InputPaths) -> Sequence[str | Path]:
+    return [inputs] if isinstance(inputs, str | Path) else inputs
 
 
 def _images(text: str, kinds: tuple[str, ...]) -> list[tuple[str, Path]]:
@@ -91,11 +93,11 @@ def _stem(name: str) -> str:
     >>> _stem("a/b.v2.nii.gz"), _stem("c.PNG")
     ('a/b.v2', 'c')
     """
-    ends = (suffix for suffix in sorted(NIFTI + RASTER, key=len, reverse=True))
+    ends = (suffix for suffix in sorted(NIFTI_SUFFIXES + RASTER_SUFFIXES, key=len, reverse=True))
     return next((name[: -len(end)] for end in ends if name.lower().endswith(end)), name)
 
 
-def _joined(found: dict[str, Path], channels: int) -> list[Input]:
+def _joined(found: dict[str, Path], channels: int) -> list[InputCase]:
     """Channels in files of their own become one case. With one channel, all names must say 0000:
     else the numbers are the user's."""
     split = {name: _NUMBERED.fullmatch(name) for name in sorted(found)}
@@ -107,4 +109,4 @@ def _joined(found: dict[str, Path], channels: int) -> list[Input]:
     cases: dict[str, list[Path]] = {}
     for name, path in found.items():
         cases.setdefault(numbered[name][1] if name in numbered else name, []).append(path)
-    return [Input(name, tuple(sorted(files))) for name, files in sorted(cases.items())]
+    return [InputCase(name, tuple(sorted(files))) for name, files in sorted(cases.items())]

@@ -1,31 +1,34 @@
 """Where a data set lies: one rule for all of them."""
 
+import logging
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pooch
+
 from medlight.core.errors import DataError, DataNotFoundError
 from medlight.io.archive import extract, is_archive, unpack
-from medlight.io.atomic import made_once
-from medlight.io.download import fetch
+from medlight.io.atomic import create_once
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
+class RemoteArchive:
     """An official archive: its address and md5."""
 
     url: str
     md5: str
 
 
-def locate(
+def locate_dataset(
     root: Path,
     *,
     name: str,
-    holds: Callable[[Path], bool],
+    is_dataset: Callable[[Path], bool],
     cache: Path,
     aliases: Sequence[str] = (),
-    archive: Archive | None = None,
+    archive: RemoteArchive | None = None,
     download: bool = False,
 ) -> Path:
     """The folder of a data set.
@@ -35,19 +38,19 @@ def locate(
     `download` is set. Archives are unpacked into `cache`.
 
     Args:
-        holds: whether a folder is the data set's own.
+        is_dataset: whether a folder is the data set's own.
 
     DataNotFoundError says where was looked and what to type.
     """
-    if holds(root / name):
+    if is_dataset(root / name):
         return root / name
     for packed in _archives(root, name):
-        return _inside(unpack(packed, cache), packed, name, holds, aliases)
+        return _inside(unpack(packed, cache), packed, name, is_dataset, aliases)
     for folder in (root, *(root / alias for alias in aliases)):
-        if holds(folder):
+        if is_dataset(folder):
             return folder
     if download and archive is not None:
-        return _inside(_download(archive, name, cache), archive.url, name, holds, aliases)
+        return _inside(_download(archive, name, cache), archive.url, name, is_dataset, aliases)
     looked = root.absolute()
     fetchable = f"add data.download=true to fetch it from {archive.url}, " if archive else ""
     missing = "" if root.exists() else ", which does not exist"
@@ -66,20 +69,20 @@ def _archives(root: Path, name: str) -> list[Path]:
     return [p for p in found if p.name.split(".")[0].lower() == name.lower() and is_archive(p)]
 
 
-def _download(archive: Archive, name: str, cache: Path) -> Path:
+def _download(archive: RemoteArchive, name: str, cache: Path) -> Path:
     def fill(folder: Path) -> None:
         packed = fetch(archive.url, archive.md5, cache / "downloads")
         extract(packed, folder)
         packed.unlink()  # what it held is in the cache now
 
-    return made_once(cache / f"{name}-{archive.md5[:12]}", fill)
+    return create_once(cache / f"{name}-{archive.md5[:12]}", fill)
 
 
 def _inside(
     folder: Path,
     packed: Path | str,
     name: str,
-    holds: Callable[[Path], bool],
+    is_dataset: Callable[[Path], bool],
     aliases: Sequence[str],
 ) -> Path:
     """The data set in an unpacked archive, which may wrap it in one more folder."""
@@ -87,6 +90,34 @@ def _inside(
     for outer in (folder, *(wrapped if len(wrapped) == 1 else ())):
         candidates: list[Path] = [outer / name, outer, *(outer / alias for alias in aliases)]
         for candidate in candidates:
-            if holds(candidate):
+            if is_dataset(candidate):
                 return candidate
     raise DataError(f"{packed}: the archive does not hold {name}; type data.root=<one that does>")
+
+
+TIMEOUT_S = 60
+
+
+def fetch(url: str, md5: str, into: Path, *, retries: int = 3) -> Path:
+    """The file at `url`, below `into`, once its md5 is right; what is there already is kept.
+
+    Tried `retries` times more when the connection fails or the sum is wrong. DataNotFoundError,
+    with nothing left behind, when that does not help.
+    """
+    name = url.rsplit("/", 1)[-1]
+    pooch.get_logger().setLevel(logging.WARNING)
+    store = pooch.create(
+        path=into,
+        base_url="",
+        registry={name: f"md5:{md5}"},
+        urls={name: url},
+        retry_if_failed=retries,
+    )
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT_S)
+    try:
+        return Path(store.fetch(name, downloader=downloader))
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors
+        raise DataNotFoundError(
+            f"{url} could not be downloaded ({error}); check the connection and try again, or "
+            f"fetch it by hand and type data.root=<the archive>"
+        ) from error

@@ -10,14 +10,14 @@ from tqdm import tqdm
 
 from medlight.core.errors import DataError
 from medlight.core.index import Index
-from medlight.core.manifest import Entry, Manifest, check_name, labels_of
+from medlight.core.manifest import Manifest, ManifestEntry, check_version_name, label_texts
 from medlight.io.digests import file_digest
 
 
 def snapshot(index: Index, *, version: str, name: str | None = None) -> Manifest:
     """Read every file of every case and note what it is. DataError names one that is not there."""
-    check_name(version)
-    labels = labels_of(index)
+    check_version_name(version)
+    labels = label_texts(index)
     entries = []
     for row in tqdm(range(len(index)), desc="hashing", delay=1, disable=not sys.stderr.isatty()):
         source = int(index.source_of[row])
@@ -34,7 +34,7 @@ def snapshot(index: Index, *, version: str, name: str | None = None) -> Manifest
                     f"wrong with a data set"
                 ) from error
             entries.append(
-                Entry(
+                ManifestEntry(
                     path=Path(path).as_posix(),
                     size=stat.st_size,
                     mtime_ns=stat.st_mtime_ns,
@@ -51,32 +51,34 @@ def snapshot(index: Index, *, version: str, name: str | None = None) -> Manifest
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifyResult:
     """What became of the files of a manifest.
 
     Attributes:
         missing, changed: entries whose file is gone, or holds something else.
-        looked_at: how many files the manifest names.
-        hashed: how many were read: all in full mode, else those whose time changed.
+        n_files: how many files the manifest names.
+        n_hashed: how many were read: all in full mode, else those whose time changed.
     """
 
-    missing: tuple[Entry, ...]
-    changed: tuple[Entry, ...]
-    looked_at: int
-    hashed: int
+    missing: tuple[ManifestEntry, ...]
+    changed: tuple[ManifestEntry, ...]
+    n_files: int
+    n_hashed: int
 
     @property
-    def whole(self) -> bool:
+    def verified(self) -> bool:
         return not self.missing and not self.changed
 
 
-def verify(manifest: Manifest, roots: Sequence[Path], *, full: bool = False) -> Verified:
+def verify_manifest(
+    manifest: Manifest, roots: Sequence[Path], *, full: bool = False
+) -> VerifyResult:
     """Compare the files below `roots`, one for each source, with the manifest.
 
     Fast mode believes a file whose size and time are those of the snapshot, and reads one whose
     time is not; full mode reads them all.
     """
-    missing, changed, hashed = [], [], 0
+    missing, changed, n_hashed = [], [], 0
     bar = tqdm(manifest.entries, desc="verifying", delay=1, disable=not sys.stderr.isatty())
     for entry in bar:
         path = roots[entry.source] / entry.path
@@ -85,9 +87,9 @@ def verify(manifest: Manifest, roots: Sequence[Path], *, full: bool = False) -> 
             if stat.st_size != entry.size:
                 changed.append(entry)
             elif full or stat.st_mtime_ns != entry.mtime_ns:
-                hashed += 1
+                n_hashed += 1
                 if file_digest(path) != entry.sha256:
                     changed.append(entry)
         except OSError:
             missing.append(entry)
-    return Verified(tuple(missing), tuple(changed), len(manifest.entries), hashed)
+    return VerifyResult(tuple(missing), tuple(changed), len(manifest.entries), n_hashed)

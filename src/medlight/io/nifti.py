@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from medlight.core.errors import DataError, DataNotFoundError
 from medlight.core.grid import Grid
-from medlight.io.atomic import aside
-from medlight.io.gz import open_bytes, packed
+from medlight.io.atomic import atomic_path
+from medlight.io.gz import gzip_writer, open_bytes
 
 # nibabel prints what it mends in a header to stderr; what it cannot mend, it raises.
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
 
-_BROKEN = (
+_READ_ERRORS = (
     OSError,
     EOFError,
     ValueError,
@@ -36,10 +36,10 @@ _BROKEN = (
     nib.spatialimages.HeaderDataError,
     nib.wrapstruct.WrapStructError,
 )
-_HEADER = 540  # bytes of a NIfTI-2 header, the longer one; no file with voxels is shorter
-_VOXELS = 352  # where voxels begin in a NIfTI-1 file without extensions
+_HEADER_BYTES = 540  # bytes of a NIfTI-2 header, the longer one; no file with voxels is shorter
+_VOX_OFFSET = 352  # where voxels begin in a NIfTI-1 file without extensions
 _TILE = 16
-_WHOLE = 1e-3  # how far a label may lie from a whole number: a scaled file rounds
+_INTEGER_TOLERANCE = 1e-3  # how far a label may lie from a whole number: a scaled file rounds
 
 
 def read_nifti(path: Path) -> tuple[NDArray[np.float32], Grid]:
@@ -48,13 +48,13 @@ def read_nifti(path: Path) -> tuple[NDArray[np.float32], Grid]:
     3-D files have one channel; 4-D files (X, Y, Z, C) have C. DataError where it is no such file.
     """
     header, stored, grid = _load(path)
-    return _turned(path, header, _values(path, stored)), grid
+    return _channels_first(path, header, _as_channels_last(path, stored)), grid
 
 
 def read_nifti_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
     """(1, *S) labels. Floating point is accepted where its numbers are whole, else DataError."""
     header, stored, grid = _load(path)
-    values = _values(path, stored)
+    values = _as_channels_last(path, stored)
     if values.shape[-1] != 1:
         raise DataError(
             f"{path}: a mask has one label a voxel, but this file has {values.shape[-1]} channels; "
@@ -64,7 +64,9 @@ def read_nifti_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
     if values.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
             whole = np.rint(values)
-            wrong = ~((np.abs(values - whole) <= _WHOLE) & (np.abs(values) < 2**31))  # or nan
+            wrong = ~(
+                (np.abs(values - whole) <= _INTEGER_TOLERANCE) & (np.abs(values) < 2**31)
+            )  # or nan
         if wrong.any():
             raise DataError(
                 f"{path}: a mask holds whole numbers, but this file holds {values[wrong][0]:g}; "
@@ -90,11 +92,11 @@ def write_nifti(path: Path, values: NDArray[Any], grid: Grid, *, slope: float = 
     header.set_sform(grid.affine, code=grid.sform_code)
     header.set_qform(grid.affine, code=grid.qform_code)
     header["scl_slope"], header["scl_inter"] = slope, 0  # nibabel would scale the values, too
-    header["magic"], header["vox_offset"] = b"n+1", _VOXELS
-    opened: Any = packed if path.name.lower().endswith(".gz") else partial(open, mode="wb")
+    header["magic"], header["vox_offset"] = b"n+1", _VOX_OFFSET
+    opened: Any = gzip_writer if path.name.lower().endswith(".gz") else partial(open, mode="wb")
     planes = values.reshape(*values.shape[:2], -1, order="F")
-    with aside(path) as part, opened(part) as file:
-        file.write(header.binaryblock.ljust(_VOXELS, b"\0"))
+    with atomic_path(path) as part, opened(part) as file:
+        file.write(header.binaryblock.ljust(_VOX_OFFSET, b"\0"))
         for plane in range(0, planes.shape[-1], _TILE):
             file.write(_first_axis_fastest(planes[..., plane : plane + _TILE]))
 
@@ -111,7 +113,7 @@ def _load(path: Path) -> tuple[Any, NDArray[Any], Grid]:
     """Header, (*S, C) voxels as they are stored, and where they lie."""
     try:
         with open_bytes(path) as content:
-            head = content.read(_HEADER)
+            head = content.read(_HEADER_BYTES)
             sizes = {int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")}
             kind: Any
             kind, length = (nib.Nifti2Header, 540) if 540 in sizes else (nib.Nifti1Header, 348)
@@ -127,15 +129,15 @@ def _load(path: Path) -> tuple[Any, NDArray[Any], Grid]:
             start = start or length + 4  # some leave it 0
             if start < length:
                 raise ValueError(f"its voxels should start at byte {start}")
-            held = content.fill(head, start + count * dtype.itemsize)
+            held = content.read_array(head, start + count * dtype.itemsize)
         return header, held[start:].view(dtype).reshape(shape, order="F"), _grid(header)
     except FileNotFoundError as error:
         raise DataNotFoundError(f"{path}: there is no such file") from error
-    except _BROKEN as error:
+    except _READ_ERRORS as error:
         raise _unreadable(path, error) from error
 
 
-def _values(path: Path, stored: NDArray[Any]) -> NDArray[Any]:
+def _as_channels_last(path: Path, stored: NDArray[Any]) -> NDArray[Any]:
     """(*S, C) of what a file may hold, in its own type."""
     values, flat = stored, stored.ndim == 2
     if values.ndim == 5 and values.shape[3] == 1:
@@ -154,7 +156,7 @@ def _scaled(path: Path, header: Any, values: NDArray[Any]) -> NDArray[Any]:
     """As nibabel does: unchanged without a scale, else in floating point."""
     try:
         slope, inter = header.get_slope_inter()
-    except _BROKEN as error:
+    except _READ_ERRORS as error:
         raise _unreadable(path, error) from error
     if slope is None or (slope, inter) == (1.0, 0.0):
         return values
@@ -162,7 +164,7 @@ def _scaled(path: Path, header: Any, values: NDArray[Any]) -> NDArray[Any]:
         return apply_read_scaling(values, np.float64(slope), np.float64(inter))
 
 
-def _turned(path: Path, header: Any, values: NDArray[Any]) -> NDArray[np.float32]:
+def _channels_first(path: Path, header: Any, values: NDArray[Any]) -> NDArray[np.float32]:
     """(*S, C), first axis fastest, to (C, *S), last axis fastest.
 
     In blocks that fit a cache: numpy's own copy fetches every line of memory many times.

@@ -15,10 +15,10 @@ from PIL import Image
 
 from medlight.core.errors import DataError, DataNotFoundError
 from medlight.core.grid import Grid
-from medlight.io.atomic import aside
-from medlight.io.gz import check_limit, open_bytes
+from medlight.io.atomic import atomic_path
+from medlight.io.gz import check_read_limit, open_bytes
 
-_BROKEN = (
+_READ_ERRORS = (
     OSError,
     EOFError,
     SyntaxError,
@@ -27,7 +27,7 @@ _BROKEN = (
     struct.error,
     Image.DecompressionBombError,
 )
-_GREY = {"L": 255, "I;16": 65535, "I;16B": 65535, "I;16L": 65535, "I": 65535}
+_GREY_MODES = {"L": 255, "I;16": 65535, "I;16B": 65535, "I;16L": 65535, "I": 65535}
 """Modes that are one channel already, and their largest value. PIL's "I" is a 16-bit PNG."""
 
 
@@ -38,11 +38,11 @@ def read_raster(path: Path) -> tuple[NDArray[np.float32], Grid]:
     is no picture.
     """
     picture = _load(path)
-    if picture.mode not in _GREY:
+    if picture.mode not in _GREY_MODES:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PIL on palettes with transparency
             picture = picture.convert("RGB").convert("L")
-    values, largest = np.asarray(picture), _GREY[picture.mode]
+    values, largest = np.asarray(picture), _GREY_MODES[picture.mode]
     if picture.mode == "I" and (values.min() < 0 or values.max() > largest):
         raise DataError(f"{path}: 32-bit pictures are not supported; save it as 16-bit PNG")
     image = np.divide(values, largest, dtype=np.float32)
@@ -55,7 +55,7 @@ def read_raster_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
     Colour is accepted where it is grey; DataError where it is not.
     """
     picture = _load(path)
-    if picture.mode in (*_GREY, "P", "1"):
+    if picture.mode in (*_GREY_MODES, "P", "1"):
         values = np.asarray(picture)
     else:
         rgb = np.asarray(picture.convert("RGB"))
@@ -71,21 +71,21 @@ def read_raster_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
 def write_raster(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     """Write (H, W) numbers as a grey PNG, or whatever lossless format the suffix says. The file
     appears whole or not at all."""
-    with aside(path) as part:
+    with atomic_path(path) as part:
         Image.fromarray(np.ascontiguousarray(values)).save(part)
 
 
 def _load(path: Path) -> Image.Image:
     try:
         # From memory: of a file, Pillow makes room for whatever a damaged length promises.
-        with open_bytes(path) as content, Image.open(BytesIO(content.all())) as picture:
+        with open_bytes(path) as content, Image.open(BytesIO(content.read_all())) as picture:
             width, height = picture.size
-            check_limit(width * height * 4)
+            check_read_limit(width * height * 4)
             picture.load()
         return picture
     except FileNotFoundError as error:
         raise DataNotFoundError(f"{path}: there is no such file") from error
-    except _BROKEN as error:
+    except _READ_ERRORS as error:
         empty = path.is_file() and not path.stat().st_size
         what = "is empty" if empty else f"cannot be read ({error})"
         raise DataError(

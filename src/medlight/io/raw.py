@@ -25,7 +25,7 @@ from medlight.core.errors import DataError, DataNotFoundError
 from medlight.core.grid import Grid
 from medlight.io.read import is_nifti
 
-_BROKEN = (
+_READ_ERRORS = (
     OSError,
     EOFError,
     SyntaxError,
@@ -38,22 +38,22 @@ _BROKEN = (
     nib.spatialimages.HeaderDataError,
     nib.wrapstruct.WrapStructError,
 )
-_GREY = ("L", "I;16", "I;16B", "I;16L", "I", "F", "P", "1")
-GZIP = b"\x1f\x8b"
-HEAD = 4096
+_GREY_MODES = ("L", "I;16", "I;16B", "I;16L", "I", "F", "P", "1")
+GZIP_MAGIC = b"\x1f\x8b"
+HEADER_BYTES = 4096
 """Bytes in which a header is found, packed or not."""
-SPARE = 1 << 20
+MAX_TRAILING_BYTES = 1 << 20
 """Bytes that may follow the voxels a header promises: whatever is beyond is not unpacked."""
 
 
 @dataclass(frozen=True)
-class Raw:
+class RawImage:
     """What one file holds.
 
     Attributes:
         values: (*S) or (*S, C), as stored; colour pictures as (H, W) luminance.
         slope, inter: what scales `values` to intensities.
-        type_name: of the numbers ("int16"), or of a picture's mode where that says more ("RGB").
+        dtype_name: of the numbers ("int16"), or of a picture's mode where that says more ("RGB").
         sform, qform: (4, 4) where the header declares them.
     """
 
@@ -61,16 +61,16 @@ class Raw:
     size: int
     values: NDArray[Any]
     grid: Grid
-    type_name: str
+    dtype_name: str
     slope: float = 1.0
     inter: float = 0.0
     sform: NDArray[np.float64] | None = None
     qform: NDArray[np.float64] | None = None
 
 
-def read_raw(path: Path) -> Raw:
+def read_raw(path: Path) -> RawImage:
     """DataError names a file that cannot be used, DataNotFoundError one that is not there."""
-    with _named(path):
+    with _errors_with_path(path):
         data = path.read_bytes()
         if not data:
             raise ValueError("it is empty")
@@ -79,7 +79,7 @@ def read_raw(path: Path) -> Raw:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _errors_with_path(path: Path) -> Iterator[None]:
     """Errors that name the file, whatever went wrong; pipes and devices are not waited for."""
     try:
         mode = path.stat().st_mode
@@ -90,7 +90,7 @@ def _named(path: Path) -> Iterator[None]:
         raise DataNotFoundError(f"{path}: there is no such file") from error
     except DataError:
         raise
-    except _BROKEN as error:
+    except _READ_ERRORS as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
 
 
@@ -101,7 +101,7 @@ class Header:
     Attributes:
         shape: (*S) or (*S, C).
         start: offset of the first voxel.
-        slope, inter, sform, qform: as in `Raw`.
+        slope, inter, sform, qform: as in `RawImage`.
     """
 
     shape: tuple[int, ...]
@@ -126,23 +126,23 @@ class Header:
 def read_header(path: Path) -> Header:
     """The header alone, from the first few kilobytes of a NIfTI file. Errors as `read_raw`, but
     for what is wrong with packed voxels."""
-    with _named(path), path.open("rb") as file:
-        head = file.read(HEAD)
-        header, size = _header(_unpacked(head, HEAD)), path.stat().st_size
-        if head[:2] != GZIP and size < header.end:
+    with _errors_with_path(path), path.open("rb") as file:
+        head = file.read(HEADER_BYTES)
+        header, size = _header(_unpacked(head, HEADER_BYTES)), path.stat().st_size
+        if head[:2] != GZIP_MAGIC and size < header.end:
             raise ValueError(f"it should hold {header.end} bytes, but holds {size}")
         return header
 
 
-def ends_whole(path: Path, header: Header) -> bool:
+def has_full_length(path: Path, header: Header) -> bool:
     """Whether a packed file ends with the length that its header promises: what is cut short does
     not. Files of several gzip members, which are rare, say no as well. True for all others."""
     with path.open("rb") as file:
-        if file.read(2) != GZIP:
+        if file.read(2) != GZIP_MAGIC:
             return True
         file.seek(-4, 2)
         length = int.from_bytes(file.read(4), "little")  # of the content, modulo 2^32
-    return (length - header.end) % 2**32 <= SPARE
+    return (length - header.end) % 2**32 <= MAX_TRAILING_BYTES
 
 
 def _header(head: bytes) -> Header:
@@ -180,18 +180,18 @@ def _header(head: bytes) -> Header:
     )
 
 
-def _nifti(data: bytes, sha256: str) -> Raw:
-    size, header = len(data), _header(_unpacked(data, HEAD))
-    data = _unpacked(data, header.end + SPARE, whole=True)
+def _nifti(data: bytes, sha256: str) -> RawImage:
+    size, header = len(data), _header(_unpacked(data, HEADER_BYTES))
+    data = _unpacked(data, header.end + MAX_TRAILING_BYTES, whole=True)
     if header.end > len(data):
         raise ValueError(f"it should hold {header.end} bytes, but holds {len(data)}")
     flat = np.frombuffer(data, header.dtype, math.prod(header.shape), header.start)
-    return Raw(
+    return RawImage(
         sha256=sha256,
         size=size,
         values=flat.reshape(header.shape, order="F"),
         grid=header.grid,
-        type_name=header.dtype.newbyteorder("=").name,
+        dtype_name=header.dtype.newbyteorder("=").name,
         slope=header.slope,
         inter=header.inter,
         sform=header.sform,
@@ -201,10 +201,10 @@ def _nifti(data: bytes, sha256: str) -> Raw:
 
 def _unpacked(data: bytes, most: int, *, whole: bool = False) -> bytes:
     """At most `most` bytes of what may be gzip; ValueError where `whole` ends early."""
-    if data[:2] != GZIP:  # whatever the file is called
+    if data[:2] != GZIP_MAGIC:  # whatever the file is called
         return data
     out, room = [], most
-    while data and room > 0 and data[:2] == GZIP:
+    while data and room > 0 and data[:2] == GZIP_MAGIC:
         member = zlib.decompressobj(wbits=31)
         out.append(member.decompress(data, room))
         room -= len(out[-1])
@@ -223,15 +223,15 @@ def _affine(header: Any) -> NDArray[np.float64]:
     return np.eye(4)
 
 
-def _picture(data: bytes, sha256: str) -> Raw:
+def _picture(data: bytes, sha256: str) -> RawImage:
     with Image.open(io.BytesIO(data)) as file:
         file.load()
     picture: Image.Image = file
     mode = picture.mode
-    if mode not in _GREY:
+    if mode not in _GREY_MODES:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PIL on palettes with transparency
             picture = picture.convert("RGB").convert("L")
     values = np.asarray(picture)
-    name = values.dtype.newbyteorder("=").name if mode in _GREY and mode not in "P1" else mode
-    return Raw(sha256, len(data), values, Grid(values.shape), name)
+    name = values.dtype.newbyteorder("=").name if mode in _GREY_MODES and mode not in "P1" else mode
+    return RawImage(sha256, len(data), values, Grid(values.shape), name)

@@ -14,8 +14,8 @@ from medlight.core.grid import Grid
 from medlight.io.nifti import read_nifti, read_nifti_mask
 from medlight.io.raster import read_raster, read_raster_mask
 
-NIFTI = (".nii", ".nii.gz")
-RASTER = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+RASTER_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 def read_image(path: str | Path) -> tuple[NDArray[np.float32], Grid]:
@@ -58,8 +58,10 @@ def is_nifti(path: Path) -> bool:
     (True, False)
     """
     name = path.name.lower()
-    if name.endswith(NIFTI):
+    if name.endswith(NIFTI_SUFFIXES):
         return True
-    if name.endswith(RASTER):
+    if name.endswith(RASTER_SUFFIXES):
         return False
-    raise DataError(f"{path}: unknown format; medlight reads {' '.join(NIFTI + RASTER)}")
+    raise DataError(
+        f"{path}: unknown format; medlight reads {' '.join(NIFTI_SUFFIXES + RASTER_SUFFIXES)}"
+    )

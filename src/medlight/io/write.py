@@ -14,7 +14,7 @@ from medlight.io.nifti import write_nifti
 from medlight.io.raster import write_raster
 from medlight.io.read import is_nifti
 
-SHARE = 32767
+UNIT_SCALE = 32767
 
 
 def write_mask(path: str | Path, labels: NDArray[np.uint8], grid: Grid) -> None:
@@ -35,22 +35,22 @@ def write_mask(path: str | Path, labels: NDArray[np.uint8], grid: Grid) -> None:
         write_raster(path, labels)
 
 
-def write_shares(path: str | Path, values: NDArray[np.float32], grid: Grid) -> None:
+def write_unit_range(path: str | Path, values: NDArray[np.float32], grid: Grid) -> None:
     """Write numbers in [0, 1], (*S) or (K, *S), in 16 bits: one in 32767 is their precision.
 
     NIfTI holds them with that scale, channels last; a picture has its K parts below each other.
     """
     path = Path(path)
     if is_nifti(path):
-        coded = np.rint(values * np.float32(SHARE)).astype(np.int16)
+        coded = np.rint(values * np.float32(UNIT_SCALE)).astype(np.int16)
         channels_last = np.moveaxis(coded, 0, -1) if values.ndim > grid.ndim else coded
-        write_nifti(path, channels_last, grid, slope=1 / SHARE)
+        write_nifti(path, channels_last, grid, slope=1 / UNIT_SCALE)
     else:
         pixels = values.reshape(-1, values.shape[-1])
         write_raster(path, np.rint(pixels * np.float32(65535)).astype(np.uint16))
 
 
-def written(path: str | Path) -> bool:
+def is_complete_file(path: str | Path) -> bool:
     """Whether a file that this module wrote is there, and as long as its beginning says. Its voxels
     are not unpacked."""
     path = Path(path)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-ABOUT = json.loads((HERE / "artifact.json").read_text(encoding="utf-8"))
+ARTIFACT = json.loads((HERE / "artifact.json").read_text(encoding="utf-8"))
 
 
 def load_net():
@@ -47,7 +47,7 @@ def read(path):
     return values, file.affine, file.header
 
 
-def turn(image, affine, codes):
+def reorient(image, affine, codes):
     """Axes in the order and direction of `codes`."""
     from nibabel import orientations as o
 
@@ -56,7 +56,7 @@ def turn(image, affine, codes):
     return moved, affine @ o.inv_ornt_aff(change, image.shape[1:])
 
 
-def along(values, axis, places):
+def interpolate_axis(values, axis, places):
     """Linear interpolation at fractional places of one axis; beyond the ends, the ends."""
     places = np.clip(places, 0, values.shape[axis] - 1)
     below = np.floor(places).astype(int)
@@ -72,7 +72,7 @@ def resample(image, affine, spacing_mm):
     for axis, (old, new) in enumerate(zip(own, spacing_mm, strict=True)):
         if abs(old - new) > 1e-3:
             count = round((image.shape[axis + 1] - 1) / (new / old) + 1)
-            image = along(image, axis + 1, np.arange(count) * (new / old))
+            image = interpolate_axis(image, axis + 1, np.arange(count) * (new / old))
             affine = affine @ np.diag([new / old if a == axis else 1 for a in range(4)])
     return image, affine
 
@@ -85,14 +85,14 @@ def resize(image, size):
         if old > new:
             image = gaussian_filter1d(image, (old / new - 1) / 2, axis, mode="constant")
         if old != new:
-            image = along(image, axis, (np.arange(new) + 0.5) * old / new - 0.5)
+            image = interpolate_axis(image, axis, (np.arange(new) + 0.5) * old / new - 0.5)
     return image
 
 
 def prepare(image, affine):
-    steps = ABOUT["preprocessing"]
+    steps = ARTIFACT["preprocessing"]
     if "orientation" in steps:
-        image, affine = turn(image, affine, steps["orientation"])
+        image, affine = reorient(image, affine, steps["orientation"])
     if steps.get("spacing_mm"):
         image, affine = resample(image, affine, steps["spacing_mm"])
     if steps.get("size") and list(image.shape[1:]) != steps["size"]:
@@ -111,19 +111,19 @@ def prepare(image, affine):
     return image, affine
 
 
-def whole(image, net):
+def predict_whole(image, net):
     """Logits of an image that is taken whole: padded at its ends to what the net can take."""
-    about = ABOUT["window"]
+    about = ARTIFACT["window"]
     fit = [n + -n % d for n, d in zip(image.shape[1:], about["divisor"], strict=True)]
-    fit = about["net_shape"] or (about["smallest"] if fit == about["divisor"] else fit)
+    fit = about["net_shape"] or (about["min_size"] if fit == about["divisor"] else fit)
     short = [(0, wanted - n) for n, wanted in zip(image.shape[1:], fit, strict=True)]
     padded = np.pad(image, [(0, 0), *short], constant_values=image.min())
     return net(padded[None])[0][(slice(None), *(slice(n) for n in image.shape[1:]))]
 
 
-def windows(image, net):
+def predict_windows(image, net):
     """Logits, blended from overlapping windows by a Gaussian."""
-    about, shape = ABOUT["window"], image.shape[1:]
+    about, shape = ARTIFACT["window"], image.shape[1:]
     size = about["shape"]
     short = [max(w - n, 0) for n, w in zip(shape, size, strict=True)]
     sides = [(s // 2, s - s // 2) for s in short]
@@ -138,17 +138,17 @@ def windows(image, net):
         [min(s, n - w) for s in range(0, n - w + step, step)]
         for n, w, step in zip(padded.shape[1:], size, steps, strict=True)
     ]
-    total = np.zeros((ABOUT["output"]["channels"], *padded.shape[1:]), np.float32)
+    total = np.zeros((ARTIFACT["output"]["channels"], *padded.shape[1:]), np.float32)
     weights = np.zeros(padded.shape[1:], np.float32)
     for corner in itertools.product(*starts):
         place = tuple(slice(s, s + w) for s, w in zip(corner, size, strict=True))
-        total[(slice(None), *place)] += whole(padded[(slice(None), *place)], net) * weight
+        total[(slice(None), *place)] += predict_whole(padded[(slice(None), *place)], net) * weight
         weights[place] += weight
     inside = tuple(slice(a, a + n) for (a, _), n in zip(sides, shape, strict=True))
     return (total / weights)[(slice(None), *inside)]
 
 
-def home(logits, affine, source, shape):
+def to_source(logits, affine, source, shape):
     """Labels on the file's own grid: logits interpolated linearly, background outside."""
     n = len(shape)
     matrix = np.linalg.inv(affine) @ source
@@ -158,36 +158,36 @@ def home(logits, affine, source, shape):
         places = matrix[axis, other] * np.arange(shape[other]) + matrix[axis, 3]
         within = (places > -0.501) & (places < logits.shape[axis + 1] - 0.499)
         inside &= within.reshape([-1 if a == other else 1 for a in range(n)])
-        logits = along(logits, axis + 1, places)
-    labels = labelled(logits).transpose(np.argsort(axis_of))
+        logits = interpolate_axis(logits, axis + 1, places)
+    labels = to_labels(logits).transpose(np.argsort(axis_of))
     return labels * inside
 
 
-def labelled(logits):
+def to_labels(logits):
     """The label with the largest logit; or regions, painted one over the other in their order."""
-    if "regions" not in ABOUT["output"]:
+    if "regions" not in ARTIFACT["output"]:
         return logits.argmax(0).astype(np.uint8)
     labels = np.zeros(logits.shape[1:], np.uint8)
-    for region, label in zip(logits, ABOUT["output"]["regions"].values(), strict=True):
+    for region, label in zip(logits, ARTIFACT["output"]["regions"].values(), strict=True):
         labels[region > 0] = label
     return labels
 
 
-def mend(labels, affine):
+def postprocess(labels, affine):
     """What the validation cases of the training run chose."""
     from scipy import ndimage
 
     voxel = abs(np.linalg.det(affine[:3, :3])) / 1000 if labels.ndim == 3 else 1.0
-    for name, step in ABOUT["postprocessing"].items():
-        index = ABOUT["classes"].index(name)
+    for name, step in ARTIFACT["postprocessing"].items():
+        index = ARTIFACT["classes"].index(name)
         parts, _ = ndimage.label(labels == index, np.ones((3,) * labels.ndim))
         sizes = np.bincount(parts.ravel())
         sizes[0] = 0
-        keep = (sizes * voxel >= step["at_least"]) & (sizes > 0)
-        if step["largest"]:
+        keep = (sizes * voxel >= step["min_size"]) & (sizes > 0)
+        if step["keep_largest"]:
             keep &= np.arange(len(sizes)) == sizes.argmax()
         labels = np.where((labels == index) & ~keep[parts], 0, labels)
-        if step["fill"]:
+        if step["fill_holes"]:
             labels = np.where(
                 ndimage.binary_fill_holes(labels == index) & (labels == 0), index, labels
             )
@@ -213,16 +213,18 @@ def main() -> None:
     image, source, header = read(Path(sys.argv[1]))
     net = load_net()
     ready, affine = prepare(image, source)
-    if ABOUT["task"] != "segmentation":
+    if ARTIFACT["task"] != "segmentation":
         logits = net(ready[None])[0].astype(np.float64)
         shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
-        if ABOUT["task"] == "findings":  # a question each
+        if ARTIFACT["task"] == "multilabel":  # a question each
             shares = 1 / (1 + np.exp(-logits))
-        print(json.dumps(dict(zip(ABOUT["classes"], shares.round(6).tolist(), strict=True))))
+        print(json.dumps(dict(zip(ARTIFACT["classes"], shares.round(6).tolist(), strict=True))))
         return
-    logits = windows(ready, net) if ABOUT["window"]["shape"] else whole(ready, net)
-    labels = home(logits, affine, source, image.shape[1:])
-    write(Path(sys.argv[2]), mend(labels, source), source, header)
+    logits = (
+        predict_windows(ready, net) if ARTIFACT["window"]["shape"] else predict_whole(ready, net)
+    )
+    labels = to_source(logits, affine, source, image.shape[1:])
+    write(Path(sys.argv[2]), postprocess(labels, source), source, header)
 
 
 if __name__ == "__main__":

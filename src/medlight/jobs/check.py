@@ -12,25 +12,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from medlight.audit.audit import audit, before_training
-from medlight.audit.findings import Finding, counted, list_name
+from medlight.audit.audit import audit, pre_training_audit
+from medlight.audit.issues import Issue, count_by_level, exclude_list_path
 from medlight.audit.repair import repair
 from medlight.core.errors import DataError, SplitError
 from medlight.core.split import Split
 from medlight.data.datamodule import DataModule
-from medlight.io.atomic import aside
-from medlight.jobs.check_page import write_page
+from medlight.io.atomic import atomic_path
+from medlight.jobs.check_page import write_check_page
 
 log = logging.getLogger(__name__)
 
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 SIGNS = {"error": "✖", "warning": "▲", "note": "●"}
-WIDE = 100
+MAX_MESSAGE_WIDTH = 100
 
 
 def check(
-    *, data: DataModule, run_dir: Path, fix: bool = False, processes: int | None = None
-) -> list[Finding]:
+    *, data: DataModule, run_dir: Path, fix: bool = False, num_processes: int | None = None
+) -> list[Issue]:
     """Open every file once, and tell what is wrong: a table, check.json and check.html.
 
     `exclude.txt` lists the cases with errors and `cases/` those of each kind, as `data.exclude=`
@@ -40,46 +40,51 @@ def check(
     Args:
         run_dir: where to write; what `fix` mends goes into `repaired/` in it.
         fix: write better copies of what can be mended without guessing.
-        processes: that read files at the same time; None: one for each core.
+        num_processes: that read files at the same time; None: one for each core.
     """
     try:
         index = data.cases
     except (DataError, SplitError) as error:
-        finding = Finding("error", "index", str(error), "mend it, then check again")
-        _write(run_dir, {"counts": counted([finding]), "findings": [finding.as_dict()]})
+        issue = Issue("error", "index", str(error), "mend it, then check again")
+        _write(run_dir, {"counts": count_by_level([issue]), "issues": [issue.as_dict()]})
         raise
     split, unsplit = _split(data)
-    findings, facts = audit(index, split, processes=processes or _cores())
-    findings = [*unsplit, *findings]
-    bad = dict.fromkeys(case for f in findings if f.level == "error" for case in f.cases)
+    issues, file_infos = audit(index, split, num_processes=num_processes or _cores())
+    issues = [*unsplit, *issues]
+    bad = dict.fromkeys(case for f in issues if f.level == "error" for case in f.cases)
     report = {
         "name": index.name,
         "cases": len(index),
         "patients": len(set(index.patients)),
-        "files": len(facts),
+        "files": len(file_infos),
         "fingerprint": index.fingerprint(),
-        "counts": counted(findings),
-        "findings": [finding.as_dict() for finding in findings],
+        "counts": count_by_level(issues),
+        "issues": [issue.as_dict() for issue in issues],
     }
     if fix:
-        repairs = repair(index, facts, findings, run_dir / "repaired")
+        repairs = repair(index, file_infos, issues, run_dir / "repaired")
         report["repairs"] = [asdict(each) for each in repairs]
     _write(run_dir, report)
-    for kind in dict.fromkeys(finding.kind for finding in findings):
-        _list(run_dir / list_name(kind), [c for f in findings if f.kind == kind for c in f.surplus])
+    for kind in dict.fromkeys(issue.kind for issue in issues):
+        _write_case_list(
+            run_dir / exclude_list_path(kind),
+            [c for f in issues if f.kind == kind for c in f.to_exclude],
+        )
     if bad:
-        _list(run_dir / "exclude.txt", list(bad))
-    write_page(run_dir / "check.html", index, facts, findings)
+        _write_case_list(run_dir / "exclude.txt", list(bad))
+    write_check_page(run_dir / "check.html", index, file_infos, issues)
     log.info("Everything lies in %s", os.path.relpath(run_dir))
-    Console().print(table(findings, f"{index.name}: {len(index)} cases, {len(facts)} files"))
+    Console().print(
+        issue_table(issues, f"{index.name}: {len(index)} cases, {len(file_infos)} files")
+    )
     if fix:
         log.info(
             "%d files were mended into %s; lay them over a copy of the data set",
             len(repairs),
             run_dir / "repaired",
         )
-    _refuse(findings, index.name, f"{run_dir / 'check.html'} shows them", str(run_dir))
-    return findings
+    _raise_on_errors(issues, index.name, f"{run_dir / 'check.html'} shows them", str(run_dir))
+    return issues
 
 
 def _cores() -> int:
@@ -87,37 +92,37 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _split(data: DataModule) -> tuple[Split | None, list[Finding]]:
+def _split(data: DataModule) -> tuple[Split | None, list[Issue]]:
     try:
         return data.split, []
     except SplitError as error:
-        return None, [Finding("error", "split", str(error), "nothing can be trained on it")]
+        return None, [Issue("error", "split", str(error), "nothing can be trained on it")]
 
 
 def _write(run_dir: Path, report: dict[str, object]) -> None:
-    with aside(run_dir / "check.json") as part:
+    with atomic_path(run_dir / "check.json") as part:
         part.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def _list(path: Path, cases: Sequence[str]) -> None:
+def _write_case_list(path: Path, cases: Sequence[str]) -> None:
     """A list for `data.exclude=`; none where there is nobody to leave out."""
     if cases:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{case}\n" for case in dict.fromkeys(cases)), encoding="utf-8")
 
 
-def table(findings: Sequence[Finding], title: str) -> Table:
+def issue_table(issues: Sequence[Issue], title: str) -> Table:
     """One line for each kind: how often, and the first of them."""
-    rows: dict[tuple[str, str], list[Finding]] = {}
-    for finding in findings:
-        rows.setdefault((finding.level, finding.kind), []).append(finding)
+    rows: dict[tuple[str, str], list[Issue]] = {}
+    for issue in issues:
+        rows.setdefault((issue.level, issue.kind), []).append(issue)
     made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     made.add_column("level", no_wrap=True)
     made.add_column("found", no_wrap=True)
     made.add_column("cases", justify="right")
-    made.add_column("such as", overflow="fold", max_width=WIDE)
+    made.add_column("such as", overflow="fold", max_width=MAX_MESSAGE_WIDTH)
     for (level, kind), same in rows.items():
-        cases = {case for finding in same for case in finding.cases}
+        cases = {case for issue in same for case in issue.cases}
         # Text, not str: names may hold what rich takes for markup.
         made.add_row(
             Text(f"{SIGNS[level]} {level}", STYLES[level]),
@@ -128,38 +133,38 @@ def table(findings: Sequence[Finding], title: str) -> Table:
     return made
 
 
-def forget_withdrawn(data: DataModule) -> None:
+def delete_withdrawn(data: DataModule) -> None:
     """Clean the store of patients who withdrew, and say so."""
-    gone = data.forget_withdrawn()
+    gone = data.delete_withdrawn()
     if gone:
         log.info("Withdrawn: %d prepared copies were removed from the store", gone)
 
 
-def before(data: DataModule) -> None:
+def check_before_training(data: DataModule) -> None:
     """The cheap part, before a training: says what is left out, and refuses on errors."""
-    out = data.left_out
+    out = data.exclusions
     if out.cases:
-        log.info(out.words())
-    forget_withdrawn(data)
+        log.info(out.summary())
+    delete_withdrawn(data)
     version = data.version
     if version is not None:
-        (log.info if version.whole else log.warning)(version.words())
+        (log.info if version.verified else log.warning)(version.summary())
     if not data.check:
         return
-    findings = before_training(data.cases, data.split, Path(data.cache))
-    for finding in findings:
-        if finding.level == "warning":
-            log.warning("%s; %s", finding.message, finding.advice)
-    _refuse(findings, data.cases.name, "medlight check data=... tells all", None)
+    issues = pre_training_audit(data.cases, data.split, Path(data.cache))
+    for issue in issues:
+        if issue.level == "warning":
+            log.warning("%s; %s", issue.message, issue.advice)
+    _raise_on_errors(issues, data.cases.name, "medlight check data=... tells all", None)
 
 
-def _refuse(findings: Sequence[Finding], name: str, where: str, run_dir: str | None) -> None:
-    errors = [finding for finding in findings if finding.level == "error"]
+def _raise_on_errors(issues: Sequence[Issue], name: str, where: str, run_dir: str | None) -> None:
+    errors = [issue for issue in issues if issue.level == "error"]
     if not errors:
         return
     first, more = errors[0], len(errors) - 1
     others = f" ({more} more)" if more else ""
-    cases = {case for finding in errors for case in finding.cases}
+    cases = {case for issue in errors for case in issue.cases}
     advice = first.advice
     if run_dir and len(cases) > 1:
         advice = f"train without all of them by data.exclude={run_dir}/exclude.txt"

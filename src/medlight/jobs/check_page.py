@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.audit.facts import IMAGE, MASK, FileFacts
-from medlight.audit.findings import Finding, counted
+from medlight.audit.file_scan import IMAGE, MASK, FileInfo
+from medlight.audit.issues import Issue, count_by_level
 from medlight.core.errors import MedlightError
 from medlight.core.index import Index
-from medlight.io.raw import Raw, read_raw
+from medlight.io.raw import RawImage, read_raw
 from medlight.report.page import Figure, Page
 
-PICTURES = 8
+MAX_PICTURES = 8
 """Of one finding, at most."""
-ITEMS = 12
+MAX_ITEMS = 12
 """Findings of one kind that are written out; the others stand in check.json."""
 PALETTE = np.array(
     [[230, 159, 0], [86, 180, 233], [204, 121, 167], [0, 158, 115], [240, 228, 66], [213, 94, 0]],
@@ -25,50 +25,52 @@ PALETTE = np.array(
 """Of labels 1, 2, ...: Okabe and Ito's."""
 
 
-def write_page(
-    path: Path, index: Index, facts: Sequence[FileFacts], findings: Sequence[Finding]
+def write_check_page(
+    path: Path, index: Index, file_infos: Sequence[FileInfo], issues: Sequence[Issue]
 ) -> None:
     """One HTML file that tells all of it, whoever opens it."""
     page = Page(f"{index.name}: data check")
-    number = counted(findings)
+    number = count_by_level(issues)
     page.tiles(
         [
             ("", len(index), "cases"),
             ("", len(set(index.patients)), "patients"),
-            ("", len(facts), "files"),
+            ("", len(file_infos), "files"),
             *((level, n, f"{level}s") for level, n in number.items()),
         ]
     )
-    if not findings:
+    if not issues:
         page.text("Nothing was found.")
-    _findings(page, index, findings)
-    _balance(page, index, facts)
-    _files(page, facts)
+    _issues(page, index, issues)
+    _balance(page, index, file_infos)
+    _files(page, file_infos)
     page.save(path)
 
 
-def _findings(page: Page, index: Index, findings: Sequence[Finding]) -> None:
+def _issues(page: Page, index: Index, issues: Sequence[Issue]) -> None:
     written: Counter[str] = Counter()
-    of_kind = Counter(finding.kind for finding in findings)
-    for finding in findings:
-        if not written[finding.kind]:
-            many = of_kind[finding.kind]
-            page.heading(finding.kind + (f" ({many} findings)" if many > 1 else ""))
-        written[finding.kind] += 1
-        if written[finding.kind] > ITEMS:
+    of_kind = Counter(issue.kind for issue in issues)
+    for issue in issues:
+        if not written[issue.kind]:
+            many = of_kind[issue.kind]
+            page.heading(issue.kind + (f" ({many} findings)" if many > 1 else ""))
+        written[issue.kind] += 1
+        if written[issue.kind] > MAX_ITEMS:
             continue
-        page.item(finding.level, finding.kind, finding.message, finding.advice)
-        rows = finding.groups[: PICTURES // 2] or [finding.cases[:PICTURES]]
+        page.callout(issue.level, issue.kind, issue.message, issue.advice)
+        rows = issue.groups[: MAX_PICTURES // 2] or [issue.cases[:MAX_PICTURES]]
         for cases in rows:
-            figures = [f for case in cases[:PICTURES] if (f := picture(index, case)) is not None]
+            figures = [
+                f for case in cases[:MAX_PICTURES] if (f := case_figure(index, case)) is not None
+            ]
             if figures:
-                page.pictures(figures)
-        if len(finding.cases) > 1:
-            groups = finding.groups or [(case,) for case in finding.cases]
-            page.details(f"all {len(finding.cases)} cases", [", ".join(group) for group in groups])
+                page.images(figures)
+        if len(issue.cases) > 1:
+            groups = issue.groups or [(case,) for case in issue.cases]
+            page.details(f"all {len(issue.cases)} cases", [", ".join(group) for group in groups])
 
 
-def picture(index: Index, case: str) -> Figure | None:
+def case_figure(index: Index, case: str) -> Figure | None:
     """One slice of a case, its mask in colour; None where the image cannot be shown."""
     files = index[case].files
     try:
@@ -78,11 +80,11 @@ def picture(index: Index, case: str) -> Figure | None:
         return None
     if mask is not None and mask.values.shape != image.grid.shape:
         mask = None
-    pixels = _drawn(image, mask)
+    pixels = _render_slice(image, mask)
     return Figure(pixels, case, width=max(130, min(220, 3 * pixels.shape[1])))
 
 
-def _drawn(image: Raw, mask: Raw | None) -> NDArray[np.uint8]:
+def _render_slice(image: RawImage, mask: RawImage | None) -> NDArray[np.uint8]:
     values = image.values if image.values.ndim == image.grid.ndim else image.values[..., 0]
     labels = None if mask is None else mask.values
     if values.ndim == 3:  # the last stored axis is the slice, which is axial more often than not
@@ -103,11 +105,13 @@ def _drawn(image: Raw, mask: Raw | None) -> NDArray[np.uint8]:
     return colour[::thin, ::thin].round().astype(np.uint8)
 
 
-def _balance(page: Page, index: Index, facts: Sequence[FileFacts]) -> None:
+def _balance(page: Page, index: Index, file_infos: Sequence[FileInfo]) -> None:
     if index.labels.kind == "mask":
-        counts = [fact.counts for fact in facts if fact.role == MASK and fact.counts]
-        values = [float(sum(k in c for c in counts)) for k in range(len(index.labels))]
-        if not counts:
+        label_counts = [
+            info.label_counts for info in file_infos if info.role == MASK and info.label_counts
+        ]
+        values = [float(sum(k in c for c in label_counts)) for k in range(len(index.labels))]
+        if not label_counts:
             return
     elif index.tags is not None:
         values = (index.tags == 1).sum(axis=0).astype(float).tolist()
@@ -117,24 +121,24 @@ def _balance(page: Page, index: Index, facts: Sequence[FileFacts]) -> None:
     page.bars(list(zip(index.labels.names, values, strict=True)), "cases")
 
 
-def _files(page: Page, facts: Sequence[FileFacts]) -> None:
+def _files(page: Page, file_infos: Sequence[FileInfo]) -> None:
     page.heading("Files")
     rows = []
-    for role in dict.fromkeys(fact.role for fact in facts):
-        usable = [fact for fact in facts if fact.role == role and fact.grid is not None]
-        if not usable:
+    for role in dict.fromkeys(info.role for info in file_infos):
+        readable = [info for info in file_infos if info.role == role and info.grid is not None]
+        if not readable:
             continue
-        shapes = np.array([(*fact.grid.shape, 1)[:3] for fact in usable if fact.grid])
-        spacings = np.array([(*fact.grid.spacing_mm, 1)[:3] for fact in usable if fact.grid])
-        types = Counter(fact.type_name for fact in usable).most_common()
+        shapes = np.array([(*info.grid.shape, 1)[:3] for info in readable if info.grid])
+        spacings = np.array([(*info.grid.spacing_mm, 1)[:3] for info in readable if info.grid])
+        types = Counter(info.dtype_name for info in readable).most_common()
         rows.append(
             (
                 role,
-                f"{len(usable):,}",
+                f"{len(readable):,}",
                 _range(shapes.min(axis=0), shapes.max(axis=0), "{:.0f}"),
                 _range(spacings.min(axis=0), spacings.max(axis=0), "{:.3g}"),
                 ", ".join(f"{name} ({n})" for name, n in types),
-                f"{min(f.low for f in usable):.4g} to {max(f.high for f in usable):.4g}",
+                f"{min(f.minimum for f in readable):.4g} to {max(f.maximum for f in readable):.4g}",
             )
         )
     page.table(["role", "usable", "size, from - to", "spacing in mm", "types", "values"], rows)

@@ -9,8 +9,13 @@ import pytorch_lightning as pl
 
 from medlight.core.errors import ConfigError, DataNotFoundError, SplitError
 from medlight.data.datamodule import DataModule
-from medlight.jobs.cross_validated import cross_validated, show_each
-from medlight.jobs.trained import Load, Trained, check_alike, mends
+from medlight.jobs.evaluate_folds import evaluate_folds, print_run_scores
+from medlight.jobs.trained_model import (
+    LoadModel,
+    TrainedModel,
+    check_compatible,
+    shared_postprocessing,
+)
 from medlight.tasks.base import Task
 from medlight.tasks.segmentation import SegmentationTask
 
@@ -23,7 +28,7 @@ def evaluate(
     task: Task,
     trainer: pl.Trainer,
     run_dir: Path,
-    load: Load,
+    load: LoadModel,
     runs: Sequence[Path] = (),
     checkpoint: str = "best",
 ) -> None:
@@ -38,14 +43,16 @@ def evaluate(
         checkpoint: "best", "last", or the path of a checkpoint.
     """
     if len(runs) > 1 and not _same_cases(runs):
-        return cross_validated(runs, run_dir) if trainer.is_global_zero else None
+        return evaluate_folds(runs, run_dir) if trainer.is_global_zero else None
     if not data.split.test:
         raise SplitError(f"{run_dir}: fold {data.split.fold} has no test cases to evaluate")
     if len(runs) > 1:
         if trainer.is_global_zero:
-            show_each(runs)
+            print_run_scores(runs)
         log.info("%d runs were tested on the same cases: here they answer together", len(runs))
-        _join(task, [load(run, checkpoint).on(trainer.strategy.root_device) for run in runs])
+        _set_ensemble(
+            task, [load(run, checkpoint).to(trainer.strategy.root_device) for run in runs]
+        )
         trainer.test(task, datamodule=data, verbose=False)
         return
     path = Path(checkpoint)
@@ -58,19 +65,19 @@ def evaluate(
     trainer.test(task, datamodule=data, ckpt_path=path, verbose=False)
 
 
-def _join(task: Task, models: Sequence[Trained]) -> None:
+def _set_ensemble(task: Task, models: Sequence[TrainedModel]) -> None:
     """Let runs answer in place of a task, which gives them its images and windows."""
-    check_alike(models)
-    patches = {each.facts.patch for each in models}
+    check_compatible(models)
+    patches = {each.spec.patch for each in models}
     if len(patches) > 1:
         told = " and ".join(sorted("x".join(map(str, patch or ("whole",))) for patch in patches))
         raise ConfigError(
             f"these runs were trained on windows of {told}; medlight predict run=... takes them "
             f"together, and medlight evaluate predictions=... scores what it writes"
         )
-    task.members = [each.net for each in models]
+    task.ensemble = [each.net for each in models]
     if isinstance(task, SegmentationTask):
-        task.postprocessing = mends(models)
+        task.postprocessing = shared_postprocessing(models)
 
 
 def _same_cases(runs: Sequence[Path]) -> bool:

@@ -13,26 +13,26 @@ import numpy as np
 from rich import get_console
 from rich.progress import track
 
-from medlight.callbacks.panels import draw_worst
+from medlight.callbacks.panels import plot_worst
 from medlight.callbacks.results import write_scores
-from medlight.callbacks.tested import STAGE
+from medlight.callbacks.test_callback import STAGE
 from medlight.core.case_result import CaseResult, Row
 from medlight.core.errors import ConfigError, DataError, DataNotFoundError, MedlightError
 from medlight.core.grid import Grid
 from medlight.core.labels import Labels
 from medlight.io.read import read_image, read_mask
-from medlight.jobs.mask_pairs import Pair, mask_pairs, named_labels
-from medlight.metrics.cases import Scoring
-from medlight.metrics.summary import segmentation_intervals, summarise_segmentation
+from medlight.jobs.mask_pairs import MaskPair, mask_pairs, read_label_names
+from medlight.metrics.segmentation import segmentation_intervals, summarise_segmentation
+from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.report.score_table import score_table
-from medlight.report.slices import Picture, Worst, picture, score_of
-from medlight.runs.environment import code, command, portable
+from medlight.report.slices import CaseSlice, WorstCases, case_score, case_slice
+from medlight.runs.environment import code_version, command_line, strip_local_paths
 from medlight.runs.files import write_text
-from medlight.transforms.orient import oriented
+from medlight.transforms.reorient import reorient
 
 log = logging.getLogger(__name__)
-CALLED_IGNORE = "ignore"
-AT_ONCE = 4
+IGNORE_LABEL_NAME = "ignore"
+MAX_THREADS = 4
 
 
 def evaluate_files(
@@ -45,7 +45,7 @@ def evaluate_files(
     regions: Mapping[str, Sequence[int]] | None = None,
     ignore: int | None = None,
     tolerance_mm: float = 1.0,
-    missing: Literal["refuse", "miss"] = "refuse",
+    missing: Literal["error", "empty"] = "error",
     max_cases: int = 12,
 ) -> None:
     """Write `cases.csv`, `metrics.json`, `provenance.json` and pictures of the worst cases, and
@@ -64,59 +64,59 @@ def evaluate_files(
         missing: what a label without a prediction is: a reason to "refuse", or a "miss".
         max_cases: how many of the worst cases to draw.
     """
-    if missing not in ("refuse", "miss"):
+    if missing not in ("error", "empty"):
         raise ConfigError(f"missing must be refuse or miss, got {missing!r}")
     folders = Path(predictions).expanduser(), Path(labels).expanduser()
     for key, folder in zip(("predictions", "labels"), folders, strict=True):
         if not folder.is_dir():
             raise DataNotFoundError(f"{key}={folder} is not a folder")
-    names, overlapping = named_labels(folders, class_names)
+    names, overlapping = read_label_names(folders, class_names)
     given = {name: tuple(numbers) for name, numbers in (regions or overlapping).items()}
-    if ignore is None and CALLED_IGNORE in names:
-        ignore = names.index(CALLED_IGNORE)
-    scoring = Scoring.of(
+    if ignore is None and IGNORE_LABEL_NAME in names:
+        ignore = names.index(IGNORE_LABEL_NAME)
+    scorer = SegmentationScorer.from_labels(
         Labels(names, "mask"), regions=given or None, tolerance_mm=tolerance_mm, ignore=ignore
     )
     pairs = mask_pairs(*folders, images=images, missing=missing)
-    worst = Worst(max_cases)
+    worst = WorstCases(max_cases)
     rows: list[Row] = []
-    for found, pictures in _scored(pairs, scoring, draw=max_cases > 0):
+    for found, slices in _score_pairs(pairs, scorer, plot=max_cases > 0):
         rows += found
-        worst.merge(pictures)
-    scores = summarise_segmentation(rows, tuple(scoring.regions))
+        worst.merge(slices)
+    scores = summarise_segmentation(rows, tuple(scorer.regions))
     lines: list[Row] = [
         {"case": row["case"], "patient": row["case"], "fold": "", "stage": STAGE, **row}
         for row in rows
     ]
-    intervals = segmentation_intervals(lines, tuple(scoring.regions))
+    intervals = segmentation_intervals(lines, tuple(scorer.regions))
     write_scores(run_dir, lines, scores, intervals)
     record: dict[str, Any] = {
-        "code": code(),
-        "command": [portable(word) for word in command()],
-        "policy": scoring.policy,
+        "code": code_version(),
+        "command": [strip_local_paths(word) for word in command_line()],
+        "policy": scorer.policy,
         "cases": len(pairs),
         "missing": [pair.case for pair in pairs if pair.prediction is None],
     }
     write_text(run_dir / "provenance.json", json.dumps(record, indent=2) + "\n")
-    draw_worst(worst.pictures, names, run_dir / "panels")
+    plot_worst(worst.slices, names, run_dir / "panels")
     console = get_console()
     title = f"{len(pairs)} cases"
     if record["missing"]:
         title += f", {len(record['missing'])} without a prediction, counted as empty"
     console.print(
-        score_table(scores, intervals, policy=scoring.policy, title=title, width=console.width)
+        score_table(scores, intervals, policy=scorer.policy, title=title, width=console.width)
     )
-    log.info("Everything lies in %s", os.path.relpath(run_dir))
+    log.info("Results saved to %s", os.path.relpath(run_dir))
 
 
-def _scored(
-    pairs: Sequence[Pair], scoring: Scoring, *, draw: bool
-) -> "list[tuple[tuple[Row, ...], list[Picture]]]":
+def _score_pairs(
+    pairs: Sequence[MaskPair], scorer: SegmentationScorer, *, plot: bool
+) -> "list[tuple[tuple[Row, ...], list[CaseSlice]]]":
     """Rows and pictures in the order of the pairs. DataError names all cases that cannot be scored:
     one that is left out would change the mean."""
     found, wrong = [], []
-    with ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as pool:
-        answers = pool.map(partial(_case, scoring=scoring, draw=draw), pairs)
+    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
+        answers = pool.map(partial(_score_case, scorer=scorer, plot=plot), pairs)
         quiet = not get_console().is_terminal
         for answer in track(answers, "scoring", len(pairs), transient=True, disable=quiet):
             if isinstance(answer, MedlightError):
@@ -130,41 +130,42 @@ def _scored(
     return found
 
 
-def _case(
-    pair: Pair, scoring: Scoring, *, draw: bool
-) -> "tuple[tuple[Row, ...], list[Picture]] | MedlightError":
+def _score_case(
+    pair: MaskPair, scorer: SegmentationScorer, *, plot: bool
+) -> "tuple[tuple[Row, ...], list[CaseSlice]] | MedlightError":
     try:
-        reference, grid = _mask(pair.reference, scoring)
+        reference, grid = _read_mask(pair.reference, scorer)
         predicted = np.zeros_like(reference)
         if pair.prediction is not None:
-            predicted, other = _mask(pair.prediction, scoring)
-            _same_place(pair, grid, other)
-        rows = scoring.rows(pair.case, predicted, reference, grid)
-        return rows, [_drawn(pair, rows, predicted, reference, grid)] if draw else []
+            predicted, other = _read_mask(pair.prediction, scorer)
+            _check_same_grid(pair, grid, other)
+        rows = scorer.rows(pair.case, predicted, reference, grid)
+        return rows, [_render_slice(pair, rows, predicted, reference, grid)] if plot else []
     except MedlightError as error:
         return error
 
 
-def _mask(path: Path, scoring: Scoring) -> tuple[Any, Grid]:
+def _read_mask(path: Path, scorer: SegmentationScorer) -> tuple[Any, Grid]:
     mask, grid = read_mask(path)
     low, high = int(mask.min()), int(mask.max())
-    if low < 0 or high >= scoring.labels:
+    if low < 0 or high >= scorer.num_classes:
         raise DataError(
-            f"{path}: holds labels from {low} to {high}, but {scoring.labels} are named "
-            f"(0 to {scoring.labels - 1}); type class_names='[background,...]' with all of them"
+            f"{path}: holds labels from {low} to {high}, but {scorer.num_classes} are named "
+            f"(0 to {scorer.num_classes - 1}); type class_names='[background,...]' with all of them"
         )
     return mask[0].astype(np.uint8), grid
 
 
-def _same_place(pair: Pair, reference: Grid, prediction: Grid) -> None:
+def _check_same_grid(pair: MaskPair, reference: Grid, prediction: Grid) -> None:
     """Voxels are compared one by one, so they must lie in the same place."""
     if reference.shape != prediction.shape:
         what = f"shapes {prediction.shape} and {reference.shape}"
     elif reference != prediction:
         off = float(np.abs(reference.affine - prediction.affine).max())
         what = (
-            f"positions in space: {prediction.orientation} at {_mm(prediction)} and "
-            f"{reference.orientation} at {_mm(reference)}, affines up to {off:.3g} apart"
+            f"positions in space: {prediction.orientation} at {_format_spacing(prediction)} and "
+            f"{reference.orientation} at {_format_spacing(reference)}, affines up to {off:.3g} "
+            f"apart"
         )
     else:
         return
@@ -174,13 +175,13 @@ def _same_place(pair: Pair, reference: Grid, prediction: Grid) -> None:
     )
 
 
-def _mm(grid: Grid) -> str:
+def _format_spacing(grid: Grid) -> str:
     return "x".join(f"{spacing:.3g}" for spacing in grid.spacing_mm) + " mm"
 
 
-def _drawn(
-    pair: Pair, rows: tuple[Row, ...], predicted: Any, reference: Any, grid: Grid
-) -> Picture:
+def _render_slice(
+    pair: MaskPair, rows: tuple[Row, ...], predicted: Any, reference: Any, grid: Grid
+) -> CaseSlice:
     """The slice to show, on the image where there is one, else on black."""
     import torch
 
@@ -193,8 +194,8 @@ def _drawn(
             )
     parts = [image[:1], predicted[None], reference[None]]
     if grid.ndim == 3:
-        parts = [oriented(torch.from_numpy(part), grid, "RAS")[0].numpy() for part in parts]
+        parts = [reorient(torch.from_numpy(part), grid, "RAS")[0].numpy() for part in parts]
     result = CaseResult(
         case=pair.case, rows=rows, image=parts[0], prediction=parts[1][0], truth=parts[2][0]
     )
-    return picture(result, score_of(rows))
+    return case_slice(result, case_score(rows))

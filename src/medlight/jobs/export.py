@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 import medlight
 from medlight.core.errors import ConfigError, ExportError, MissingExtraError
-from medlight.inference.choose import pooled
 from medlight.inference.heads import Head
+from medlight.inference.postprocess_selection import select_postprocessing
 from medlight.inference.sliding_window import SlidingWindow
-from medlight.jobs.artifact import describe, sizes_of
+from medlight.jobs.artifact import describe_artifact, input_size_of
 from medlight.jobs.model_card import model_card
-from medlight.jobs.trained import Load, Trained
+from medlight.jobs.trained_model import LoadModel, TrainedModel
 from medlight.runs.files import write_text
 
 log = logging.getLogger(__name__)
@@ -25,15 +25,15 @@ Format = Literal["onnx", "torch_export"]
 FILES = {"onnx": "net.onnx", "torch_export": "net.pt2"}
 TOLERANCE = 1e-3
 """How far a logit may lie from the checkpoint's, as a share of their standard deviation."""
-LEAST_EQUAL = 0.9999
-CHATTY = ("onnxscript", "onnx_ir", "torch.onnx")  # one warns that torchvision is not there
+MIN_LABEL_AGREEMENT = 0.9999
+NOISY_LOGGERS = ("onnxscript", "onnx_ir", "torch.onnx")  # one warns that torchvision is not there
 RUNNER = "artifact_run.py"
 
 
 def export(
     *,
     runs: Sequence[Path],
-    load: Load,
+    load: LoadModel,
     inference: SlidingWindow,
     format: Format = "onnx",  # noqa: A002  # what users type
     checkpoint: str = "best",
@@ -59,35 +59,39 @@ def export(
     model = load(run, checkpoint)
     folder = Path(output).expanduser() if output else run / "export" / format
     folder.mkdir(parents=True, exist_ok=True)
-    for name in CHATTY:
+    for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     net = _Net(model.task.net).cpu().eval()
     net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     path = folder / FILES[format]
-    images = example(model)
+    images = example_input(model)
     with torch.no_grad():
-        (_to_onnx if format == "onnx" else _to_torch)(net, images, path, free=_free(model))
+        (_to_onnx if format == "onnx" else _to_torch)(
+            net, images, path, dynamic_shapes=_dynamic_shapes(model)
+        )
     try:
-        parity = compare(net, _runner(path), images, model.head)
+        parity = check_parity(net, _load_exported(path), images, model.head)
     except ExportError:
         path.unlink()
         raise
-    mends = pooled([model.choice]).as_dict() if model.choice else {}
+    postprocessing = (
+        select_postprocessing([model.candidate_means]).as_dict() if model.candidate_means else {}
+    )
     about = {
         "medlight": medlight.__version__,
         "run": model.name,
         "checkpoint": model.digest,
         "net": path.name,
-        **describe(model, inference, mends),
+        **describe_artifact(model, inference, postprocessing),
         "parity": parity,
     }
     write_text(folder / "artifact.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
     source = Path(__file__).with_name(RUNNER).read_text(encoding="utf-8")
     write_text(folder / "run.py", source)
-    write_text(folder / "MODEL_CARD.md", model_card(run, model, mends))
+    write_text(folder / "MODEL_CARD.md", model_card(run, model, postprocessing))
     log.info(
         "%s equals the checkpoint: logits to %.2g, %.4f %% of labels",
-        path.name, parity["largest_difference"], 100 * parity["equal_labels"],
+        path.name, parity["max_difference"], 100 * parity["label_agreement"],
     )  # fmt: skip
 
 
@@ -103,29 +107,34 @@ class _Net(nn.Module):
         return logits
 
 
-def example(model: Trained) -> Tensor:
+def example_input(model: TrainedModel) -> Tensor:
     """(2, C, *S) noise of a shape the net takes: two, or the exporter takes one for granted."""
-    facts = model.facts
-    shape = facts.patch or model.recipe.get("size") or (64,) * facts.spatial_dims
+    spec = model.spec
+    shape = spec.patch or model.recipe.get("size") or (64,) * spec.spatial_dims
     generator = torch.Generator().manual_seed(0)
-    fitting = sizes_of(model).fit(shape)
-    return torch.randn(2, facts.channels, *fitting, generator=generator)
+    fitting = input_size_of(model).round_up(shape)
+    return torch.randn(2, spec.channels, *fitting, generator=generator)
 
 
-def _free(model: Trained) -> Mapping[int, Any]:
+def _dynamic_shapes(model: TrainedModel) -> Mapping[int, Any]:
     """Axes of the input that may have other sizes: the batch, and all where images are taken
     whole and keep their own."""
-    facts = model.facts
-    free: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
-    if facts.patch is None and not model.recipe.get("size"):
-        for axis, step in enumerate(sizes_of(model).divisor, 2):
-            free[axis] = step * torch.export.Dim(f"blocks_{axis}", min=1) if step > 1 else (
-                torch.export.Dim(f"size_{axis}", min=8)
-            )  # fmt: skip
-    return free
+    spec = model.spec
+    dynamic_shapes: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
+    if spec.patch is None and not model.recipe.get("size"):
+        for axis, step in enumerate(input_size_of(model).divisor, 2):
+            blocks, size = f"blocks_{axis}", f"size_{axis}"
+            dynamic_shapes[axis] = (
+                step * torch.export.Dim(blocks, min=1)
+                if step > 1
+                else torch.export.Dim(size, min=8)
+            )
+    return dynamic_shapes
 
 
-def _to_onnx(net: nn.Module, images: Tensor, path: Path, *, free: Mapping[int, Any]) -> None:
+def _to_onnx(
+    net: nn.Module, images: Tensor, path: Path, *, dynamic_shapes: Mapping[int, Any]
+) -> None:
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
@@ -136,16 +145,19 @@ def _to_onnx(net: nn.Module, images: Tensor, path: Path, *, free: Mapping[int, A
         ) from error
     torch.onnx.export(
         net, (images,), path, input_names=["image"], output_names=["logits"],
-        dynamo=True, dynamic_shapes={"image": dict(free)}, external_data=False, verbose=False,
+        dynamo=True, dynamic_shapes={"image": dict(dynamic_shapes)}, external_data=False,
+        verbose=False,
     )  # fmt: skip
 
 
-def _to_torch(net: nn.Module, images: Tensor, path: Path, *, free: Mapping[int, Any]) -> None:
-    program = torch.export.export(net, (images,), dynamic_shapes={"image": dict(free)})
+def _to_torch(
+    net: nn.Module, images: Tensor, path: Path, *, dynamic_shapes: Mapping[int, Any]
+) -> None:
+    program = torch.export.export(net, (images,), dynamic_shapes={"image": dict(dynamic_shapes)})
     torch.export.save(program, path)
 
 
-def _runner(path: Path) -> Any:
+def _load_exported(path: Path) -> Any:
     """The net as its file has it."""
     if path.suffix == ".onnx":
         import onnxruntime
@@ -155,7 +167,7 @@ def _runner(path: Path) -> Any:
     return torch.export.load(path).module()
 
 
-def compare(net: nn.Module, exported: Any, images: Tensor, head: Head) -> dict[str, float]:
+def check_parity(net: nn.Module, exported: Any, images: Tensor, head: Head) -> dict[str, float]:
     """ExportError where two nets disagree, on a batch and on each image alone."""
     largest, equal = 0.0, 1.0
     with torch.no_grad():
@@ -166,9 +178,9 @@ def compare(net: nn.Module, exported: Any, images: Tensor, head: Head) -> dict[s
             for one, other in zip(ours, theirs, strict=True):
                 same = head.labels(one) == head.labels(other)
                 equal = min(equal, float(same.float().mean()))
-    if largest > TOLERANCE or equal < LEAST_EQUAL:
+    if largest > TOLERANCE or equal < MIN_LABEL_AGREEMENT:
         raise ExportError(
             f"the exported net does not equal the checkpoint: logits differ by {largest:.3g} of "
             f"their spread, {100 * equal:.2f} % of labels agree; try the other format"
         )
-    return {"largest_difference": largest, "equal_labels": equal, "tolerance": TOLERANCE}
+    return {"max_difference": largest, "label_agreement": equal, "tolerance": TOLERANCE}

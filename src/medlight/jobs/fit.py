@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 
 from medlight.data.datamodule import DataModule
 from medlight.tasks.base import Task
-from medlight.tasks.initial import start_from
+from medlight.tasks.init_weights import load_initial_weights
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +36,10 @@ def fit(
     if resume and trainer.is_global_zero and not last.is_file():
         log.info("The run left no checkpoint: it starts from the beginning")
     if init and not (resume and last.is_file()):
-        started = start_from(task.net, init)
+        started = load_initial_weights(task.net, init)
         if trainer.is_global_zero:
-            (run_dir / "init.txt").write_text(started.table(), encoding="utf-8")
-            log.info(started.words())
+            (run_dir / "init.txt").write_text(started.details(), encoding="utf-8")
+            log.info(started.summary())
     trainer.fit(task, datamodule=data, ckpt_path=last if resume and last.is_file() else None)
     checkpoint = trainer.checkpoint_callback
     best = getattr(checkpoint, "best_model_path", None) or None

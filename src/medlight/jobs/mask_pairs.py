@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medlight.core.errors import ConfigError, DataError, DataNotFoundError
-from medlight.io.read import NIFTI, RASTER
+from medlight.io.read import NIFTI_SUFFIXES, RASTER_SUFFIXES
 
 log = logging.getLogger(__name__)
-NAMED_IN_ERRORS = 5
+MAX_LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class MaskPair:
     """A reference mask, its prediction (None: there is none) and its image, if one is known."""
 
     case: str
@@ -29,34 +29,35 @@ def mask_pairs(
     labels: Path,
     *,
     images: str | Path | None = None,
-    missing: Literal["refuse", "miss"] = "refuse",
-) -> list[Pair]:
+    missing: Literal["error", "empty"] = "error",
+) -> list[MaskPair]:
     """One pair for each reference mask, by file name without its ending, in order of names.
 
     DataNotFoundError where a folder holds no masks, DataError where predictions are missing.
     """
-    guessed, truth = _masks(predictions, "predictions"), _masks(labels, "labels")
+    guessed, truth = _list_masks(predictions, "predictions"), _list_masks(labels, "labels")
     lost = [case for case in truth if case not in guessed]
     if len(lost) == len(truth):
         raise DataError(
             f"no file of {predictions} has the name of one in {labels}: "
             f"{next(iter(guessed))} and {next(iter(truth))} are the first of each"
         )
-    if lost and missing == "refuse":
+    if lost and missing == "error":
         raise DataError(
-            f"{len(lost)} of {len(truth)} references have no prediction: {_some(lost)}; add them, "
+            f"{len(lost)} of {len(truth)} references have no prediction: {_abbreviate(lost)}; add "
+            f"them, "
             f"or type missing=miss to count them as empty predictions"
         )
     if extra := [case for case in guessed if case not in truth]:
-        log.warning("%d predictions have no reference: %s", len(extra), _some(extra))
-    shown = {} if images is None else _masks(Path(images).expanduser(), "images")
+        log.warning("%d predictions have no reference: %s", len(extra), _abbreviate(extra))
+    shown = {} if images is None else _list_masks(Path(images).expanduser(), "images")
     return [
-        Pair(case, path, guessed.get(case), shown.get(case) or shown.get(f"{case}_0000"))
+        MaskPair(case, path, guessed.get(case), shown.get(case) or shown.get(f"{case}_0000"))
         for case, path in truth.items()
     ]
 
 
-def named_labels(
+def read_label_names(
     folders: Sequence[Path], class_names: Sequence[str] | None
 ) -> tuple[tuple[str, ...], dict[str, tuple[int, ...]]]:
     """Names of labels 0, 1, ... and the regions, if labels are unions.
@@ -69,14 +70,14 @@ def named_labels(
     places = [place for folder in folders for place in (folder, folder.parent)]
     for place in places:
         if (place / "dataset.json").is_file():
-            return _of_json(place / "dataset.json")
+            return _read_dataset_json(place / "dataset.json")
     raise ConfigError(
         f"no dataset.json in or above {' or '.join(map(str, folders))} names the labels; "
         f"type class_names='[background,liver]'"
     )
 
 
-def _of_json(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int, ...]]]:
+def _read_dataset_json(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int, ...]]]:
     try:
         stated: Any = json.loads(path.read_text(encoding="utf-8-sig"))["labels"]
         if all(str(key).isdigit() for key in stated):
@@ -89,10 +90,12 @@ def _of_json(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int, ...]]]:
         single = {int(n): str(name) for name, n in stated.items() if not isinstance(n, list)}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f'{path}: expected labels {{"background": 0, ...}} ({error!r})') from error
-    return _numbered(single, unions), _regions(single, unions)
+    return _class_names(single, unions), _regions(single, unions)
 
 
-def _numbered(single: Mapping[int, str], unions: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
+def _class_names(
+    single: Mapping[int, str], unions: Mapping[str, tuple[int, ...]]
+) -> tuple[str, ...]:
     highest = max([*single, *(number for union in unions.values() for number in union)])
     return tuple(single.get(number, f"label {number}") for number in range(highest + 1))
 
@@ -105,13 +108,16 @@ def _regions(
     return {**unions, **alone} if unions else {}
 
 
-def _masks(folder: Path, key: str) -> dict[str, Path]:
+def _list_masks(folder: Path, key: str) -> dict[str, Path]:
     """Stem to file, in order of names."""
     if not folder.is_dir():
         raise DataNotFoundError(f"{key}={folder} is not a folder")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        ending = next((e for e in (*NIFTI[::-1], *RASTER) if path.name.lower().endswith(e)), None)
+        ending = next(
+            (e for e in (*NIFTI_SUFFIXES[::-1], *RASTER_SUFFIXES) if path.name.lower().endswith(e)),
+            None,
+        )
         if ending is None or path.name.startswith("."):
             continue
         case = path.name[: -len(ending)]
@@ -119,10 +125,12 @@ def _masks(folder: Path, key: str) -> dict[str, Path]:
             raise DataError(f"{found[case]} and {path} are the same case; keep one of them")
         found[case] = path
     if not found:
-        raise DataNotFoundError(f"{key}={folder} holds no {' or '.join(NIFTI + RASTER)} file")
+        raise DataNotFoundError(
+            f"{key}={folder} holds no {' or '.join(NIFTI_SUFFIXES + RASTER_SUFFIXES)} file"
+        )
     return found
 
 
-def _some(cases: Sequence[str]) -> str:
-    more = f" and {len(cases) - NAMED_IN_ERRORS} more" if len(cases) > NAMED_IN_ERRORS else ""
-    return ", ".join(cases[:NAMED_IN_ERRORS]) + more
+def _abbreviate(cases: Sequence[str]) -> str:
+    more = f" and {len(cases) - MAX_LISTED} more" if len(cases) > MAX_LISTED else ""
+    return ", ".join(cases[:MAX_LISTED]) + more

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medlight.jobs.trained import Trained
+from medlight.jobs.trained_model import TrainedModel
 from medlight.metrics.names import COUNTS, METRICS
 
 CARD = """\
@@ -36,7 +36,7 @@ for diagnosis or treatment, and nothing here replaces a reader.
 """
 
 
-def model_card(run: Path, model: Trained, mends: Mapping[str, Any]) -> str:
+def model_card(run: Path, model: TrainedModel, postprocessing: Mapping[str, Any]) -> str:
     """Markdown, from what the run wrote about itself. What a run lacks is said to be lacking."""
     provenance, scores = _read(run / "provenance.json"), _read(run / "metrics.json")
     return CARD.format(
@@ -44,7 +44,7 @@ def model_card(run: Path, model: Trained, mends: Mapping[str, Any]) -> str:
         purpose=_purpose(model),
         data=_data(provenance),
         scores=_scores(scores, provenance),
-        limits=_limits(model, mends),
+        limits=_limits(model, postprocessing),
         origin=_origin(provenance, model),
     )
 
@@ -56,13 +56,13 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _purpose(model: Trained) -> str:
-    facts = model.facts
-    kinds = {"mask": "Labels each voxel", "class": "Names the class of an image"}
-    kind = kinds.get(facts.labels.kind, "Says of each finding whether an image shows it")
-    kind = kind.replace("voxel", "pixel") if facts.spatial_dims == 2 else kind
-    channels = ", ".join(facts.modality) or f"{facts.channels} channel(s) of unnamed modality"
-    return f"{kind}: {', '.join(facts.labels.foreground)}. Takes {facts.spatial_dims}-D {channels}."
+def _purpose(model: TrainedModel) -> str:
+    spec = model.spec
+    kinds = {"mask": "Labels each voxel", "multiclass": "Names the class of an image"}
+    kind = kinds.get(spec.labels.kind, "Says of each finding whether an image shows it")
+    kind = kind.replace("voxel", "pixel") if spec.spatial_dims == 2 else kind
+    channels = ", ".join(spec.modality) or f"{spec.channels} channel(s) of unnamed modality"
+    return f"{kind}: {', '.join(spec.labels.foreground)}. Takes {spec.spatial_dims}-D {channels}."
 
 
 def _data(provenance: Mapping[str, Any]) -> str:
@@ -105,24 +105,26 @@ def _scores(scores: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
     return head + "\n".join(lines) + (f"\n\nPolicy: {policy}" if policy else "")
 
 
-def _limits(model: Trained, mends: Mapping[str, Any]) -> str:
-    facts = model.facts
+def _limits(model: TrainedModel, postprocessing: Mapping[str, Any]) -> str:
+    spec = model.spec
     lines = [
         "- Scores hold for the population, scanners and protocols of the data above; nothing is "
         "known beyond them.",
         "- It answers for any image, also for one that shows none of this: there is no check of "
         "what an image is.",
     ]
-    if facts.patch is not None:
-        lines.append(f"- It sees {'x'.join(map(str, facts.patch))} voxels at a time.")
-    if not facts.modality:
+    if spec.patch is not None:
+        lines.append(f"- It sees {'x'.join(map(str, spec.patch))} voxels at a time.")
+    if not spec.modality:
         lines.append("- Its data did not name their modality.")
-    if mends:
-        lines.append(f"- Validation cases chose what is done to its masks: {json.dumps(mends)}.")
+    if postprocessing:
+        lines.append(
+            f"- Validation cases chose what is done to its masks: {json.dumps(postprocessing)}."
+        )
     return "\n".join(lines)
 
 
-def _origin(provenance: Mapping[str, Any], model: Trained) -> str:
+def _origin(provenance: Mapping[str, Any], model: TrainedModel) -> str:
     code, training = provenance.get("code", {}), provenance.get("training", {})
     net = provenance.get("net", {})
     parts = {

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from medlight.core.errors import ConfigError
 from medlight.data.datamodule import DataModule
-from medlight.planning.fingerprint import measure
-from medlight.planning.memory import planned_device
-from medlight.planning.rules import Choice, normalisation, plan
+from medlight.planning.fingerprint import extract_fingerprint
+from medlight.planning.memory_estimate import find_device
+from medlight.planning.rules import PlannedSetting, normalisation, plan
 from medlight.planning.write import write_plan
 
 log = logging.getLogger(__name__)
@@ -25,13 +25,13 @@ def plan_settings(
     run_dir: Path,
     base: str,
     transforms: str,
-    given: Sequence[str] = (),
+    overrides: Sequence[str] = (),
     name: str | None = None,
     folder: str | Path = "conf",
     accelerator: str | None = None,
     memory_gb: float | None = None,
     force: bool = False,
-) -> list[Choice]:
+) -> list[PlannedSetting]:
     """Write data, transforms, model and experiment yaml, a reason beside each value.
 
     Training cases of the fold are measured, no others.
@@ -39,30 +39,32 @@ def plan_settings(
     Args:
         run_dir: not written to.
         base: the data option that is planned for; `transforms`: that of its transforms.
-        given: the overrides of this command; those of `data.` are kept.
+        overrides: the overrides of this command; those of `data.` are kept.
         name: of the experiment; None: plan_<data set>.
         folder: configuration folder to write into.
         accelerator: "cpu" or "gpu", the machine that is planned for; None: what is here.
         memory_gb: what training may take; None: 80 % of the GPU's, else of what is free here.
         force: overwrite an earlier plan.
     """
-    device = planned_device(accelerator, memory_gb)
-    fingerprint = measure(data)
+    device = find_device(accelerator, memory_gb)
+    fingerprint = extract_fingerprint(data)
     name = name or "plan_" + re.sub(r"\W+", "_", fingerprint.name).strip("_").lower()
     if not re.fullmatch(r"\w+", name) or name in (base, transforms):
         raise ConfigError(
             f"name={name}: must be letters, digits and _, and not that of an option it starts from"
         )
     choices = [
-        Choice("data", "base", base, "what was measured"),
-        Choice("transforms", "base", transforms, normalisation(fingerprint, transforms)),
-        *_kept(given),
+        PlannedSetting("data", "base", base, "what was measured"),
+        PlannedSetting("transforms", "base", transforms, normalisation(fingerprint, transforms)),
+        *_data_overrides(overrides),
         *plan(fingerprint, device),
     ]
-    about = fingerprint.describe()
-    files = write_plan(choices, name=name, about=about, folder=Path(folder), force=force)
+    summary_lines = fingerprint.describe()
+    files = write_plan(
+        choices, name=name, summary_lines=summary_lines, folder=Path(folder), force=force
+    )
     console = Console()
-    for line in about:
+    for line in summary_lines:
         console.print(line, highlight=False)
     console.print(_table(choices))
     for file in files:
@@ -71,17 +73,17 @@ def plan_settings(
     return choices
 
 
-def _kept(given: Sequence[str]) -> list[Choice]:
+def _data_overrides(overrides: Sequence[str]) -> list[PlannedSetting]:
     """`data.root=/x` on the command line stands in the plan, too."""
-    pairs = [word.lstrip("+").partition("=") for word in given]
+    pairs = [word.lstrip("+").partition("=") for word in overrides]
     return [
-        Choice("data", key.removeprefix("data."), _value(text), "as given")
+        PlannedSetting("data", key.removeprefix("data."), _parse_value(text), "as given")
         for key, _, text in pairs
         if key.startswith("data.")
     ]
 
 
-def _value(text: str) -> Any:
+def _parse_value(text: str) -> Any:
     for kind in (int, float):
         try:
             return kind(text)
@@ -90,10 +92,10 @@ def _value(text: str) -> Any:
     return {"true": True, "false": False, "null": None}.get(text, text.strip("'\""))
 
 
-def _table(choices: Sequence[Choice]) -> Table:
+def _table(choices: Sequence[PlannedSetting]) -> Table:
     table = Table("setting", "value", "because", box=None, header_style="bold")
-    for choice in choices:
-        if choice.key != "base":
-            key = choice.key if choice.file == "experiment" else f"{choice.file}.{choice.key}"
-            table.add_row(key, str(choice.value), choice.why)
+    for setting in choices:
+        if setting.key != "base":
+            key = setting.key if setting.file == "experiment" else f"{setting.file}.{setting.key}"
+            table.add_row(key, str(setting.value), setting.reason)
     return table

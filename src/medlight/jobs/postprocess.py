@@ -10,7 +10,12 @@ from rich.progress import track
 
 from medlight.core.errors import ConfigError, DataNotFoundError, SplitError
 from medlight.data.datamodule import DataModule
-from medlight.inference.choose import CHOSEN, Choice, Evidence, pooled
+from medlight.inference.postprocess_selection import (
+    POSTPROCESSING_FILE,
+    CandidateMeans,
+    CandidateScores,
+    select_postprocessing,
+)
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 
@@ -27,8 +32,8 @@ def postprocess(
     Args:
         checkpoint: "best", "last", or the path of a checkpoint.
     """
-    facts = task.facts
-    if facts.labels.kind != "mask":
+    spec = task.spec
+    if spec.labels.kind != "mask":
         raise ConfigError("postprocess mends masks, but this run classifies")
     if not data.split.val:
         raise SplitError(f"{run_dir}: fold {data.split.fold} has no validation cases to ask")
@@ -39,7 +44,7 @@ def postprocess(
         path = run_dir / "checkpoints" / f"{checkpoint}.ckpt"
     if not path.is_file():
         raise DataNotFoundError(f"no checkpoint at {path}; train first")
-    evidence = Evidence(facts.labels.names, facts.spatial_dims)
+    evidence = CandidateScores(spec.labels.names, spec.spatial_dims)
     held = torch.load(path, map_location="cpu", weights_only=True)
     task.load_state_dict(held["state_dict"])
     device = trainer.strategy.root_device
@@ -51,12 +56,14 @@ def postprocess(
         for result, grid in zip(results, batch["grid"], strict=True):
             if result.prediction is not None and result.truth is not None:
                 evidence.add(result.prediction, result.truth, grid.spacing_mm)
-    choice = Choice(facts.spatial_dims, evidence.means())
-    chosen = pooled([choice]).as_dict()
-    text = json.dumps({**choice.as_dict(), "chosen": chosen}, indent=2, ensure_ascii=False)
-    write_text(run_dir / CHOSEN, text + "\n")
-    for name, about in choice.means.items():
-        step = pooled([choice]).steps.get(name)
+    candidate_means = CandidateMeans(spec.spatial_dims, evidence.means())
+    chosen = select_postprocessing([candidate_means]).as_dict()
+    text = json.dumps(
+        {**candidate_means.as_dict(), "selected": chosen}, indent=2, ensure_ascii=False
+    )
+    write_text(run_dir / POSTPROCESSING_FILE, text + "\n")
+    for name, about in candidate_means.means.items():
+        step = select_postprocessing([candidate_means]).steps.get(name)
         scores = about["dice"]
         told = "unchanged" if step is None else f"{step.name}, {scores[step.name]:.4f}"
         log.info(

@@ -16,25 +16,25 @@ import medlight
 from medlight.core.errors import ConfigError, DataError, MedlightError
 from medlight.core.sample import Sample
 from medlight.inference.sliding_window import SlidingWindow
-from medlight.io.inputs import Input, Where, find_inputs
+from medlight.io.inputs import InputCase, InputPaths, find_inputs
 from medlight.io.read import read_channels
 from medlight.jobs.predict_classes import ClassWriter
 from medlight.jobs.predict_masks import MaskWriter
-from medlight.jobs.trained import Load, Trained, check_alike
+from medlight.jobs.trained_model import LoadModel, TrainedModel, check_compatible
 from medlight.runs.files import write_text
 
 log = logging.getLogger(__name__)
 
-ABOUT = "predicted_by.json"
-_TOLD = 20
+SETTINGS_FILE = "predicted_by.json"
+_MAX_LISTED = 20
 
 
 def predict(
     *,
     runs: Sequence[Path],
-    load: Load,
+    load: LoadModel,
     inference: SlidingWindow,
-    input: Where,  # noqa: A002  # what users type
+    input: InputPaths,  # noqa: A002  # what users type
     output: Path,
     checkpoint: str = "best",
     probabilities: bool = False,
@@ -61,52 +61,57 @@ def predict(
         postprocess: do what the runs' validation cases chose; see the verb `postprocess`.
     """
     models = [load(run, checkpoint) for run in runs]
-    check_alike(models)
+    check_compatible(models)
     output = Path(output).expanduser()
-    facts = models[0].facts
-    cases = find_inputs(input, channels=facts.channels, spatial_dims=facts.spatial_dims)
+    spec = models[0].spec
+    cases = find_inputs(input, channels=spec.channels, spatial_dims=spec.spatial_dims)
     _check_output(output, cases)
     settings = {
         "medlight": medlight.__version__,
         "runs": [{"name": each.name, "checkpoint": each.digest} for each in models],
         "overlap": inference.overlap,
-        "mirrored": list(facts.mirrored) if inference.mirror else [],
+        "mirrored": list(spec.mirror_axes) if inference.tta else [],
         "probabilities": probabilities,
         "uncertainty": uncertainty,
     }
-    make: Any = MaskWriter if facts.labels.kind == "mask" else ClassWriter
+    make: Any = MaskWriter if spec.labels.kind == "mask" else ClassWriter
     writer: MaskWriter | ClassWriter = make(
         models, inference, output,
         probabilities=probabilities, uncertainty=uncertainty, postprocess=postprocess,
     )  # fmt: skip
-    settings["postprocessing"] = writer.mends
-    _check_earlier(output, settings, writer.done.named - {case.name for case in cases})
-    keys = {case.name: key_of(case, settings) for case in cases}
-    todo = [case for case in cases if not writer.holds(case, keys[case.name])]
+    settings["postprocessing"] = writer.postprocessing_config
+    _check_earlier(output, settings, writer.done.all_cases - {case.name for case in cases})
+    keys = {case.name: cache_key(case, settings) for case in cases}
+    todo = [case for case in cases if not writer.is_done(case, keys[case.name])]
     writer.done.drop([case.name for case in todo])
-    write_text(output / ABOUT, json.dumps(settings, indent=2) + "\n")
+    write_text(output / SETTINGS_FILE, json.dumps(settings, indent=2) + "\n")
     told = f"{len(cases) - len(todo)} of {len(cases)} are done already" if cases != todo else ""
-    log.info("%d cases to predict by %s%s", len(todo), _names(models), told and f"; {told}")
+    log.info(
+        "%d cases to predict by %s%s", len(todo), _describe_models(models), told and f"; {told}"
+    )
     failed = _predict(todo, keys, models[0], writer)
     writer.done.finish()
     log.info("%d cases lie in %s", len(cases) - len(failed), output)
     if failed:
         lines = [f"{name}: {why}" for name, why in sorted(failed.items())]
-        more = [f"and {len(lines) - _TOLD} more"] if len(lines) > _TOLD else []
+        more = [f"and {len(lines) - _MAX_LISTED} more"] if len(lines) > _MAX_LISTED else []
         raise DataError(
             f"{len(failed)} of {len(cases)} cases could not be predicted:\n  "
-            + "\n  ".join(lines[:_TOLD] + more)
+            + "\n  ".join(lines[:_MAX_LISTED] + more)
         )
 
 
 def _predict(
-    todo: Sequence[Input], keys: dict[str, str], model: Trained, writer: MaskWriter | ClassWriter
+    todo: Sequence[InputCase],
+    keys: dict[str, str],
+    model: TrainedModel,
+    writer: MaskWriter | ClassWriter,
 ) -> dict[str, str]:
     """Name to reason of the cases that failed."""
     failed: dict[str, str] = {}
     told = 0
 
-    def fail(case: Input, error: Exception) -> None:
+    def fail(case: InputCase, error: Exception) -> None:
         failed[case.name] = " ".join(str(error).split()) or type(error).__name__
         log.error("%s failed: %s", case.name, failed[case.name])
         if not isinstance(error, MedlightError):
@@ -116,7 +121,7 @@ def _predict(
     shown = sys.stdout.isatty() or get_console().is_jupyter
     with Progress(*columns, TimeRemainingColumn(), disable=not shown) as bar:
         line = bar.add_task("predicting", total=len(todo))
-        for batch in batched(read_ahead(todo, model), writer.at_once):
+        for batch in batched(read_ahead(todo, model), writer.batch_size):
             good = []
             for case, sample in batch:
                 if isinstance(sample, Exception):
@@ -133,20 +138,20 @@ def _predict(
                         fail(case, error)
             bar.advance(line, len(batch))
             told += len(batch)
-            if not shown and writer.at_once == 1 and good and len(failed) == before:
+            if not shown and writer.batch_size == 1 and good and len(failed) == before:
                 log.info("  %s (%d of %d)", batch[0][0].name, told, len(todo))
     return failed
 
 
 def read_ahead(
-    cases: Sequence[Input], model: Trained
-) -> Iterator[tuple[Input, Sample | Exception]]:
+    cases: Sequence[InputCase], model: TrainedModel
+) -> Iterator[tuple[InputCase, Sample | Exception]]:
     """The cases as the net sees them, the next one read while this one is predicted."""
 
-    def read(case: Input) -> Sample:
+    def read(case: InputCase) -> Sample:
         image, grid = read_channels(case.files)
         try:
-            return model.prepared(image, grid)
+            return model.preprocess(image, grid)
         except DataError as error:
             raise DataError(f"{case.files[0]}: {error}") from error
 
@@ -164,8 +169,8 @@ def read_ahead(
 
 
 def batched(
-    items: Iterator[tuple[Input, Sample | Exception]], count: int
-) -> Iterator[list[tuple[Input, Sample | Exception]]]:
+    items: Iterator[tuple[InputCase, Sample | Exception]], count: int
+) -> Iterator[list[tuple[InputCase, Sample | Exception]]]:
     some = []
     for item in items:
         some.append(item)
@@ -176,14 +181,14 @@ def batched(
         yield some
 
 
-def key_of(case: Input, settings: dict[str, Any]) -> str:
+def cache_key(case: InputCase, settings: dict[str, Any]) -> str:
     """What a prediction was made from, and how: other files or settings, another key."""
     files = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in case.files]
     text = json.dumps([settings, files], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _check_output(output: Path, cases: Sequence[Input]) -> None:
+def _check_output(output: Path, cases: Sequence[InputCase]) -> None:
     """Never write over what is read."""
     for case in cases:
         for file in case.files:
@@ -196,7 +201,7 @@ def _check_output(output: Path, cases: Sequence[Input]) -> None:
 
 def _check_earlier(output: Path, settings: dict[str, Any], others: set[str]) -> None:
     """Masks of other runs or settings must not lie among those of these."""
-    path = output / ABOUT
+    path = output / SETTINGS_FILE
     if others and path.is_file() and json.loads(path.read_text(encoding="utf-8")) != settings:
         raise ConfigError(
             f"output={output} holds {len(others)} cases that other runs or settings predicted "
@@ -204,7 +209,7 @@ def _check_earlier(output: Path, settings: dict[str, Any], others: set[str]) -> 
         )
 
 
-def _names(models: Sequence[Trained]) -> str:
+def _describe_models(models: Sequence[TrainedModel]) -> str:
     if len(models) == 1:
         return models[0].name
     return f"the mean of {len(models)} runs"

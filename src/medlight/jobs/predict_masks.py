@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from medlight.core.grid import Grid
 from medlight.core.sample import Sample
-from medlight.inference.ensemble import combined, together
-from medlight.inference.postprocess import Postprocessing, unit
-from medlight.inference.restore import Restored, restored
+from medlight.inference.ensemble import ensemble_predictor, merge_slabs
+from medlight.inference.postprocess import Postprocessing, voxel_size_ml
+from medlight.inference.resample_to_source import SourcePrediction, resample_to_source
 from medlight.inference.sliding_window import Slabs, SlidingWindow
-from medlight.io.inputs import Input
-from medlight.io.write import write_mask, write_shares
-from medlight.jobs.done import Done, Line
-from medlight.jobs.trained import Trained, mends
-from medlight.metrics.cases import Scoring
+from medlight.io.inputs import InputCase
+from medlight.io.write import write_mask, write_unit_range
+from medlight.jobs.resumable_csv import CsvRow, ResumableCsv
+from medlight.jobs.trained_model import TrainedModel, shared_postprocessing
+from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.runs.files import file_stem
 
 
@@ -31,11 +31,11 @@ class MaskWriter:
     `probabilities/`, `entropy/` and `disagreement/` with files of the same names.
     """
 
-    at_once = 1
+    batch_size = 1
 
     def __init__(
         self,
-        models: Sequence[Trained],
+        models: Sequence[TrainedModel],
         inference: SlidingWindow,
         output: Path,
         *,
@@ -44,91 +44,102 @@ class MaskWriter:
         postprocess: bool,
     ) -> None:
         self.models, self.inference, self.output = models, inference, output
-        self.facts, self.head = models[0].facts, models[0].head
-        mirrored = self.facts.mirrored if inference.mirror else ()
-        self.mirrored = mirrored
+        self.spec, self.head = models[0].spec, models[0].head
+        mirror_axes = self.spec.mirror_axes if inference.tta else ()
+        self.mirror_axes = mirror_axes
         self.extras = [name for name, wanted in (
             ("probabilities", probabilities), ("entropy", uncertainty),
-            ("disagreement", uncertainty and bool(len(models) > 1 or mirrored)),
+            ("disagreement", uncertainty and bool(len(models) > 1 or mirror_axes)),
         ) if wanted]  # fmt: skip
-        self.postprocessing = mends(models) if postprocess else Postprocessing({})
-        self.mends = self.postprocessing.as_dict()
+        self.postprocessing = shared_postprocessing(models) if postprocess else Postprocessing({})
+        self.postprocessing_config = self.postprocessing.as_dict()
         means = [f"mean_{name}" for name in self.extras if name != "probabilities"]
-        facts = self.facts
-        regions = Scoring.of(facts.labels, regions=dict(facts.regions) or None, ignore=facts.ignore)
+        spec = self.spec
+        regions = SegmentationScorer.from_labels(
+            spec.labels, regions=dict(spec.regions) or None, ignore=spec.ignore
+        )
         self.regions = regions.regions
         columns = ["case", "class", "voxels", "volume_ml", *means]
-        self.done = Done(output / "volumes.csv", columns, per_case=len(self.regions))
+        self.done = ResumableCsv(output / "volumes.csv", columns, rows_per_case=len(self.regions))
 
-    def holds(self, case: Input, key: str) -> bool:
-        return self.done.holds(case.name, key, [self._path(case), *self._extra_paths(case)])
+    def is_done(self, case: InputCase, key: str) -> bool:
+        return self.done.is_done(case.name, key, [self._path(case), *self._extra_paths(case)])
 
     def groups(
-        self, cases: Sequence[tuple[Input, Sample]]
-    ) -> Iterator[Sequence[tuple[Input, Sample]]]:
+        self, cases: Sequence[tuple[InputCase, Sample]]
+    ) -> Iterator[Sequence[tuple[InputCase, Sample]]]:
         return ([case] for case in cases)
 
     @torch.inference_mode()
     def write(
-        self, group: Sequence[tuple[Input, Sample]]
-    ) -> Iterator[tuple[Input, Sequence[Line]]]:
+        self, group: Sequence[tuple[InputCase, Sample]]
+    ) -> Iterator[tuple[InputCase, Sequence[CsvRow]]]:
         """Give the lines of each case once its files are written."""
         [(case, sample)] = group
-        source = sample["source"]
-        found = self.predicted(sample)
-        found.labels = self.postprocessing(found.labels, self.facts.labels.names, source.spacing_mm)
+        source = sample["source_grid"]
+        prediction = self.predict(sample)
+        prediction.labels = self.postprocessing(
+            prediction.labels, self.spec.labels.names, source.spacing_mm
+        )
         for name, path in zip(self.extras, self._extra_paths(case), strict=True):
-            write_shares(path, getattr(found, name), source)
-        write_mask(self._path(case), found.labels, source)
-        yield case, self._lines(case, found, source)
+            write_unit_range(path, getattr(prediction, name), source)
+        write_mask(self._path(case), prediction.labels, source)
+        yield case, self._lines(case, prediction, source)
 
-    def predicted(self, sample: Sample) -> Restored:
-        spread = "disagreement" in self.extras
-        return restored(
-            self._slabs(sample["image"], spread=spread),
+    def predict(self, sample: Sample) -> SourcePrediction:
+        with_entropy = "disagreement" in self.extras
+        return resample_to_source(
+            self._slabs(sample["image"], with_entropy=with_entropy),
             sample["grid"],
-            sample["source"],
+            sample["source_grid"],
             probabilities="probabilities" in self.extras,
             uncertainty="entropy" in self.extras,
-            spread=spread,
+            with_entropy=with_entropy,
             head=self.head,
         )
 
-    def _slabs(self, image: torch.Tensor, *, spread: bool) -> Slabs:
+    def _slabs(self, image: torch.Tensor, *, with_entropy: bool) -> Slabs:
         """Runs with the same window answer window by window, groups of them slab by slab."""
-        windows: dict[tuple[int, ...] | None, list[Trained]] = {}
+        windows: dict[tuple[int, ...] | None, list[TrainedModel]] = {}
         for each in self.models:
-            windows.setdefault(each.facts.patch, []).append(each)
+            windows.setdefault(each.spec.patch, []).append(each)
         parts, axis = [], None
         for window, models in windows.items():
-            net = combined(
-                [each.net for each in models], self.mirrored, head=self.head, spread=spread
+            net = ensemble_predictor(
+                [each.net for each in models],
+                self.mirror_axes,
+                head=self.head,
+                with_entropy=with_entropy,
             )
             device = models[0].device
             slabs = self.inference.slabs(image, net, window, device=device, axis=axis)
             parts.append((slabs, len(models) / len(self.models)))
             axis = slabs.axis
-        return parts[0][0] if len(parts) == 1 else together(parts, head=self.head, spread=spread)
+        return (
+            parts[0][0]
+            if len(parts) == 1
+            else merge_slabs(parts, head=self.head, with_entropy=with_entropy)
+        )
 
-    def _path(self, case: Input, extra: str = "") -> Path:
-        suffix = ".nii.gz" if self.facts.spatial_dims == 3 else ".png"
+    def _path(self, case: InputCase, extra: str = "") -> Path:
+        suffix = ".nii.gz" if self.spec.spatial_dims == 3 else ".png"
         return self.output / extra / (file_stem(case.name) + suffix)
 
-    def _extra_paths(self, case: Input) -> list[Path]:
+    def _extra_paths(self, case: InputCase) -> list[Path]:
         return [self._path(case, extra) for extra in self.extras]
 
-    def _lines(self, case: Input, found: Restored, source: Grid) -> list[Line]:
-        voxels = np.bincount(found.labels.ravel(), minlength=len(self.facts.labels))
-        volume = unit(source.spacing_mm) if source.ndim == 3 else float("nan")
+    def _lines(self, case: InputCase, prediction: SourcePrediction, source: Grid) -> list[CsvRow]:
+        voxels = np.bincount(prediction.labels.ravel(), minlength=len(self.spec.labels))
+        volume = voxel_size_ml(source.spacing_mm) if source.ndim == 3 else float("nan")
         lines = []
         for name, region in self.regions.items():
             count = int(voxels[list(region)].sum())
-            line: Line = {"case": case.name, "class": name, "voxels": count}
+            line: CsvRow = {"case": case.name, "class": name, "voxels": count}
             line["volume_ml"] = round(count * volume, 6)
-            there = np.isin(found.labels, region)
+            there = np.isin(prediction.labels, region)
             for extra in self.extras:
                 if extra != "probabilities":
-                    line[f"mean_{extra}"] = _mean(getattr(found, extra), there)
+                    line[f"mean_{extra}"] = _mean(getattr(prediction, extra), there)
             lines.append(line)
         return lines
 

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from medlight.data.datamodule import DataModule
-from medlight.jobs.check import forget_withdrawn
+from medlight.jobs.check import delete_withdrawn
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def prepare(*, data: DataModule, run_dir: Path, check: bool = False) -> None:
         check: compare the voxels of every case with their checksum, and make damaged ones again.
     """
     start = time.monotonic()
-    forget_withdrawn(data)
+    delete_withdrawn(data)
     stored = data.prepare(check=check)
     gigabytes = sum(path.stat().st_size for path in stored.paths) / 2**30
     log.info(

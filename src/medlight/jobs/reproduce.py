@@ -15,7 +15,7 @@ from rich.table import Table
 from medlight.core.errors import ConfigError, DataNotFoundError, MedlightError
 from medlight.data.datamodule import DataModule
 from medlight.jobs.fit import fit
-from medlight.jobs.noise import Noise, seed_noise
+from medlight.jobs.seed_variability import SeedVariability, seed_variability
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 
@@ -27,7 +27,7 @@ class NotReproducedError(MedlightError):
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class MetricDifference:
     """One metric, then and now.
 
     Attributes:
@@ -41,14 +41,14 @@ class Difference:
     noise: float | None
 
     @property
-    def gap(self) -> float | None:
+    def difference(self) -> float | None:
         return None if self.then is None or self.now is None else self.now - self.then
 
     @property
     def verdict(self) -> str:
         if self.then == self.now:
             return "identical"
-        if self.gap is None or self.noise is None or abs(self.gap) > self.noise:
+        if self.difference is None or self.noise is None or abs(self.difference) > self.noise:
             return "differs"
         return "within seed noise"
 
@@ -77,23 +77,25 @@ def reproduce(
     """
     then = _read(original / "metrics.json")
     if trainer.is_global_zero:
-        for line in check_same(_read(original / "provenance.json"), data, force=force):
+        for line in check_same_data(_read(original / "provenance.json"), data, force=force):
             log.warning(line)
     fit(data=data, task=task, trainer=trainer, run_dir=run_dir)
     if not trainer.is_global_zero:
         return
-    for line in other_code(*(_read(each / "provenance.json") for each in (original, run_dir))):
+    for line in environment_changes(
+        *(_read(each / "provenance.json") for each in (original, run_dir))
+    ):
         log.warning(line)
-    noise = seed_noise(original, [Path(each) for each in siblings])
-    found = compare(then, _read(run_dir / "metrics.json"), noise)
+    noise = seed_variability(original, [Path(each) for each in siblings])
+    found = compare_metrics(then, _read(run_dir / "metrics.json"), noise)
     same_cases = _text(original / "cases.csv") == _text(run_dir / "cases.csv")
-    verdict = judge(found, same_cases=same_cases)
+    verdict = overall_verdict(found, same_cases=same_cases)
     write_text(
         run_dir / "reproduction.json",
         json.dumps(
             {
                 "verdict": verdict,
-                "same_cases": same_cases,
+                "identical_cases": same_cases,
                 "seeds": list(noise.seeds),
                 "metrics": [asdict(each) for each in found],
             },
@@ -104,13 +106,15 @@ def reproduce(
     if verdict == "identical":
         log.info("Reproduced: metrics.json and cases.csv are identical")
         return
-    get_console().print(table(found, noise))
+    get_console().print(difference_table(found, noise))
     if verdict == "differs":
-        raise NotReproducedError(f"not reproduced: {worst(found)}; {noise.said}")
-    log.info("Reproduced: %s (%s)", verdict, noise.said)
+        raise NotReproducedError(f"not reproduced: {largest_difference(found)}; {noise.summary}")
+    log.info("Reproduced: %s (%s)", verdict, noise.summary)
 
 
-def check_same(record: Mapping[str, Any], data: DataModule, *, force: bool = False) -> list[str]:
+def check_same_data(
+    record: Mapping[str, Any], data: DataModule, *, force: bool = False
+) -> list[str]:
     """What differs that makes a comparison void. ConfigError, unless it is forced; then lines."""
     then, now = record.get("data", {}).get("fingerprint"), data.cases.fingerprint()
     lines = []
@@ -123,7 +127,7 @@ def check_same(record: Mapping[str, Any], data: DataModule, *, force: bool = Fal
     return lines
 
 
-def other_code(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def environment_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What may move the last bits, or more: versions, commit, device, threads."""
     lines = []
     for part in ("code", "hardware"):
@@ -135,14 +139,14 @@ def other_code(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def compare(
-    then: Mapping[str, float | None], now: Mapping[str, float | None], noise: Noise
-) -> list[Difference]:
+def compare_metrics(
+    then: Mapping[str, float | None], now: Mapping[str, float | None], noise: SeedVariability
+) -> list[MetricDifference]:
     names = dict.fromkeys([*then, *now])
-    return [Difference(n, then.get(n), now.get(n), noise.tolerance.get(n)) for n in names]
+    return [MetricDifference(n, then.get(n), now.get(n), noise.tolerance.get(n)) for n in names]
 
 
-def judge(found: Sequence[Difference], *, same_cases: bool) -> str:
+def overall_verdict(found: Sequence[MetricDifference], *, same_cases: bool) -> str:
     verdicts = {each.verdict for each in found}
     for verdict in ("differs", "within seed noise"):
         if verdict in verdicts:
@@ -150,17 +154,17 @@ def judge(found: Sequence[Difference], *, same_cases: bool) -> str:
     return "identical" if same_cases else "within seed noise"
 
 
-def worst(found: Sequence[Difference]) -> str:
+def largest_difference(found: Sequence[MetricDifference]) -> str:
     """The metric that differs most, for its noise where that is known."""
 
-    def size(each: Difference) -> float:
-        return math.inf if each.gap is None else abs(each.gap) / (each.noise or 1e-9)
+    def size(each: MetricDifference) -> float:
+        return math.inf if each.difference is None else abs(each.difference) / (each.noise or 1e-9)
 
     most = max((each for each in found if each.verdict == "differs"), key=size)
     return f"{most.metric} is {_shown(most.now)}, then {_shown(most.then)}"
 
 
-def table(found: Sequence[Difference], noise: Noise) -> Table:
+def difference_table(found: Sequence[MetricDifference], noise: SeedVariability) -> Table:
     """Every metric that is not identical."""
     page = Table(title="Then and now", title_justify="left")
     page.add_column("metric")
@@ -168,7 +172,7 @@ def table(found: Sequence[Difference], noise: Noise) -> Table:
         page.add_column(name, justify="right")
     for each in found:
         if each.verdict != "identical":
-            values = (each.then, each.now, each.gap, each.noise)
+            values = (each.then, each.now, each.difference, each.noise)
             style = "red" if each.verdict == "differs" else ""
             page.add_row(each.metric, *map(_shown, values), style=style)
     return page

@@ -19,7 +19,7 @@ from medlight.core.errors import MissingExtraError
 SETTINGS = "settings"
 
 
-def needs(extra: str, module: str) -> None:
+def require_extra(extra: str, module: str) -> None:
     """MissingExtraError where an optional dependency is not installed."""
     if importlib.util.find_spec(module) is None:
         raise MissingExtraError(f"logger={extra} needs {module}: pip install 'medlight[{extra}]'")
@@ -35,7 +35,7 @@ class TensorBoard(TensorBoardLogger):
     """
 
     def __init__(self, *, run_dir: Path) -> None:
-        needs("tensorboard", "tensorboard")
+        require_extra("tensorboard", "tensorboard")
         super().__init__(save_dir=run_dir, name="tensorboard", version="", default_hp_metric=False)
 
     @property
@@ -86,7 +86,7 @@ class MLflow(MLFlowLogger):
         tracking_uri: str = "sqlite:///mlflow.db",
         tags: Sequence[str] = (),
     ) -> None:
-        needs("mlflow", "mlflow")
+        require_extra("mlflow", "mlflow")
         self._id_file = Path(run_dir) / "mlflow" / "id"
         super().__init__(
             experiment_name=experiment,
@@ -100,20 +100,20 @@ class MLflow(MLFlowLogger):
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
         """Settings that a resumed run has logged already stay: MLflow lets none change."""
-        settings = flat(params if isinstance(params, Mapping) else vars(params))
+        settings = flatten(params if isinstance(params, Mapping) else vars(params))
         known = self.experiment.get_run(self.run_id).data.params
         super().log_hyperparams({k: v for k, v in settings.items() if k not in known})
         self._id_file.parent.mkdir(parents=True, exist_ok=True)
         self._id_file.write_text(str(self.run_id))
 
 
-def flat(params: Mapping[str, Any], stem: str = "") -> dict[str, Any]:
+def flatten(params: Mapping[str, Any], stem: str = "") -> dict[str, Any]:
     """
-    >>> flat({"trainer": {"devices": 1}, "seed": 0})
+    >>> flatten({"trainer": {"devices": 1}, "seed": 0})
     {'trainer/devices': 1, 'seed': 0}
     """
     found: dict[str, Any] = {}
     for key, value in params.items():
         name = f"{stem}{key}"
-        found |= flat(value, f"{name}/") if isinstance(value, Mapping) else {name: value}
+        found |= flatten(value, f"{name}/") if isinstance(value, Mapping) else {name: value}
     return found

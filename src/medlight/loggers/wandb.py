@@ -12,13 +12,13 @@ from pytorch_lightning.utilities import rank_zero_only
 
 log = logging.getLogger(__name__)
 
-WAIT_S = 30
+INIT_TIMEOUT_S = 30
 """For the server, at the start. Afterwards a lost server never stops a run."""
-UPLOAD_S = 60
+FINISH_TIMEOUT_S = 60
 """For what is left to upload at the end; the rest stays on disk for `wandb sync`."""
 
 
-class RunLogger(WandbLogger):
+class WandbRunLogger(WandbLogger):
     """A W&B logger that writes below `run_dir/wandb`, and never asks or waits for a key.
 
     Host and user name, paths, source code, git remote and console output are not recorded.
@@ -67,8 +67,8 @@ class RunLogger(WandbLogger):
             program="medlight",
             program_relpath="medlight",
             quiet=True,
-            init_timeout=WAIT_S,
-            finish_timeout=UPLOAD_S,
+            init_timeout=INIT_TIMEOUT_S,
+            finish_timeout=FINISH_TIMEOUT_S,
             x_disable_meta=True,
             x_save_requirements=False,
         )
@@ -79,7 +79,7 @@ class RunLogger(WandbLogger):
             tags=list(tags),
             job_type=job_type,
             save_dir=run_dir,
-            id=run_id(self._id_file) if first else None,
+            id=read_or_create_id(self._id_file) if first else None,
             settings=settings,
         )
         self._wandb_init.pop("anonymous", None)  # W&B warns of Lightning's None
@@ -98,7 +98,7 @@ class RunLogger(WandbLogger):
             log.warning("W&B does not answer, so the run is recorded offline: %s", error)
             self._wandb_init["settings"].mode = "offline"
             self._id_file.unlink()  # W&B holds on to the id of the failed attempt
-            self._wandb_init["id"] = self._id = run_id(self._id_file)
+            self._wandb_init["id"] = self._id = read_or_create_id(self._id_file)
             return super().experiment
 
 
@@ -109,14 +109,14 @@ def key_is_configured() -> bool:
     return wandb.login(prompt=False, verify=False)
 
 
-def run_id(path: Path) -> str:
+def read_or_create_id(path: Path) -> str:
     """The id in this file, which is made where there is none."""
     if not path.exists():
         path.write_text(secrets.token_hex(4))
     return path.read_text()
 
 
-def finish(loggers: Iterable[Logger], *, failed: bool = False) -> None:
+def finish_runs(loggers: Iterable[Logger], *, failed: bool = False) -> None:
     """End the W&B run of this process, if there is one: the next run must not write into it.
 
     A logger that is used again opens its run again.

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError
-from medlight.core.facts import Facts
-from medlight.losses.global_batch import over_ranks, ranks
+from medlight.losses.reduction import all_reduce_sum, world_size
 
 
 class CrossEntropy(nn.Module):
@@ -24,7 +24,7 @@ class CrossEntropy(nn.Module):
             2016).
     """
 
-    overlapping = False
+    region_based = False
     weight: Tensor | None
 
     def __init__(
@@ -43,12 +43,12 @@ class CrossEntropy(nn.Module):
         # not in checkpoints: a run with other weights must be able to start from them
         self.register_buffer("weight", None if given is None else given.float(), persistent=False)
 
-    def meet(self, facts: Facts) -> None:
-        names = facts.labels.names
-        if facts.labels.kind == "findings":
+    def bind(self, spec: DataSpec) -> None:
+        names = spec.labels.names
+        if spec.labels.kind == "multilabel":
             raise ConfigError("these labels do not exclude each other: choose loss=masked_bce")
         if self.balanced:
-            self.weight = balanced(facts)
+            self.weight = balanced_weights(spec)
         if self.weight is not None and len(self.weight) != len(names):
             raise ConfigError(
                 f"loss.weight needs {len(names)} numbers, one for each of {', '.join(names)}; "
@@ -63,18 +63,18 @@ class CrossEntropy(nn.Module):
             return entropy(logits, target)
         weight = self.weight.to(logits)
         total = entropy(logits, target, weight=weight, reduction="sum")
-        return total * ranks() / over_ranks(weight[target].sum())
+        return total * world_size() / all_reduce_sum(weight[target].sum())
 
 
-def balanced(facts: Facts) -> Tensor:
+def balanced_weights(spec: DataSpec) -> Tensor:
     """(K,) weights, the larger the rarer a class is."""
-    if facts.counts is None:
+    if spec.class_counts is None:
         raise ConfigError(
             "loss.weight=balanced counts the cases of each class, but this data has masks; give "
-            f"a list of {len(facts.labels)} numbers, or choose a Dice loss"
+            f"a list of {len(spec.labels)} numbers, or choose a Dice loss"
         )
-    for name, count in zip(facts.labels.names, facts.counts, strict=True):
+    for name, count in zip(spec.labels.names, spec.class_counts, strict=True):
         if not count:
             raise ConfigError(f"loss.weight=balanced: no training case is of class {name!r}")
-    counts = torch.tensor(facts.counts, dtype=torch.float32)
+    counts = torch.tensor(spec.class_counts, dtype=torch.float32)
     return counts.sum() / (len(counts) * counts)

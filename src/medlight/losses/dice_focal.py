@@ -21,16 +21,16 @@ class DiceFocal(nn.Module):
         focal: weight of the focal part.
     """
 
-    overlapping = False
+    region_based = False
 
-    def __init__(self, *, gamma: float = 2.0, focal: float = 1.0) -> None:
+    def __init__(self, *, gamma: float = 2.0, lambda_focal: float = 1.0) -> None:
         super().__init__()
-        self.gamma, self.focal = gamma, focal
+        self.gamma, self.lambda_focal = gamma, lambda_focal
         self.dice = SoftDice()
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         """(B, K, *S) and (B, 1, *S) to a scalar."""
-        surprise = cross_entropy(logits, mask[:, 0], reduction="none")
-        focal = ((1 - (-surprise).exp()) ** self.gamma * surprise).mean()
-        total: Tensor = self.dice(logits, mask) + self.focal * focal
+        nll = cross_entropy(logits, mask[:, 0], reduction="none")
+        focal = ((1 - (-nll).exp()) ** self.gamma * nll).mean()
+        total: Tensor = self.dice(logits, mask) + self.lambda_focal * focal
         return total

@@ -6,10 +6,10 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from medlight.core.errors import ConfigError
-from medlight.losses.global_batch import overlaps
+from medlight.losses.reduction import softmax_overlaps
 from medlight.losses.soft_dice import SMOOTH
 
-Volume = Literal["square", "simple", "uniform"]
+VolumeWeighting = Literal["square", "simple", "uniform"]
 
 
 class GeneralisedDice(nn.Module):
@@ -21,21 +21,21 @@ class GeneralisedDice(nn.Module):
     terms, added to both sums, outweigh what they should smooth.
 
     Args:
-        weight: "square", 1 / volume^2; "simple", 1 / volume; "uniform", all alike.
+        w_type: "square", 1 / volume^2; "simple", 1 / volume; "uniform", all alike.
     """
 
-    overlapping = False
+    region_based = False
 
-    def __init__(self, *, weight: Volume = "square") -> None:
+    def __init__(self, *, w_type: VolumeWeighting = "square") -> None:
         super().__init__()
-        if weight not in get_args(Volume):
-            known = ", ".join(get_args(Volume))
-            raise ConfigError(f"loss.weight must be one of {known}, got {weight}")
-        self.power = {"square": 2, "simple": 1, "uniform": 0}[weight]
+        if w_type not in get_args(VolumeWeighting):
+            known = ", ".join(get_args(VolumeWeighting))
+            raise ConfigError(f"loss.w_type must be one of {known}, got {w_type}")
+        self.power = {"square": 2, "simple": 1, "uniform": 0}[w_type]
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         """(B, K, *S) and (B, 1, *S) to a scalar."""
-        both, predicted, true = overlaps(logits, mask, background=True)
+        both, predicted, true = softmax_overlaps(logits, mask, background=True)
         rarest = true.masked_fill(true == 0, math.inf).min()
         w = (rarest / true.clamp(min=rarest)) ** self.power
         dice = (2 * (w * both).sum() + SMOOTH) / ((w * (predicted + true)).sum() + SMOOTH)

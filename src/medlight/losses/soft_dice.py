@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from medlight.losses.global_batch import overlaps, overlaps_of
+from medlight.losses.reduction import soft_overlaps, softmax_overlaps
 
 SMOOTH = 1e-5
 """In numerator and denominator: a class that is neither there nor predicted is right."""
@@ -11,7 +11,7 @@ SMOOTH = 1e-5
 
 def soft_dice(sums: Tensor) -> Tensor:
     """1 - Dice (Milletari et al. 2016), mean over the K of (3, K) sums over space, batch and
-    processes; see `overlaps`."""
+    processes; see `softmax_overlaps`."""
     both, predicted, true = sums
     loss: Tensor = 1 - ((2 * both + SMOOTH) / (predicted + true + SMOOTH)).mean()
     return loss
@@ -20,29 +20,29 @@ def soft_dice(sums: Tensor) -> Tensor:
 class SoftDice(nn.Module):
     """Of softmax probabilities, without background; see `soft_dice`."""
 
-    overlapping = False
+    region_based = False
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         """(B, K, *S) and (B, 1, *S) to a scalar."""
-        return soft_dice(overlaps(logits, mask))
+        return soft_dice(softmax_overlaps(logits, mask))
 
 
 class DiceCE(nn.Module):
     """Soft Dice of the global batch plus cross-entropy (Isensee et al. 2021).
 
     Args:
-        ce: weight of the cross-entropy.
+        lambda_ce: weight of the cross-entropy.
     """
 
-    overlapping = False
+    region_based = False
 
-    def __init__(self, *, ce: float = 1.0) -> None:
+    def __init__(self, *, lambda_ce: float = 1.0) -> None:
         super().__init__()
-        self.ce, self.dice = ce, SoftDice()
+        self.lambda_ce, self.dice = lambda_ce, SoftDice()
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         """(B, K, *S) and (B, 1, *S) to a scalar."""
-        total: Tensor = self.dice(logits, mask) + self.ce * cross_entropy(logits, mask[:, 0])
+        total: Tensor = self.dice(logits, mask) + self.lambda_ce * cross_entropy(logits, mask[:, 0])
         return total
 
 
@@ -54,15 +54,15 @@ class DiceBCE(nn.Module):
         bce: weight of the cross-entropy.
     """
 
-    overlapping = True
+    region_based = True
 
-    def __init__(self, *, bce: float = 1.0) -> None:
+    def __init__(self, *, lambda_bce: float = 1.0) -> None:
         super().__init__()
-        self.bce = bce
+        self.lambda_bce = lambda_bce
 
     def forward(self, logits: Tensor, regions: Tensor) -> Tensor:
         """(B, R, *S) and (B, R, *S) of zeros and ones to a scalar."""
-        dice = soft_dice(overlaps_of(logits.float().sigmoid(), regions))
+        dice = soft_dice(soft_overlaps(logits.float().sigmoid(), regions))
         bce = binary_cross_entropy_with_logits(logits, regions.to(logits.dtype))
-        total: Tensor = dice + self.bce * bce
+        total: Tensor = dice + self.lambda_bce * bce
         return total

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from medlight.losses.global_batch import overlaps
+from medlight.losses.reduction import softmax_overlaps
 from medlight.losses.soft_dice import SMOOTH
 
 
@@ -15,7 +15,7 @@ class Tversky(nn.Module):
         beta: weight of misses.
     """
 
-    overlapping = False
+    region_based = False
 
     def __init__(self, *, alpha: float = 0.3, beta: float = 0.7) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Tversky(nn.Module):
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         """(B, K, *S) and (B, 1, *S) to a scalar."""
-        both, predicted, true = overlaps(logits, mask)
+        both, predicted, true = softmax_overlaps(logits, mask)
         wrong = self.alpha * (predicted - both) + self.beta * (true - both)
         loss: Tensor = 1 - ((both + SMOOTH) / (both + wrong + SMOOTH)).mean()
         return loss

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
-LEVEL = 0.95
-DRAWS = 10_000
-CHUNK = 1_000
+CONFIDENCE_LEVEL = 0.95
+N_RESAMPLES = 10_000
+RESAMPLES_PER_CHUNK = 1_000
 """Draws at a time: bounds the memory of the weights."""
 
 
@@ -42,50 +42,56 @@ class Interval:
         return f"{self.mean:.4f} ({self.low:.4f} to {self.high:.4f})"
 
 
-def interval(
+def bootstrap_interval(
     values: ArrayLike,
     patients: Sequence[Any] | NDArray[Any],
     *,
-    level: float = LEVEL,
-    draws: int = DRAWS,
+    confidence_level: float = CONFIDENCE_LEVEL,
+    n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> Interval:
     """The mean of (N,) values and its interval; nan values are left out.
 
     Raises ValueError where lengths differ.
 
-    >>> one = interval([0.9, 0.8, 0.7, 0.8, math.nan], ["a", "a", "b", "c", "d"])
+    >>> one = bootstrap_interval([0.9, 0.8, 0.7, 0.8, math.nan], ["a", "a", "b", "c", "d"])
     >>> round(one.mean, 2), one.low < 0.8 < one.high, one.n
     (0.8, True, 4)
     """
     column = np.asarray(values, dtype=np.float64)
-    return intervals(column[:, None], patients, level=level, draws=draws, seed=seed)[0]
+    return bootstrap_intervals(
+        column[:, None],
+        patients,
+        confidence_level=confidence_level,
+        n_resamples=n_resamples,
+        seed=seed,
+    )[0]
 
 
-def intervals(
+def bootstrap_intervals(
     values: ArrayLike,
     patients: Sequence[Any] | NDArray[Any],
     *,
-    combine: ArrayLike | None = None,
-    level: float = LEVEL,
-    draws: int = DRAWS,
+    contrasts: ArrayLike | None = None,
+    confidence_level: float = CONFIDENCE_LEVEL,
+    n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> list[Interval]:
-    """`interval` of each column of (N, M) values; all columns see the same draws.
+    """`bootstrap_interval` of each column of (N, M) values; all columns see the same draws.
 
-    With `combine`, (M, Q) weights, of the Q weighted sums of column means instead, such as the
+    With `contrasts`, (M, Q) weights, of the Q weighted sums of column means instead, such as the
     mean over classes of their means.
     """
-    sums, counts = per_patient(values, patients)
+    sums, counts = patient_sums(values, patients)
     centre = _centre(sums, counts)
-    off = _drawn_off(sums, counts, centre, draws, seed)
-    bend = _bend(sums, counts)
+    off = _resampled_deviations(sums, counts, centre, n_resamples, seed)
+    influence = _jackknife_influence(sums, counts)
     known = counts
-    if combine is not None:
-        weights = np.asarray(combine, dtype=float)
-        off, bend = off @ weights.astype(np.float32), bend @ weights
+    if contrasts is not None:
+        weights = np.asarray(contrasts, dtype=float)
+        off, influence = off @ weights.astype(np.float32), influence @ weights
         known, centre = counts @ (weights != 0), centre @ weights
-    low, high = _ends(off, bend, (known > 0).sum(axis=0), level)
+    low, high = _bca_bounds(off, influence, (known > 0).sum(axis=0), confidence_level)
     number = known.sum(axis=0)
     centre[number == 0] = math.nan
     return [
@@ -94,7 +100,7 @@ def intervals(
     ]
 
 
-def per_patient(
+def patient_sums(
     values: ArrayLike, patients: Sequence[Any] | NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(P, M) sums of the known values of each patient, and how many there are."""
@@ -111,12 +117,16 @@ def per_patient(
     return np.add.reduceat(filled, starts), np.add.reduceat(known[order].astype(float), starts)
 
 
-def drawn_means(
-    sums: NDArray[np.float64], counts: NDArray[np.float64], *, draws: int = DRAWS, seed: int = 0
+def resampled_means(
+    sums: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    *,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
 ) -> NDArray[np.float64]:
     """(D, M) means of as many draws of P patients with replacement; nan where none has a value."""
     centre = _centre(sums, counts)
-    return _drawn_off(sums, counts, centre, draws, seed) + centre
+    return _resampled_deviations(sums, counts, centre, n_resamples, seed) + centre
 
 
 def _centre(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -125,11 +135,11 @@ def _centre(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[n
     return centre
 
 
-def _drawn_off(
+def _resampled_deviations(
     sums: NDArray[np.float64],
     counts: NDArray[np.float64],
     centre: NDArray[np.float64],
-    draws: int,
+    n_resamples: int,
     seed: int,
 ) -> NDArray[np.float32]:
     """(D, M) how far each drawn mean is from the mean, so that float32 loses nothing.
@@ -140,24 +150,28 @@ def _drawn_off(
     full = bool((counts == counts[:, :1]).all())  # one product does for all columns
     number = (counts[:, :1] if full else counts).astype(np.float32)
     random = np.random.default_rng(seed)
-    means = np.empty((draws, sums.shape[1]), dtype=np.float32)
-    for start in range(0, draws, CHUNK):
-        stop = min(start + CHUNK, draws)
-        weight = patient_weights(len(sums), stop - start, random)
+    means = np.empty((n_resamples, sums.shape[1]), dtype=np.float32)
+    for start in range(0, n_resamples, RESAMPLES_PER_CHUNK):
+        stop = min(start + RESAMPLES_PER_CHUNK, n_resamples)
+        weight = resample_counts(len(sums), stop - start, random)
         with np.errstate(invalid="ignore", divide="ignore"):
             means[start:stop] = weight @ off / (weight @ number)
     return means
 
 
-def patient_weights(patients: int, draws: int, random: np.random.Generator) -> NDArray[np.float32]:
+def resample_counts(
+    patients: int, n_resamples: int, random: np.random.Generator
+) -> NDArray[np.float32]:
     """(D, P) how often each patient is in each draw of P with replacement."""
-    picked = random.integers(0, max(patients, 1), (draws, patients), dtype=np.int32)
-    picked += np.arange(draws, dtype=np.int32)[:, None] * patients
-    counted = np.bincount(picked.ravel(), minlength=draws * patients)
-    return counted.reshape(draws, patients).astype(np.float32)
+    picked = random.integers(0, max(patients, 1), (n_resamples, patients), dtype=np.int32)
+    picked += np.arange(n_resamples, dtype=np.int32)[:, None] * patients
+    counted = np.bincount(picked.ravel(), minlength=n_resamples * patients)
+    return counted.reshape(n_resamples, patients).astype(np.float32)
 
 
-def _bend(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+def _jackknife_influence(
+    sums: NDArray[np.float64], counts: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """(P, M) how the mean changes by leaving out a patient, about the mean of these changes."""
     others = counts.sum(axis=0) - counts
     left = (sums.sum(axis=0) - sums) / np.maximum(others, 1)
@@ -166,17 +180,20 @@ def _bend(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.
     return np.where(counts > 0, typical - left, 0)
 
 
-def _ends(
-    drawn: NDArray[np.float32], bend: NDArray[np.float64], patients: NDArray[np.int64], level: float
+def _bca_bounds(
+    drawn: NDArray[np.float32],
+    influence: NDArray[np.float64],
+    patients: NDArray[np.int64],
+    confidence_level: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Ends (M,) of BCa intervals at the expanded level, as distances from the mean."""
-    spread = (bend**2).sum(axis=0)
-    acceleration = (bend**3).sum(axis=0) / np.maximum(6 * spread**1.5, 1e-300)
+    spread = (influence**2).sum(axis=0)
+    acceleration = (influence**3).sum(axis=0) / np.maximum(6 * spread**1.5, 1e-300)
     usable = np.maximum((~np.isnan(drawn)).sum(axis=0), 1)
     below = ((drawn < 0).sum(axis=0) + 0.5 * (drawn == 0).sum(axis=0)) / usable
     bias = ndtri(np.clip(below, 1e-3, 1 - 1e-3))
     freedom = np.maximum(patients - 1, 1)
-    reach = np.sqrt(patients / freedom) * stdtrit(freedom, (1 + level) / 2)
+    reach = np.sqrt(patients / freedom) * stdtrit(freedom, (1 + confidence_level) / 2)
     ordered = np.sort(drawn, axis=0)  # nan last
     ends = []
     for sign in (-1, 1):

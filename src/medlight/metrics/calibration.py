@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from medlight.metrics.classification import SMALLEST, squared_error, surprise
-from medlight.metrics.weighted import bin_of, calibration_error
+from medlight.metrics.classification import MIN_PROBABILITY, brier_scores, negative_log_likelihood
+from medlight.metrics.weighted_metrics import confidence_bins, weighted_calibration_error
 
-HOTTEST = 20.0
+MAX_TEMPERATURE = 20.0
 """Temperatures lie between its inverse and this: a net without a mistake has no best one."""
 
 
@@ -35,7 +35,7 @@ def reliability(
 ) -> Reliability:
     """From (N,) classes and (N, K) probabilities."""
     confidence, right = probability.max(axis=1), probability.argmax(axis=1) == truth
-    place = bin_of(confidence, bins)
+    place = confidence_bins(confidence, bins)
     cases = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore"):
         return Reliability(
@@ -51,22 +51,24 @@ def fit_temperature(truth: NDArray[np.int64], probability: NDArray[np.float64]) 
     Logits are not needed: they are the logarithms of the probabilities, up to what a softmax
     ignores. Fit it on validation cases, never on those it is judged on.
     """
-    logs = np.log(np.maximum(probability, SMALLEST))
+    logs = np.log(np.maximum(probability, MIN_PROBABILITY))
 
     def loss(log_temperature: float) -> float:
-        return float(surprise(truth, _softmax(logs / np.exp(log_temperature))).mean())
+        return float(
+            negative_log_likelihood(truth, _softmax(logs / np.exp(log_temperature))).mean()
+        )
 
-    reach = np.log(HOTTEST)
+    reach = np.log(MAX_TEMPERATURE)
     return float(np.exp(minimize_scalar(loss, bounds=(-reach, reach), method="bounded").x))
 
 
-def tempered(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+def apply_temperature(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
     """(N, K) probabilities at another temperature; above 1 they are less certain.
 
-    >>> tempered(np.array([[0.8, 0.2]]), 2.0).round(3).tolist()
+    >>> apply_temperature(np.array([[0.8, 0.2]]), 2.0).round(3).tolist()
     [[0.667, 0.333]]
     """
-    return _softmax(np.log(np.maximum(probability, SMALLEST)) / temperature)
+    return _softmax(np.log(np.maximum(probability, MIN_PROBABILITY)) / temperature)
 
 
 def calibration_scores(
@@ -76,9 +78,9 @@ def calibration_scores(
     right = probability.argmax(axis=1) == truth
     every = np.ones((1, len(truth)))
     return {
-        "ece": float(calibration_error(every, probability.max(axis=1), right)[0]),
-        "brier": float(squared_error(truth, probability).mean()),
-        "log_loss": float(surprise(truth, probability).mean()),
+        "ece": float(weighted_calibration_error(every, probability.max(axis=1), right)[0]),
+        "brier": float(brier_scores(truth, probability).mean()),
+        "log_loss": float(negative_log_likelihood(truth, probability).mean()),
     }
 
 

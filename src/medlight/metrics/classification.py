@@ -8,19 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlight.metrics.bootstrap import Interval
-from medlight.metrics.draws import Scores, score_intervals
+from medlight.metrics.bootstrap_scores import Scores, score_intervals
 from medlight.metrics.names import SPECIFICITY
 from medlight.metrics.selective import aurc
-from medlight.metrics.weighted import Ranking, calibration_error, f1, mean
+from medlight.metrics.weighted_metrics import (
+    WeightedRanking,
+    weighted_calibration_error,
+    weighted_f1,
+    weighted_mean,
+)
 
 Rows = Sequence[Mapping[str, Any]]
-OF_ALL = ("accuracy", "balanced_accuracy", "ece", "brier", "log_loss")
-OF_EACH = ("f1", "auroc", "auprc", "sensitivity_at_specificity")
-SMALLEST = 1e-12
+OVERALL_METRICS = ("accuracy", "balanced_accuracy", "ece", "brier", "log_loss")
+CLASS_METRICS = ("f1", "auroc", "auprc", "sensitivity_at_specificity")
+MIN_PROBABILITY = 1e-12
 """Probabilities are at least this in the log loss: one certain mistake is not infinite."""
 
 
-def summarise_classes(rows: Rows, names: Sequence[str]) -> dict[str, float]:
+def summarise_classification(rows: Rows, names: Sequence[str]) -> dict[str, float]:
     """All scores; those of a class against the rest also for each class, and as their mean.
 
     Rows hold `truth`, `prediction` and `p_<class>`. A class that no case has, or that every case
@@ -28,8 +33,8 @@ def summarise_classes(rows: Rows, names: Sequence[str]) -> dict[str, float]:
     of the macro means.
     """
     if not rows:
-        return {**dict.fromkeys((*OF_ALL, *OF_EACH), math.nan), "cases": 0}
-    truth, predicted, probability = arrays(rows, names)
+        return {**dict.fromkeys((*OVERALL_METRICS, *CLASS_METRICS), math.nan), "cases": 0}
+    truth, predicted, probability = rows_to_arrays(rows, names)
     found = _scores(np.ones((1, len(rows))), truth, predicted, probability, names)
     scores = {name: float(value[0]) for name, value in found.items()}
     if "uncertainty" in rows[0]:
@@ -38,16 +43,16 @@ def summarise_classes(rows: Rows, names: Sequence[str]) -> dict[str, float]:
     return {**scores, "cases": len(rows), **each}
 
 
-def class_intervals(rows: Rows, names: Sequence[str]) -> dict[str, Interval]:
+def classification_intervals(rows: Rows, names: Sequence[str]) -> dict[str, Interval]:
     """95 % bootstrap intervals by patient of these scores; rows need their `patient`."""
     if not rows:
         return {}
-    known = arrays(rows, names)
+    known = rows_to_arrays(rows, names)
     patients = [row["patient"] for row in rows]
     return score_intervals(lambda weights: _scores(weights, *known, names), patients)
 
 
-def arrays(
+def rows_to_arrays(
     rows: Rows, names: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """(N,) truth, (N,) prediction and (N, K) probabilities."""
@@ -58,9 +63,7 @@ def arrays(
     return truth, predicted, np.array(probability, dtype=np.float64)
 
 
-def squared_error(
-    truth: NDArray[np.int64], probability: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def brier_scores(truth: NDArray[np.int64], probability: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N,) Brier score of each case: squared distance from certainty of the truth, 0 to 2
     (Brier 1950, over all classes)."""
     error: NDArray[np.float64] = probability.copy()
@@ -68,10 +71,12 @@ def squared_error(
     return (error**2).sum(axis=1)
 
 
-def surprise(truth: NDArray[np.int64], probability: NDArray[np.float64]) -> NDArray[np.float64]:
+def negative_log_likelihood(
+    truth: NDArray[np.int64], probability: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """(N,) negative logarithm of the probability given to the truth."""
     given = probability[np.arange(len(truth)), truth]
-    return -np.log(np.maximum(given, SMALLEST))
+    return -np.log(np.maximum(given, MIN_PROBABILITY))
 
 
 def _scores(
@@ -82,26 +87,28 @@ def _scores(
     names: Sequence[str],
 ) -> Scores:
     right = truth == predicted
-    found: Scores = {"accuracy": mean(weights, right)}
-    recalls = [mean(weights * (truth == k), right) for k in range(len(names))]
-    found["balanced_accuracy"] = macro(recalls)
+    found: Scores = {"accuracy": weighted_mean(weights, right)}
+    recalls = [weighted_mean(weights * (truth == k), right) for k in range(len(names))]
+    found["balanced_accuracy"] = macro_mean(recalls)
     confidence = probability.max(axis=1)
-    found["ece"] = calibration_error(weights, confidence, probability.argmax(axis=1) == truth)
-    found["brier"] = mean(weights, squared_error(truth, probability))
-    found["log_loss"] = mean(weights, surprise(truth, probability))
+    found["ece"] = weighted_calibration_error(
+        weights, confidence, probability.argmax(axis=1) == truth
+    )
+    found["brier"] = weighted_mean(weights, brier_scores(truth, probability))
+    found["log_loss"] = weighted_mean(weights, negative_log_likelihood(truth, probability))
     each: Scores = {}
     for k, name in enumerate(names):
-        ranking = Ranking.of(weights, truth == k, probability[:, k])
-        each[f"f1/{name}"] = f1(weights, truth == k, predicted == k)
+        ranking = WeightedRanking.from_scores(weights, truth == k, probability[:, k])
+        each[f"f1/{name}"] = weighted_f1(weights, truth == k, predicted == k)
         each[f"auroc/{name}"] = ranking.auroc()
         each[f"auprc/{name}"] = ranking.auprc()
         each[f"sensitivity_at_specificity/{name}"] = ranking.sensitivity(SPECIFICITY)
-    for metric in OF_EACH:
-        found[metric] = macro([each[f"{metric}/{name}"] for name in names])
+    for metric in CLASS_METRICS:
+        found[metric] = macro_mean([each[f"{metric}/{name}"] for name in names])
     return found | each
 
 
-def macro(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def macro_mean(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """(D,) mean over classes of K times (D,); those without a value are left out."""
     table = np.stack(parts)
     known = ~np.isnan(table)

@@ -7,7 +7,7 @@ cases.csv have the same names. What is no score but a denominator stands in `COU
 from dataclasses import dataclass
 from typing import Literal
 
-Better = Literal["higher", "lower", "zero"]
+Direction = Literal["higher", "lower", "zero"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Metric:
         title: as the field writes it.
     """
 
-    better: Better
+    better: Direction
     unit: str
     title: str
 
@@ -55,7 +55,7 @@ METRICS: dict[str, Metric] = {
 CASE_METRICS = tuple(METRICS)[:8]
 """The metric columns of a segmentation's cases.csv, in their order."""
 
-COUNTS = ("cases", "left_out", "missed", "false_alarms")
+COUNTS = ("cases", "not_scored", "false_negatives", "false_positives")
 """Summaries that are denominators: cases scored, cases where a class is neither in the reference
 nor predicted, present cases that the prediction does not touch, absent cases with a prediction."""
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class CaseRisk:
     """One case: how uncertain its prediction is, and its risk; nan where that is not known."""
 
     case: str
@@ -22,19 +22,20 @@ class Judged:
     risk: float
 
 
-def judged(rows: Sequence[Mapping[str, Any]]) -> list[Judged]:
+def rank_by_uncertainty(rows: Sequence[Mapping[str, Any]]) -> list[CaseRisk]:
     """The cases of rows that have an `uncertainty`, the ones to look at first in front."""
     of_case: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         if "uncertainty" in row:
             of_case.setdefault(str(row["case"]), []).append(row)
     found = [
-        Judged(case, float(own[0]["uncertainty"]), risk_of(own)) for case, own in of_case.items()
+        CaseRisk(case, float(own[0]["uncertainty"]), case_risk(own))
+        for case, own in of_case.items()
     ]
     return sorted(found, key=lambda each: (-each.uncertainty, each.case))
 
 
-def risk_of(rows: Sequence[Mapping[str, Any]]) -> float:
+def case_risk(rows: Sequence[Mapping[str, Any]]) -> float:
     """From the rows of one case; nan where there is nothing to score."""
     if "truth" in rows[0]:
         return float(rows[0]["truth"] != rows[0]["prediction"])
@@ -50,8 +51,11 @@ def selective_risk(uncertainty: ArrayLike, risk: ArrayLike) -> NDArray[np.float6
     >>> selective_risk([0.1, 0.9, 0.5], [0.0, 1.0, 0.5]).tolist()
     [0.0, 0.25, 0.5]
     """
-    doubt, lost = np.asarray(uncertainty, dtype=np.float64), np.asarray(risk, dtype=np.float64)
-    _, group, size = np.unique(doubt, return_inverse=True, return_counts=True)
+    uncertainties, lost = (
+        np.asarray(uncertainty, dtype=np.float64),
+        np.asarray(risk, dtype=np.float64),
+    )
+    _, group, size = np.unique(uncertainties, return_inverse=True, return_counts=True)
     shared = np.bincount(group, lost, len(size)) / size
     ranked = shared[np.sort(group)]
     running: NDArray[np.float64] = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
@@ -60,7 +64,9 @@ def selective_risk(uncertainty: ArrayLike, risk: ArrayLike) -> NDArray[np.float6
 
 def aurc(rows: Sequence[Mapping[str, Any]]) -> float:
     """Area under the risk-coverage curve: the mean of `selective_risk`; nan without cases."""
-    known = [each for each in judged(rows) if not math.isnan(each.risk + each.uncertainty)]
+    known = [
+        each for each in rank_by_uncertainty(rows) if not math.isnan(each.risk + each.uncertainty)
+    ]
     if not known:
         return math.nan
     curve = selective_risk([k.uncertainty for k in known], [k.risk for k in known])

@@ -1,6 +1,7 @@
 """Distances between the borders of two masks, in mm, found once for all metrics.
 
-HD95, ASSD and NSD weigh every piece of border with its size; see `medlight.metrics.elements`.
+HD95, ASSD and NSD weigh every piece of border with its size; see
+`medlight.metrics.surface_elements`.
 """
 
 from collections.abc import Sequence
@@ -10,65 +11,71 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from medlight.metrics.elements import cell_codes, element_sizes
+from medlight.metrics.surface_elements import neighbour_codes, surface_element_areas
 
 ROUNDING_MM = 1e-6
 """Distances that exceed a tolerance by no more than this are within it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Borders:
+class SurfaceDistances:
     """Pieces of two borders, their sizes, and how far each lies from the other border.
 
     Attributes:
-        prediction_mm, reference_mm: distance of each piece to the nearest of the other border.
-        prediction_sizes, reference_sizes: mm^2 in 3-D, mm in 2-D.
+        prediction_distances_mm, reference_distances_mm: distance of each piece to the nearest of
+            the other border.
+        prediction_areas, reference_areas: mm^2 in 3-D, mm in 2-D.
     """
 
-    prediction_mm: NDArray[np.float64]
-    reference_mm: NDArray[np.float64]
-    prediction_sizes: NDArray[np.float64]
-    reference_sizes: NDArray[np.float64]
+    prediction_distances_mm: NDArray[np.float64]
+    reference_distances_mm: NDArray[np.float64]
+    prediction_areas: NDArray[np.float64]
+    reference_areas: NDArray[np.float64]
 
     @property
     def hd95_mm(self) -> float:
         """95th percentile of the distances over the area of each border; the larger of the two."""
         return max(
-            _percentile(self.prediction_mm, self.prediction_sizes, 0.95),
-            _percentile(self.reference_mm, self.reference_sizes, 0.95),
+            _percentile(self.prediction_distances_mm, self.prediction_areas, 0.95),
+            _percentile(self.reference_distances_mm, self.reference_areas, 0.95),
         )
 
     @property
     def assd_mm(self) -> float:
         """Average symmetric surface distance: the mean over the area of both borders."""
         total = (
-            self.prediction_mm @ self.prediction_sizes + self.reference_mm @ self.reference_sizes
+            self.prediction_distances_mm @ self.prediction_areas
+            + self.reference_distances_mm @ self.reference_areas
         )
-        return float(total / (self.prediction_sizes.sum() + self.reference_sizes.sum()))
+        return float(total / (self.prediction_areas.sum() + self.reference_areas.sum()))
 
     def nsd(self, tolerance_mm: float) -> float:
         """Normalised surface distance, or surface Dice: the share of both borders that lies within
         `tolerance_mm` of the other."""
         within = tolerance_mm + ROUNDING_MM
-        near = self.prediction_sizes[self.prediction_mm <= within].sum()
-        near += self.reference_sizes[self.reference_mm <= within].sum()
-        return float(near / (self.prediction_sizes.sum() + self.reference_sizes.sum()))
+        near = self.prediction_areas[self.prediction_distances_mm <= within].sum()
+        near += self.reference_areas[self.reference_distances_mm <= within].sum()
+        return float(near / (self.prediction_areas.sum() + self.reference_areas.sum()))
 
 
-def borders(
+def surface_distances(
     prediction: NDArray[np.bool_], reference: NDArray[np.bool_], spacing_mm: Sequence[float]
-) -> Borders:
+) -> SurfaceDistances:
     """Compare the borders of two (*S) masks, neither of them empty."""
     if not (prediction.any() and reference.any()):
-        raise ValueError("an empty mask has no border; see the policy in medlight.metrics.cases")
+        raise ValueError(
+            "an empty mask has no border; see the policy in medlight.metrics.segmentation_cases"
+        )
     spacing = tuple(float(s) for s in spacing_mm)
     there = bounding_box(prediction | reference)
-    sides = [cell_codes(np.ascontiguousarray(mask[there])) for mask in (prediction, reference)]
+    sides = [neighbour_codes(np.ascontiguousarray(mask[there])) for mask in (prediction, reference)]
     everything = 2**2**prediction.ndim - 1
     cells = [np.flatnonzero((codes != 0) & (codes != everything)) for codes in sides]
-    sizes = [element_sizes(spacing)[c.ravel()[i]] for c, i in zip(sides, cells, strict=True)]
+    sizes = [
+        surface_element_areas(spacing)[c.ravel()[i]] for c, i in zip(sides, cells, strict=True)
+    ]
     shape = sides[0].shape
-    return Borders(
+    return SurfaceDistances(
         _distances(cells[0], cells[1], shape, spacing),
         _distances(cells[1], cells[0], shape, spacing),
         *sizes,

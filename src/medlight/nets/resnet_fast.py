@@ -21,11 +21,11 @@ class ResNetFast(nn.Module):
         super().__init__()
         wide = [width * 2**stage for stage in range(4)]
         self.features = nn.Sequential(
-            unit(spatial_dims, in_channels, wide[0], stride=2),
-            unit(spatial_dims, wide[0], wide[1], stride=2),
+            conv_norm_relu(spatial_dims, in_channels, wide[0], stride=2),
+            conv_norm_relu(spatial_dims, wide[0], wide[1], stride=2),
             Residual(spatial_dims, wide[1]),
-            unit(spatial_dims, wide[1], wide[2], stride=2),
-            unit(spatial_dims, wide[2], wide[3], stride=2),
+            conv_norm_relu(spatial_dims, wide[1], wide[2], stride=2),
+            conv_norm_relu(spatial_dims, wide[2], wide[3], stride=2),
             Residual(spatial_dims, wide[3]),
         )
         self.pool = Pool[Pool.ADAPTIVEMAX, spatial_dims](1)
@@ -43,7 +43,8 @@ class Residual(nn.Module):
     def __init__(self, spatial_dims: int, channels: int) -> None:
         super().__init__()
         self.inner = nn.Sequential(
-            unit(spatial_dims, channels, channels), unit(spatial_dims, channels, channels)
+            conv_norm_relu(spatial_dims, channels, channels),
+            conv_norm_relu(spatial_dims, channels, channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,10 +52,12 @@ class Residual(nn.Module):
         return changed
 
 
-def unit(spatial_dims: int, inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
+def conv_norm_relu(
+    spatial_dims: int, in_channels: int, out_channels: int, *, stride: int = 1
+) -> nn.Sequential:
     """Convolution, normalisation, ReLU."""
     return nn.Sequential(
-        Conv[Conv.CONV, spatial_dims](inputs, outputs, 3, stride, padding=1, bias=False),
-        Norm[Norm.BATCH, spatial_dims](outputs),
+        Conv[Conv.CONV, spatial_dims](in_channels, out_channels, 3, stride, padding=1, bias=False),
+        Norm[Norm.BATCH, spatial_dims](out_channels),
         nn.ReLU(inplace=True),
     )

@@ -7,9 +7,9 @@ from monai.networks import nets
 from torch import Tensor, nn
 
 from medlight.core.errors import ConfigError
-from medlight.nets.divisor import cut, padded
+from medlight.nets.input_size import crop_to, pad_to
 
-UNETR_PATCH = 16
+UNETR_PATCH_SIZE = 16
 
 
 class ViT(nets.ViT):
@@ -38,7 +38,7 @@ class ViT(nets.ViT):
         num_heads: int = 12,
         dropout_rate: float = 0.0,
     ) -> None:
-        self.size = whole_patches(img_size, patch_size)
+        self.size = round_up_to_patches(img_size, patch_size)
         super().__init__(
             spatial_dims=spatial_dims,
             in_channels=in_channels,
@@ -53,10 +53,10 @@ class ViT(nets.ViT):
             classification=True,
             post_activation=None,
         )
-        without_idle_weights(self)
+        remove_unused_norms(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = super().forward(sized(self, image, self.size))[0]
+        logits: Tensor = super().forward(pad_to_img_size(self, image, self.size))[0]
         return logits
 
 
@@ -85,7 +85,7 @@ class UNETR(nets.UNETR):
         norm_name: str = "instance",
         dropout_rate: float = 0.0,
     ) -> None:
-        self.size = whole_patches(img_size, UNETR_PATCH)
+        self.size = round_up_to_patches(img_size, UNETR_PATCH_SIZE)
         super().__init__(
             spatial_dims=spatial_dims,
             in_channels=in_channels,
@@ -98,30 +98,30 @@ class UNETR(nets.UNETR):
             norm_name=norm_name,
             dropout_rate=dropout_rate,
         )
-        without_idle_weights(self.vit)
+        remove_unused_norms(self.vit)
         self.divisor = (1,) * spatial_dims
 
     def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = super().forward(sized(self, image, self.size))
-        return cut(logits, image.shape[2:])
+        logits: Tensor = super().forward(pad_to_img_size(self, image, self.size))
+        return crop_to(logits, image.shape[2:])
 
 
-def whole_patches(shape: Sequence[int], patch: int) -> tuple[int, ...]:
+def round_up_to_patches(shape: Sequence[int], patch: int) -> tuple[int, ...]:
     """
-    >>> whole_patches((40, 56, 32), 16)
+    >>> round_up_to_patches((40, 56, 32), 16)
     (48, 64, 32)
     """
     return tuple(patch * -(-n // patch) for n in shape)
 
 
-def without_idle_weights(vit: nets.ViT) -> None:
+def remove_unused_norms(vit: nets.ViT) -> None:
     """MONAI's blocks hold the norm of a cross-attention they do not have: processes that train
     together would wait for its gradient."""
     for block in vit.blocks:
         block.norm_cross_attn = nn.Identity()
 
 
-def sized(net: nn.Module, image: Tensor, size: Sequence[int]) -> Tensor:
+def pad_to_img_size(net: nn.Module, image: Tensor, size: Sequence[int]) -> Tensor:
     """An image of the one size a net takes. ConfigError where it is larger."""
     shape = tuple(image.shape[2:])
     if any(n > most for n, most in zip(shape, size, strict=True)):
@@ -130,4 +130,4 @@ def sized(net: nn.Module, image: Tensor, size: Sequence[int]) -> Tensor:
             "{} was built for images of up to {}, got {}; cut images to one shape with "
             "data.patch, or resize them (transforms)".format(type(net).__name__, *told)
         )
-    return padded(image, size)
+    return pad_to(image, size)

@@ -12,15 +12,15 @@ from rich.progress import track
 
 from medlight.core.labels import Labels
 from medlight.data.datamodule import DataModule
-from medlight.io.store.table import Stored
+from medlight.io.store.stored_cases import StoredCases
 
-MOST_SAMPLED = 10_000
+MAX_VOXELS_PER_CASE = 10_000
 """Foreground voxels a case whose intensities are looked at (as nnU-Net's fingerprint)."""
 PERCENTILES = (0.5, 99.5)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fingerprint:
+class DatasetFingerprint:
     """Training cases in figures.
 
     Attributes:
@@ -30,8 +30,8 @@ class Fingerprint:
         channels: of every image.
         shapes: (N, *S) voxels, and spacings_mm: (N, *S), in the orientation a net will see.
         source_shapes: (N, *S) voxels, as on disk.
-        foreground: (C, 2) the 0.5th and 99.5th percentile of intensities within masks; None where
-            there are no masks.
+        foreground_percentiles: (C, 2) the 0.5th and 99.5th percentile of intensities within masks;
+            None where there are no masks.
         volumes_ml: (N, K - 1) of each foreground label; (0, K - 1) where there are no masks, and
             for images, which have no volume.
     """
@@ -44,7 +44,7 @@ class Fingerprint:
     shapes: NDArray[np.int64]
     spacings_mm: NDArray[np.float64]
     source_shapes: NDArray[np.int64]
-    foreground: NDArray[np.float64] | None
+    foreground_percentiles: NDArray[np.float64] | None
     volumes_ml: NDArray[np.float64]
 
     @property
@@ -64,8 +64,8 @@ class Fingerprint:
             f"{self.name}: {self.cases} training cases, {self.channels} channel"
             + ("s" if self.channels > 1 else "")
             + (f" ({', '.join(self.modality)})" if any(self.modality) else ""),
-            f"shape: {_span(self.shapes)}, median {_times(middle)} voxels",
-            f"spacing: {_span(self.spacings_mm)}, median {_times(spacing)} mm",
+            f"shape: {_range_text(self.shapes)}, median {_dimensions(middle)} voxels",
+            f"spacing: {_range_text(self.spacings_mm)}, median {_dimensions(spacing)} mm",
         ]
         for place, name in enumerate(self.labels.foreground if len(self.volumes_ml) else ()):
             there = self.volumes_ml[:, place] > 0
@@ -74,23 +74,23 @@ class Fingerprint:
         return lines
 
 
-def measure(data: DataModule) -> Fingerprint:
+def extract_fingerprint(data: DataModule) -> DatasetFingerprint:
     """Look at all training cases of the fold once; prepares them on the way."""
     cases = data.cases.subset(data.split.train)
-    stored = data.training_cases
+    stored = data.train_cases
     grids = [stored.grids(row) for row in range(len(stored))]
     labels = cases.labels
     inside: list[NDArray[np.float32]] = []
     volumes: list[NDArray[np.float64]] = []
-    if stored.masked.all():
+    if stored.has_mask.all():
         for (_, grid), (picked, counts) in zip(
-            grids, _foregrounds(stored, len(labels)), strict=True
+            grids, _foreground_samples(stored, len(labels)), strict=True
         ):
             inside.append(picked)
             if grid.ndim == 3:
                 volumes.append(counts * float(np.prod(grid.spacing_mm)) / 1000)
     found = np.concatenate(inside, axis=1) if inside else np.empty((stored.channels, 0))
-    return Fingerprint(
+    return DatasetFingerprint(
         name=cases.name,
         cases=len(cases),
         labels=labels,
@@ -99,15 +99,15 @@ def measure(data: DataModule) -> Fingerprint:
         shapes=np.array([grid.shape for _, grid in grids], np.int64),
         spacings_mm=np.array([grid.spacing_mm for _, grid in grids]),
         source_shapes=np.array([source.shape for source, _ in grids], np.int64),
-        foreground=np.percentile(found, PERCENTILES, axis=1).T.astype(np.float64)
+        foreground_percentiles=np.percentile(found, PERCENTILES, axis=1).T.astype(np.float64)
         if found.size
         else None,
         volumes_ml=np.array(volumes).reshape(-1, len(labels) - 1),
     )
 
 
-def _foregrounds(
-    stored: Stored, labels: int
+def _foreground_samples(
+    stored: StoredCases, labels: int
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
     """Of each case (C, n) intensities within the mask, evenly picked, and (K - 1,) voxels."""
     for row in track(range(len(stored)), description="measuring", transient=True):
@@ -116,17 +116,17 @@ def _foregrounds(
         mask = np.empty((1, *shape), np.int64)
         stored.read(row, tuple(slice(0, n) for n in shape), image, mask)
         places = np.flatnonzero(mask)
-        places = places[:: max(1, len(places) // MOST_SAMPLED)]
+        places = places[:: max(1, len(places) // MAX_VOXELS_PER_CASE)]
         picked = image.reshape(len(image), -1)[:, places]
         scale, shift = (part[row][:, np.newaxis] for part in (stored.scale, stored.shift))
         counts = np.bincount(mask.ravel(), minlength=labels)[1:labels]
         yield (picked * scale + shift).astype(np.float32), counts
 
 
-def _span(values: NDArray[np.float64] | NDArray[np.int64]) -> str:
+def _range_text(values: NDArray[np.float64] | NDArray[np.int64]) -> str:
     low, high = values.min(axis=0), values.max(axis=0)
-    return _times(low) if (low == high).all() else f"{_times(low)} to {_times(high)}"
+    return _dimensions(low) if (low == high).all() else f"{_dimensions(low)} to {_dimensions(high)}"
 
 
-def _times(values: NDArray[np.float64] | NDArray[np.int64]) -> str:
+def _dimensions(values: NDArray[np.float64] | NDArray[np.int64]) -> str:
     return " x ".join(f"{value:.4g}" for value in values)

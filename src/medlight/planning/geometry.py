@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 ANISOTROPIC = 3.0
 """An axis is coarse where its voxels are this much longer, and this much fewer, than others."""
-SMALLEST_EDGE = 4
+MIN_EDGE_VOXELS = 4
 """Voxels that the deepest level keeps along an axis."""
 BLOCK_VOXELS = 256**3
 """Size of the cube, in mm, that the search for a patch starts from."""
@@ -49,19 +49,21 @@ def resampled_shape(
     return middle
 
 
-def pooling(shape: Sequence[float], spacing: Sequence[float]) -> tuple[tuple[int, ...], ...]:
-    """Strides from the top level down: an axis is halved while it keeps `SMALLEST_EDGE` voxels and
-    its voxels are not yet twice as long as the shortest; so coarse axes wait for the others.
+def pooling_strides(
+    shape: Sequence[float], spacing: Sequence[float]
+) -> tuple[tuple[int, ...], ...]:
+    """Strides from the top level down: an axis is halved while it keeps `MIN_EDGE_VOXELS` voxels
+    and its voxels are not yet twice as long as the shortest; so coarse axes wait for the others.
 
-    >>> pooling((36, 50, 35), (1, 1, 1))
+    >>> pooling_strides((36, 50, 35), (1, 1, 1))
     ((2, 2, 2), (2, 2, 2), (2, 2, 2))
-    >>> pooling((160, 160, 24), (0.8, 0.8, 5.0))
+    >>> pooling_strides((160, 160, 24), (0.8, 0.8, 5.0))
     ((2, 2, 1), (2, 2, 1), (2, 2, 2), (2, 2, 2), (2, 2, 1))
     """
     size, voxel = np.array(shape, np.float64), np.array(spacing, np.float64)
     strides: list[tuple[int, ...]] = []
     while True:
-        large = size >= 2 * SMALLEST_EDGE
+        large = size >= 2 * MIN_EDGE_VOXELS
         if not large.any():
             return tuple(strides)
         halved = large & (voxel < 2 * voxel[large].min())
@@ -70,7 +72,7 @@ def pooling(shape: Sequence[float], spacing: Sequence[float]) -> tuple[tuple[int
 
 
 @dataclass(frozen=True, slots=True)
-class Patch:
+class PatchPlan:
     """What one step of training sees: (*S) voxels, and the strides of a net for them."""
 
     shape: tuple[int, ...]
@@ -78,8 +80,8 @@ class Patch:
 
 
 def choose_patch(
-    median_shape: Sequence[float], spacing: Sequence[float], fits: Callable[[Patch], bool]
-) -> Patch:
+    median_shape: Sequence[float], spacing: Sequence[float], fits: Callable[[PatchPlan], bool]
+) -> PatchPlan:
     """The largest patch that fits: a cube in mm, no larger than the median case, then shortened
     along the axis that covers most of the case, until `fits` says yes.
 
@@ -92,12 +94,12 @@ def choose_patch(
         start = np.rint(per_mm * (512**2 / per_mm.prod()) ** 0.5)
     shape, middle = np.minimum(start, median_shape), np.array(median_shape, np.float64)
     while True:
-        strides = pooling(tuple(shape), spacing)
+        strides = pooling_strides(tuple(shape), spacing)
         divisor = np.prod(np.array(strides or [(1,) * len(shape)]), axis=0)
         size = np.ceil(shape / divisor) * divisor
-        patch = Patch(tuple(int(n) for n in size), strides)
-        long = shape > SMALLEST_EDGE
+        patch = PatchPlan(tuple(int(n) for n in size), strides)
+        long = shape > MIN_EDGE_VOXELS
         if fits(patch) or not long.any():
             return patch
         axis = int(np.argmax(np.where(long, size / middle, 0)))
-        shape[axis] = max(size[axis] - divisor[axis], SMALLEST_EDGE)
+        shape[axis] = max(size[axis] - divisor[axis], MIN_EDGE_VOXELS)

@@ -7,22 +7,28 @@ from typing import Any, Literal
 import numpy as np
 
 from medlight.data.patch import AUTO_PATCH_VOXELS
-from medlight.planning.fingerprint import Fingerprint
-from medlight.planning.geometry import Patch, choose_patch, pooling, resampled_shape, target_spacing
-from medlight.planning.memory import Device, training_bytes
+from medlight.planning.fingerprint import DatasetFingerprint
+from medlight.planning.geometry import (
+    PatchPlan,
+    choose_patch,
+    pooling_strides,
+    resampled_shape,
+    target_spacing,
+)
+from medlight.planning.memory_estimate import PlannedDevice, estimate_training_bytes
 
-File = Literal["data", "transforms", "model", "experiment"]
-BATCH = 2
+PlanFile = Literal["data", "transforms", "model", "experiment"]
+MIN_BATCH_SIZE = 2
 """Learns more per minute than 4 on a CPU, and is the least nnU-Net allows on a GPU."""
-SHARE_OF_DATA = 0.05
+MAX_BATCH_FRACTION = 0.05
 """Of all training voxels, the most that one batch may hold (nnU-Net)."""
-STEPS = 75
+STEPS_PER_EPOCH = 75
 """Optimizer steps in an epoch, so that a score comes every minute or so."""
 EPOCHS = {2: 10, 3: 50}
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class PlannedSetting:
     """One setting.
 
     Attributes:
@@ -30,25 +36,25 @@ class Choice:
         key: dotted, below that file's group; of an experiment, below the root. "base" names the
             option that the file starts from.
         value: what yaml can hold.
-        why: half a sentence.
+        reason: half a sentence.
     """
 
-    file: File
+    file: PlanFile
     key: str
     value: Any
-    why: str
+    reason: str
 
 
-def plan(fingerprint: Fingerprint, device: Device) -> list[Choice]:
+def plan(fingerprint: DatasetFingerprint, device: PlannedDevice) -> list[PlannedSetting]:
     """Settings for the task that the labels ask for."""
     if fingerprint.labels.kind != "mask":
-        return _classification(fingerprint, device)
+        return _plan_classification(fingerprint, device)
     if fingerprint.spatial_dims == 2:
-        return _images(fingerprint, device)
-    return _volumes(fingerprint, device)
+        return _plan_images(fingerprint, device)
+    return _plan_volumes(fingerprint, device)
 
 
-def normalisation(f: Fingerprint, transforms: str) -> str:
+def normalisation(f: DatasetFingerprint, transforms: str) -> str:
     """How intensities become the net's input, in half a sentence; of `volume` alone it is known."""
     if transforms != "volume":
         return "what the data start from"
@@ -62,7 +68,7 @@ def normalisation(f: Fingerprint, transforms: str) -> str:
     return clipped if len(ct) == f.channels else f"{clipped}, of other channels {others}"
 
 
-def _volumes(f: Fingerprint, device: Device) -> list[Choice]:
+def _plan_volumes(f: DatasetFingerprint, device: PlannedDevice) -> list[PlannedSetting]:
     from medlight.transforms.volume import is_ct
 
     spacing, coarse = target_spacing(f.spacings_mm, f.shapes)
@@ -71,9 +77,9 @@ def _volumes(f: Fingerprint, device: Device) -> list[Choice]:
     whole = all(n >= m for n, m in zip(patch.shape, shape, strict=True))
     middle = " x ".join(f"{n:.0f}" for n in shape)
     halvings = " x ".join(str(n) for n in np.log2(np.prod(patch.strides, axis=0)).astype(int))
-    batch = _batch(patch, f, device, float(shape.prod()))
-    choices = [
-        Choice(
+    batch = _batch_size(patch, f, device, float(shape.prod()))
+    settings = [
+        PlannedSetting(
             "transforms",
             "spacing_mm",
             list(spacing),
@@ -81,66 +87,69 @@ def _volumes(f: Fingerprint, device: Device) -> list[Choice]:
             if coarse
             else "median of the training cases",
         ),
-        Choice(
+        PlannedSetting(
             "data",
             "patch",
             list(patch.shape),
             f"the median case ({middle}), rounded up for {halvings} halvings"
             if whole
-            else f"of the median case ({middle}), what {_place(device)} can take in a batch of "
-            f"{BATCH}",
+            else f"of the median case ({middle}), what {_device_name(device)} can take in a batch "
+            f"of {MIN_BATCH_SIZE}",
         ),
-        Choice("data", "batch_size", batch, _batch_reason(batch, device)),
-        *_net(f, patch, device),
-        *_training(f, batch),
+        PlannedSetting("data", "batch_size", batch, _batch_reason(batch, device)),
+        *_net_settings(f, patch, device),
+        *_training_settings(f, batch),
     ]
-    if any(map(is_ct, f.modality)) and f.foreground is not None:
+    if any(map(is_ct, f.modality)) and f.foreground_percentiles is not None:
         channels = [is_ct(name) for name in f.modality]
-        low, high = f.foreground[channels, 0].min(), f.foreground[channels, 1].max()
-        choices.insert(
+        low, high = (
+            f.foreground_percentiles[channels, 0].min(),
+            f.foreground_percentiles[channels, 1].max(),
+        )
+        settings.insert(
             1,
-            Choice(
+            PlannedSetting(
                 "transforms",
                 "window_hu",
                 [round(float(low)), round(float(high))],
                 "0.5th and 99.5th percentile of Hounsfield units within the masks",
             ),
         )
-    return choices
+    return settings
 
 
-def _images(f: Fingerprint, device: Device) -> list[Choice]:
-    size, why = _size(f, most=512)
-    patch = Patch(size, pooling(size, (1.0, 1.0)))
-    batch = _batch(patch, f, device, float(np.prod(size)), least=16)
+def _plan_images(f: DatasetFingerprint, device: PlannedDevice) -> list[PlannedSetting]:
+    size, reason = _image_size(f, most=512)
+    patch = PatchPlan(size, pooling_strides(size, (1.0, 1.0)))
+    batch = _batch_size(patch, f, device, float(np.prod(size)), least=16)
     return [
-        Choice("transforms", "size", list(size), why),
-        Choice("data", "batch_size", batch, _batch_reason(batch, device)),
-        *_net(f, patch, device),
-        *_training(f, batch),
+        PlannedSetting("transforms", "size", list(size), reason),
+        PlannedSetting("data", "batch_size", batch, _batch_reason(batch, device)),
+        *_net_settings(f, patch, device),
+        *_training_settings(f, batch),
     ]
 
 
-def _classification(f: Fingerprint, device: Device) -> list[Choice]:
-    size, why = _size(f, most=224)
+def _plan_classification(f: DatasetFingerprint, device: PlannedDevice) -> list[PlannedSetting]:
+    size, reason = _image_size(f, most=224)
     small = max(size) <= 64
     batch = 64
     epochs = int(np.clip(round(36_000 / f.cases), 3, 50))
     return [
-        Choice("transforms", "size", list(size), why),
-        Choice("data", "batch_size", batch, "what the shipped recipes use"),
-        Choice(
+        PlannedSetting("transforms", "size", list(size), reason),
+        PlannedSetting("data", "batch_size", batch, "what the shipped recipes use"),
+        PlannedSetting(
             "model",
             "base",
             "resnet_fast" if small else "densenet121",
             "small images need no deep net" if small else "a strong standard for radiographs",
         ),
-        Choice("experiment", "task", "classification", "one label an image"),
-        Choice("experiment", "loss", "cross_entropy", "one label an image"),
-        Choice("experiment", "metric", "val/accuracy", "what chooses the best checkpoint"),
-        *_flips(f),
-        Choice("experiment", "optimizer.lr", 1e-3, "what the shipped recipes use"),
-        Choice(
+        PlannedSetting("experiment", "task", "classification", "one label an image"),
+        PlannedSetting("experiment", "loss", "cross_entropy", "one label an image"),
+        PlannedSetting("experiment", "metric", "val/accuracy", "what chooses the best checkpoint"),
+        *_flip_settings(f),
+        PlannedSetting("experiment", "optimizer.lr", 1e-3, "what the shipped recipes use"),
+        PlannedSetting(
             "experiment",
             "trainer.max_epochs",
             epochs,
@@ -149,13 +158,17 @@ def _classification(f: Fingerprint, device: Device) -> list[Choice]:
     ]
 
 
-def _net(f: Fingerprint, patch: Patch, device: Device) -> list[Choice]:
+def _net_settings(
+    f: DatasetFingerprint, patch: PatchPlan, device: PlannedDevice
+) -> list[PlannedSetting]:
     channels = _channels(patch, device)
     strides = [s[0] if len(set(s)) == 1 else list(s) for s in patch.strides]
     return [
-        Choice("model", "base", "unet3d" if f.spatial_dims == 3 else "unet2d", "a residual UNet"),
-        Choice("model", "channels", channels, "doubled with each halving"),
-        Choice(
+        PlannedSetting(
+            "model", "base", "unet3d" if f.spatial_dims == 3 else "unet2d", "a residual UNet"
+        ),
+        PlannedSetting("model", "channels", channels, "doubled with each halving"),
+        PlannedSetting(
             "model",
             "strides",
             strides,
@@ -166,44 +179,43 @@ def _net(f: Fingerprint, patch: Patch, device: Device) -> list[Choice]:
     ]
 
 
-def _training(f: Fingerprint, batch: int) -> list[Choice]:
+def _training_settings(f: DatasetFingerprint, batch: int) -> list[PlannedSetting]:
     return [
-        Choice(
+        PlannedSetting(
             "data",
             "epoch_samples",
-            STEPS * batch,
-            f"{STEPS} steps an epoch, whatever the number of cases",
+            STEPS_PER_EPOCH * batch,
+            f"{STEPS_PER_EPOCH} steps an epoch, whatever the number of cases",
         ),
-        Choice("experiment", "augment", "standard", "few cases, many epochs"),
-        *(_flips(f) or [_MIRROR]),
-        Choice("experiment", "optimizer", "muon", "as far after 4 epochs as AdamW after 12")
+        PlannedSetting("experiment", "augment", "standard", "few cases, many epochs"),
+        *(_flip_settings(f) or [_MIRROR]),
+        PlannedSetting("experiment", "optimizer", "muon", "as far after 4 epochs as AdamW after 12")
         if f.spatial_dims == 3
-        else Choice("experiment", "optimizer.lr", 3e-3, "for AdamW with warm-up"),
-        Choice("experiment", "trainer.max_epochs", EPOCHS[f.spatial_dims], "the shipped recipe's"),
+        else PlannedSetting("experiment", "optimizer.lr", 3e-3, "for AdamW with warm-up"),
+        PlannedSetting(
+            "experiment", "trainer.max_epochs", EPOCHS[f.spatial_dims], "the shipped recipe's"
+        ),
     ]
 
 
-_MIRROR = Choice(
-    "experiment",
-    "inference.mirror",
-    True,
-    "answers for both sides are averaged, as both are learnt",
+_MIRROR = PlannedSetting(
+    "experiment", "inference.tta", True, "answers for both sides are averaged, as both are learnt"
 )
 
 
-def _flips(f: Fingerprint) -> list[Choice]:
-    sided = [name for name in f.labels.names if {"left", "right"} & set(_words(name))]
+def _flip_settings(f: DatasetFingerprint) -> list[PlannedSetting]:
+    sided = [name for name in f.labels.names if {"left", "right"} & set(_tokens(name))]
     if not sided:
         return []
-    why = f"{sided[0]} tells left from right"
-    return [Choice("experiment", "augment.spatial.flip.probability", 0.0, why)]
+    reason = f"{sided[0]} tells left from right"
+    return [PlannedSetting("experiment", "augment.spatial.flip.probability", 0.0, reason)]
 
 
-def _words(name: str) -> list[str]:
+def _tokens(name: str) -> list[str]:
     return "".join(c if c.isalnum() else " " for c in name.lower()).split()
 
 
-def _size(f: Fingerprint, *, most: int) -> tuple[tuple[int, ...], str]:
+def _image_size(f: DatasetFingerprint, *, most: int) -> tuple[tuple[int, ...], str]:
     """One size for images, in multiples of 16."""
     middle = np.median(f.source_shapes, axis=0)
     share = min(1.0, most / middle.max())
@@ -213,12 +225,12 @@ def _size(f: Fingerprint, *, most: int) -> tuple[tuple[int, ...], str]:
     return size, f"median of the training images ({text}){shrunk}, in multiples of 16"
 
 
-def _channels(patch: Patch, device: Device) -> list[int]:
+def _channels(patch: PatchPlan, device: PlannedDevice) -> list[int]:
     first, most = (32, 320) if device.gpu else (16, 256)
     return [min(first * 2**level, most) for level in range(len(patch.strides) + 1)]
 
 
-def _bytes(patch: Patch, batch: int, f: Fingerprint, device: Device) -> int:
+def _bytes(patch: PatchPlan, batch: int, f: DatasetFingerprint, device: PlannedDevice) -> int:
     from monai.networks.nets import UNet
 
     net = partial(
@@ -230,30 +242,37 @@ def _bytes(patch: Patch, batch: int, f: Fingerprint, device: Device) -> int:
         strides=patch.strides,  # type: ignore[arg-type]  # one for each axis is as good
         num_res_units=2,
     )
-    return training_bytes(net, (batch, f.channels, *patch.shape))
+    return estimate_training_bytes(net, (batch, f.channels, *patch.shape))
 
 
-def _fits(patch: Patch, *, fingerprint: Fingerprint, device: Device) -> bool:
+def _fits(patch: PatchPlan, *, fingerprint: DatasetFingerprint, device: PlannedDevice) -> bool:
     """On a CPU time is short before memory is."""
     if not device.gpu and np.prod(patch.shape) > AUTO_PATCH_VOXELS:
         return False
-    return _bytes(patch, BATCH, fingerprint, device) <= device.memory
+    return _bytes(patch, MIN_BATCH_SIZE, fingerprint, device) <= device.memory
 
 
-def _batch(patch: Patch, f: Fingerprint, device: Device, voxels: float, least: int = BATCH) -> int:
+def _batch_size(
+    patch: PatchPlan,
+    f: DatasetFingerprint,
+    device: PlannedDevice,
+    voxels: float,
+    least: int = MIN_BATCH_SIZE,
+) -> int:
     """`least` on a CPU; on a GPU as many as fit, but no more than a share of the data."""
-    most = int(SHARE_OF_DATA * f.cases * voxels / np.prod(patch.shape))
+    most = int(MAX_BATCH_FRACTION * f.cases * voxels / np.prod(patch.shape))
     batch = least
     while device.gpu and batch < most and _bytes(patch, batch + 1, f, device) <= device.memory:
         batch += 1
     return batch
 
 
-def _batch_reason(batch: int, device: Device) -> str:
+def _batch_reason(batch: int, device: PlannedDevice) -> str:
     if not device.gpu:
         return "small batches learn more per minute on a CPU"
-    return f"what {_place(device)} holds, at most {SHARE_OF_DATA:.0%} of all training voxels"
+    share = f"{MAX_BATCH_FRACTION:.0%}"
+    return f"what {_device_name(device)} holds, at most {share} of all training voxels"
 
 
-def _place(device: Device) -> str:
+def _device_name(device: PlannedDevice) -> str:
     return f"a {'GPU' if device.gpu else 'CPU'} with {device.memory / 2**30:.1f} GB"

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.report.mask_figures import PAPER, figure, sheet, show
-from medlight.report.slices import Picture
+from medlight.report.mask_figures import LIGHT_TEXT, figure, show_slice, slice_grid
+from medlight.report.slices import CaseSlice
 
-RIGHT, WRONG = "#56B4E9", "#E69F00"
+CORRECT_COLOUR, WRONG_COLOUR = "#56B4E9", "#E69F00"
 
 
-def draw_confusion(counts: NDArray[np.int64], names: Sequence[str], path: Path) -> None:
+def plot_confusion(counts: NDArray[np.int64], names: Sequence[str], path: Path) -> None:
     """Counts in the cells; the colour is the share of the row: of the cases of a class."""
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = max(3.6, 0.62 * len(names) + 1.8)
@@ -40,19 +40,21 @@ def draw_confusion(counts: NDArray[np.int64], names: Sequence[str], path: Path) 
     page.savefig(path, dpi=120)
 
 
-def draw_mistakes(pictures: Sequence[Picture], path: Path) -> None:
+def plot_mistakes(slices: Sequence[CaseSlice], path: Path) -> None:
     """The cases whose truth got the lowest probability, right and wrong ones marked."""
-    page, cells = sheet(pictures, caption=0.6)
-    page.suptitle("lowest probability of the truth", color=PAPER, fontsize=11)
-    for axes, picture in zip(cells, pictures, strict=True):
+    page, cells = slice_grid(slices, caption=0.6)
+    page.suptitle("lowest probability of the truth", color=LIGHT_TEXT, fontsize=11)
+    for axes, picture in zip(cells, slices, strict=True):
         row = picture.rows[0]
-        show(axes, picture, "image")
+        show_slice(axes, picture, "image")
         right = row["truth"] == row["prediction"]
-        axes.set_title(caption(row), color=RIGHT if right else WRONG, fontsize=8)
+        axes.set_title(
+            mistake_caption(row), color=CORRECT_COLOUR if right else WRONG_COLOUR, fontsize=8
+        )
     page.savefig(path, dpi=110)
 
 
-def caption(row: Mapping[str, str | int | float]) -> str:
+def mistake_caption(row: Mapping[str, str | int | float]) -> str:
     """Case, truth and prediction with their probabilities."""
     truth, guess = row["truth"], row["prediction"]
     mark = "right" if truth == guess else "WRONG"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.report.slices import Picture
+from medlight.report.slices import CaseSlice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,10 +35,10 @@ PALETTE = (
     "#999933",
     "#882255",
 )
-NIGHT, PAPER = "#111111", "#F2F2F2"
+DARK_BACKGROUND, LIGHT_TEXT = "#111111", "#F2F2F2"
 
 
-def colour(label: int) -> str:
+def label_colour(label: int) -> str:
     """Of a foreground label; label 0 is background and has none."""
     return PALETTE[(label - 1) % len(PALETTE)]
 
@@ -48,49 +48,51 @@ def figure(width: float, height: float, *, dark: bool = False) -> "Figure":
     from matplotlib.figure import Figure
 
     return Figure(
-        figsize=(width, height), facecolor=NIGHT if dark else "white", layout="constrained"
+        figsize=(width, height),
+        facecolor=DARK_BACKGROUND if dark else "white",
+        layout="constrained",
     )
 
 
-def draw_segmentation(picture: Picture, names: Sequence[str], path: Path) -> None:
+def plot_segmentation(picture: CaseSlice, names: Sequence[str], path: Path) -> None:
     """Image | truth | prediction of one case."""
     height, width = picture.image.shape[:2]
     panel = 3.4
     size = panel * min(max(height / width, 0.4), 1.6)
     page = figure(3 * panel, size + 0.9, dark=True)
-    page.suptitle(title(picture), color=PAPER, fontsize=12)
+    page.suptitle(slice_title(picture), color=LIGHT_TEXT, fontsize=12)
     for axes, name in zip(page.subplots(1, 3), ("image", "truth", "prediction"), strict=True):
-        show(axes, picture, name)
-        axes.set_title(name, color=PAPER, fontsize=10)
-    legend(page, picture, names)
+        show_slice(axes, picture, name)
+        axes.set_title(name, color=LIGHT_TEXT, fontsize=10)
+    class_legend(page, picture, names)
     page.savefig(path, dpi=110)
 
 
-def draw_overview(pictures: Sequence[Picture], names: Sequence[str], path: Path) -> None:
+def plot_overview(slices: Sequence[CaseSlice], names: Sequence[str], path: Path) -> None:
     """The worst cases on one page: the truth as a line around the coloured prediction."""
-    page, cells = sheet(pictures, caption=0.45)
-    page.suptitle("worst cases: prediction in colour, truth as a white line", color=PAPER)
-    for axes, picture in zip(cells, pictures, strict=True):
-        show(axes, picture, "prediction", outline=picture.truth)
-        axes.set_title(short_title(picture), color=PAPER, fontsize=8)
-    legend(page, None, names)
+    page, cells = slice_grid(slices, caption=0.45)
+    page.suptitle("worst cases: prediction in colour, truth as a white line", color=LIGHT_TEXT)
+    for axes, picture in zip(cells, slices, strict=True):
+        show_slice(axes, picture, "prediction", outline=picture.truth)
+        axes.set_title(short_slice_title(picture), color=LIGHT_TEXT, fontsize=8)
+    class_legend(page, None, names)
     page.savefig(path, dpi=110)
 
 
-def sheet(pictures: Sequence[Picture], *, caption: float) -> "tuple[Figure, list[Axes]]":
+def slice_grid(slices: Sequence[CaseSlice], *, caption: float) -> "tuple[Figure, list[Axes]]":
     """A page with one cell a picture, four in a line, and `caption` inches above each."""
-    columns = min(4, len(pictures))
-    lines = math.ceil(len(pictures) / columns)
-    ratio = max(picture.image.shape[0] / picture.image.shape[1] for picture in pictures)
+    columns = min(4, len(slices))
+    lines = math.ceil(len(slices) / columns)
+    ratio = max(picture.image.shape[0] / picture.image.shape[1] for picture in slices)
     height = 2.5 * min(max(ratio, 0.4), 1.5) + caption
     page = figure(2.5 * columns, height * lines + 0.7, dark=True)
     cells = page.subplots(lines, columns, squeeze=False).ravel()
-    for axes in cells[len(pictures) :]:
+    for axes in cells[len(slices) :]:
         axes.axis("off")
-    return page, list(cells[: len(pictures)])
+    return page, list(cells[: len(slices)])
 
 
-def title(picture: Picture) -> str:
+def slice_title(picture: CaseSlice) -> str:
     """Case, and Dice of each class where it is known."""
     scores = [
         f"{row['class']} {row['dice']:.2f}"
@@ -100,13 +102,13 @@ def title(picture: Picture) -> str:
     return f"{picture.case}   Dice: {', '.join(scores) or 'no class present'}"
 
 
-def short_title(picture: Picture) -> str:
+def short_slice_title(picture: CaseSlice) -> str:
     score = f"{picture.score:.2f}" if math.isfinite(picture.score) else "-"
     return f"{picture.case}\nmean Dice {score}"
 
 
-def show(
-    axes: "Axes", picture: Picture, name: str, *, outline: NDArray[np.uint8] | None = None
+def show_slice(
+    axes: "Axes", picture: CaseSlice, name: str, *, outline: NDArray[np.uint8] | None = None
 ) -> None:
     """The image with the mask called `name` over it, in translucent colour with its border."""
     from matplotlib.colors import to_rgb
@@ -117,18 +119,18 @@ def show(
     if mask is not None:
         overlay = np.zeros((*mask.shape, 4))
         for label in np.unique(mask[mask > 0]):
-            overlay[mask == label] = (*to_rgb(colour(int(label))), 0.35)
+            overlay[mask == label] = (*to_rgb(label_colour(int(label))), 0.35)
         axes.imshow(overlay, interpolation="nearest")
-        contour(axes, mask, None)
+        draw_contour(axes, mask, None)
     if outline is not None:
-        contour(axes, outline, "white")
+        draw_contour(axes, outline, "white")
     axes.axis("off")
     if picture.slice is not None:
         axes.text(
             0.02,
             0.5,
             "R",
-            color=PAPER,
+            color=LIGHT_TEXT,
             fontsize=9,
             va="center",
             transform=axes.transAxes,
@@ -136,7 +138,7 @@ def show(
         )
 
 
-def contour(axes: "Axes", mask: NDArray[np.uint8], fixed: str | None) -> None:
+def draw_contour(axes: "Axes", mask: NDArray[np.uint8], fixed: str | None) -> None:
     """The border of each label, along the edges of its pixels."""
     for label in np.unique(mask[mask > 0]):
         inside = np.pad(mask == label, 1).astype(np.int8)
@@ -145,7 +147,7 @@ def contour(axes: "Axes", mask: NDArray[np.uint8], fixed: str | None) -> None:
             lines.append([(x - 1.5, y - 0.5), (x - 0.5, y - 0.5)])
         for y, x in zip(*np.nonzero(np.diff(inside, axis=1)), strict=True):
             lines.append([(x - 0.5, y - 1.5), (x - 0.5, y - 0.5)])
-        add_lines(axes, lines, fixed or colour(int(label)))
+        add_lines(axes, lines, fixed or label_colour(int(label)))
 
 
 def add_lines(axes: "Axes", lines: list[Any], color: str) -> None:
@@ -154,7 +156,7 @@ def add_lines(axes: "Axes", lines: list[Any], color: str) -> None:
     axes.add_collection(LineCollection(lines, colors=color, linewidths=1.2, capstyle="round"))
 
 
-def legend(page: "Figure", picture: Picture | None, names: Sequence[str]) -> None:
+def class_legend(page: "Figure", picture: CaseSlice | None, names: Sequence[str]) -> None:
     """Names of the classes below the panels: those in the picture where there are many."""
     from matplotlib.patches import Patch
 
@@ -163,11 +165,11 @@ def legend(page: "Figure", picture: Picture | None, names: Sequence[str]) -> Non
         masks = [m for m in (picture.truth, picture.prediction) if m is not None]
         labels = [label for label in labels if any((mask == label).any() for mask in masks)]
     page.legend(
-        handles=[Patch(color=colour(label), label=names[label]) for label in labels],
+        handles=[Patch(color=label_colour(label), label=names[label]) for label in labels],
         loc="outside lower center",
         ncols=min(max(len(labels), 1), 5),
         frameon=False,
-        labelcolor=PAPER,
+        labelcolor=LIGHT_TEXT,
         fontsize=9,
     )
     if picture is not None and picture.slice is not None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medlight.io.atomic import aside
+from medlight.io.atomic import atomic_path
 from medlight.report.style import LEVELS, STYLE
 
 _HEAD = (
@@ -68,7 +68,7 @@ class Page:
         )
         self._parts.append(f"<div class=wide><table><tr>{top}</tr>{body}</table></div>")
 
-    def item(self, level: str, title: str, message: str, advice: str) -> None:
+    def callout(self, level: str, title: str, message: str, advice: str) -> None:
         """One finding: its level by colour, sign and word."""
         self._parts.append(
             f"<section class='item {escape(level)}'><h3>{_mark(level)}{escape(level)}: "
@@ -94,7 +94,7 @@ class Page:
             f"<details><summary>{escape(summary)}</summary><pre>{inner}</pre></details>"
         )
 
-    def pictures(self, figures: Iterable[Figure]) -> None:
+    def images(self, figures: Iterable[Figure]) -> None:
         shown = "".join(
             f"<figure style='width:{int(figure.width)}px'>"
             f"<img alt='{escape(figure.caption)}' src='{_data(figure.pixels)}'>"
@@ -110,7 +110,7 @@ class Page:
         )
 
     def save(self, path: Path) -> None:
-        with aside(path) as part:
+        with atomic_path(path) as part:
             part.write_text(self.html(), encoding="utf-8", errors="replace")
 
 

@@ -13,7 +13,7 @@ from medlight.report.mask_figures import PALETTE, figure
 GREY = "#777777"
 
 
-def draw_reliability(sides: Mapping[str, tuple[Reliability, float]], path: Path) -> None:
+def plot_reliability(sides: Mapping[str, tuple[Reliability, float]], path: Path) -> None:
     """Accuracy against confidence, one panel for each side (title to bins and ECE), and below it
     how many cases each bin holds. On the diagonal confidence is what it says."""
     page = figure(4.2 * len(sides), 4.6)
@@ -42,8 +42,8 @@ def draw_reliability(sides: Mapping[str, tuple[Reliability, float]], path: Path)
     page.savefig(path, dpi=120)
 
 
-def draw_risk_coverage(
-    uncertainty: NDArray[np.float64], risk: NDArray[np.float64], path: Path, *, what: str
+def plot_risk_coverage(
+    uncertainty: NDArray[np.float64], risk: NDArray[np.float64], path: Path, *, risk_name: str
 ) -> None:
     """The risk of the most certain cases, between the best and the worst order there can be; and
     each case's risk against its uncertainty."""
@@ -61,12 +61,12 @@ def draw_risk_coverage(
         left.plot(coverage, curve, color=colour, linestyle=style, label=label)
     left.set(
         xlabel="coverage: share of cases kept, most certain first",
-        ylabel=f"mean {what} of the cases kept",
+        ylabel=f"mean {risk_name} of the cases kept",
         xlim=(0, 1.02),
     )
     left.set_ylim(0, 1.1 * max(float(risk.max()), 1e-3))
     left.legend(frameon=False, fontsize=8)
     right.locator_params(axis="x", nbins=6)
     right.scatter(uncertainty, risk, s=18, color=PALETTE[6], alpha=0.7, linewidths=0)
-    right.set(xlabel="uncertainty of the case", ylabel=f"{what} of the case")
+    right.set(xlabel="uncertainty of the case", ylabel=f"{risk_name} of the case")
     page.savefig(path, dpi=120)

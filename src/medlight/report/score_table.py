@@ -10,15 +10,15 @@ from rich.text import Text
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.names import METRICS
 
-SHOWN = (
+SHOWN_METRICS = (
     ("dice", "hd95_mm", "nsd", "detected", "volume_ml_error", "assd_mm"),
     ("f1", "auroc", "auprc", "sensitivity_at_specificity"),
 )
 """Columns of the two kinds of table, the first ones also where there is little room; metrics.json
 holds the others."""
-DASH = "\N{EN DASH}"
-WIDTH = 100
-COLUMN, LONGEST_NAME = 13, 20
+EN_DASH = "\N{EN DASH}"
+MAX_WIDTH = 100
+COLUMN_WIDTH, MAX_NAME_WIDTH = 13, 20
 """Characters of a column, and those of a class that stand on one line."""
 
 
@@ -28,7 +28,7 @@ def score_table(
     *,
     policy: str = "",
     title: str = "Test",
-    width: int = WIDTH,
+    width: int = MAX_WIDTH,
 ) -> Table:
     """One line a class and one for all, from names `<metric>` and `<metric>/<class>`.
 
@@ -39,13 +39,13 @@ def score_table(
     split = {name: name.partition("/")[::2] for name in scores}
     classes = dict.fromkeys(label for _, label in split.values() if label)
     with_classes = {metric for metric, label in split.values() if label}
-    columns = [metric for kind in SHOWN for metric in kind if metric in with_classes]
-    width = min(width, WIDTH)
-    first = min(LONGEST_NAME, max(map(len, ("class", *classes)))) + 3
-    columns = columns[: max(1, (width - first - COLUMN) // COLUMN)]
+    columns = [metric for kind in SHOWN_METRICS for metric in kind if metric in with_classes]
+    width = min(width, MAX_WIDTH)
+    first = min(MAX_NAME_WIDTH, max(map(len, ("class", *classes)))) + 3
+    columns = columns[: max(1, (width - first - COLUMN_WIDTH) // COLUMN_WIDTH)]
     alone = [name for name, (metric, label) in split.items() if not label]
     head = ", ".join(
-        f"{METRICS[name].title} {shown(scores[name])}{_between(known.get(name))}"
+        f"{METRICS[name].title} {format_score(scores[name])}{_format_interval(known.get(name))}"
         for name in alone
         if name not in with_classes and name in METRICS
     )
@@ -68,46 +68,53 @@ def score_table(
         cells = [_cell(f"{metric}/{label}", scores, known) for metric in columns]
         table.add_row(label, *cells, _cases(scores, label))
     table.add_section()
-    whole = str(scores["cases"]) if "cases" in scores else DASH
+    whole = str(scores["cases"]) if "cases" in scores else EN_DASH
     table.add_row("all", *(_cell(metric, scores, known) for metric in columns), whole, style="bold")
     return table
 
 
-def shown(value: float | None) -> str:
+def format_score(value: float | None) -> str:
     """Four digits after the point, fewer for large numbers, none for a count; a dash for nothing.
 
-    >>> shown(0.91234), shown(31.4159), shown(1234), shown(math.nan)
+    >>> format_score(0.91234), format_score(31.4159), format_score(1234), format_score(math.nan)
     ('0.9123', '31.42', '1,234', '–')
     """
     if value is None or math.isnan(value):
-        return DASH
+        return EN_DASH
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
 
 
 def _cell(name: str, scores: Mapping[str, float], known: Mapping[str, Interval]) -> Text:
-    text = Text(shown(scores.get(name)))
+    text = Text(format_score(scores.get(name)))
     found = known.get(name)
     if found is not None and not math.isnan(found.low):
-        text.append(f"\n{_short(found.low)}{DASH}{_short(found.high)}", style="not bold dim")
+        text.append(
+            f"\n{_format_bound(found.low)}{EN_DASH}{_format_bound(found.high)}",
+            style="not bold dim",
+        )
     return text
 
 
-def _short(value: float) -> str:
+def _format_bound(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
 
-def _between(found: Interval | None) -> str:
+def _format_interval(found: Interval | None) -> str:
     if found is None or math.isnan(found.low):
         return ""
-    return f" ({_short(found.low)}{DASH}{_short(found.high)})"
+    return f" ({_format_bound(found.low)}{EN_DASH}{_format_bound(found.high)})"
 
 
 def _cases(scores: Mapping[str, float], label: str) -> Text:
     """How many cases a line rests on, and below it what became of the others."""
-    text = Text(shown(scores.get(f"cases/{label}")))
-    words = {"left_out": "left out", "missed": "missed", "false_alarms": "false"}
+    text = Text(format_score(scores.get(f"cases/{label}")))
+    words = {
+        "not_scored": "left out",
+        "false_negatives": "false_negatives",
+        "false_positives": "false",
+    }
     for count, word in words.items():
         if number := scores.get(f"{count}/{label}"):
             text.append(f"\n{number:,} {word}", style="dim")

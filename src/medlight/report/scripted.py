@@ -31,7 +31,7 @@ class ScriptedPage(Page):
         text = json.dumps(value, ensure_ascii=True, allow_nan=False).replace("<", r"\u003c")
         self._parts.append(f"<script type=application/json id='{escape(name)}'>{text}</script>")
 
-    def block(self, name: str, label: str) -> None:
+    def placeholder(self, name: str, label: str) -> None:
         """An empty element that a script fills."""
         self._parts.append(f"<section id='{escape(name)}' aria-label='{escape(label)}'></section>")
 

@@ -14,7 +14,7 @@ from medlight.core.case_result import CaseResult, Row
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class CaseSlice:
     """One slice of a case, ready to be shown.
 
     Attributes:
@@ -35,25 +35,25 @@ class Picture:
     slice: int | None = None
 
 
-class Worst:
-    """Keeps the `most` cases with the lowest score, worst first."""
+class WorstCases:
+    """Keeps the `max_cases` cases with the lowest score, worst first."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.pictures: list[Picture] = []
+    def __init__(self, max_cases: int) -> None:
+        self.max_cases = max_cases
+        self.slices: list[CaseSlice] = []
 
-    def offer(self, result: CaseResult) -> None:
-        score = score_of(result.rows)
-        if len(self.pictures) == self.most and score >= self.pictures[-1].score:
+    def add(self, result: CaseResult) -> None:
+        score = case_score(result.rows)
+        if len(self.slices) == self.max_cases and score >= self.slices[-1].score:
             return
-        self.merge([picture(result, score)])
+        self.merge([case_slice(result, score)])
 
-    def merge(self, others: list[Picture]) -> None:
-        ranked = sorted([*self.pictures, *others], key=lambda p: (p.score, p.case))
-        self.pictures = ranked[: self.most]
+    def merge(self, others: list[CaseSlice]) -> None:
+        ranked = sorted([*self.slices, *others], key=lambda p: (p.score, p.case))
+        self.slices = ranked[: self.max_cases]
 
 
-def score_of(rows: tuple[Row, ...]) -> float:
+def case_score(rows: tuple[Row, ...]) -> float:
     """Mean Dice over the classes that count, or the probability given to the truth.
 
     A case without a score comes last.
@@ -65,20 +65,20 @@ def score_of(rows: tuple[Row, ...]) -> float:
     return sum(known) / len(known) if known else math.inf
 
 
-def picture(result: CaseResult, score: float) -> Picture:
+def case_slice(result: CaseResult, score: float) -> CaseSlice:
     """The slice of a case with most foreground, in grey values for the screen."""
     image = result.image
     low, high = np.percentile(image, (0.5, 99.5))
     planes = image if image.shape[0] == 3 and image.ndim == 3 else image[:1]
     truth, prediction, number = result.truth, result.prediction, None
     if image.ndim == 4:
-        number = _slice(truth, prediction, image.shape[-1])
+        number = _slice_index(truth, prediction, image.shape[-1])
         planes = np.stack([radiological(plane[..., number]) for plane in planes])
         truth = None if truth is None else radiological(truth[..., number])
         prediction = None if prediction is None else radiological(prediction[..., number])
     grey = np.clip((planes - low) / max(float(high - low), 1e-6), 0, 1)
     screen = (grey * 255).astype(np.uint8)
-    return Picture(
+    return CaseSlice(
         case=result.case,
         score=score,
         rows=result.rows,
@@ -94,7 +94,7 @@ def radiological(plane: NDArray) -> NDArray:
     return plane[::-1, ::-1].T
 
 
-def _slice(
+def _slice_index(
     truth: NDArray[np.uint8] | None, prediction: NDArray[np.uint8] | None, depth: int
 ) -> int:
     for mask in (truth, prediction):

@@ -21,11 +21,11 @@ PACKAGES = ("torch", "pytorch-lightning", "monai", "numpy")
 MB = 1024**2
 
 
-def code() -> dict[str, Any]:
+def code_version() -> dict[str, Any]:
     """Versions, and the commit where medlight runs from a checkout (null from a wheel)."""
     root = Path(medlight.__file__).parents[2]
-    commit = git(root, "rev-parse", "HEAD")
-    changes = None if commit is None else git(root, "status", "--porcelain")
+    commit = run_git(root, "rev-parse", "HEAD")
+    changes = None if commit is None else run_git(root, "status", "--porcelain")
     return {
         "medlight": medlight.__version__,
         "commit": commit,
@@ -35,20 +35,20 @@ def code() -> dict[str, Any]:
     }
 
 
-def git(root: Path, *words: str) -> str | None:
+def run_git(root: Path, *args: str) -> str | None:
     """What git answers; None where there is no checkout, or no git."""
     if not (root / ".git").exists():
         return None
     try:
         answer = subprocess.run(
-            ["git", "-C", str(root), *words], capture_output=True, text=True, check=False
+            ["git", "-C", str(root), *args], capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
         return None
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
-def hardware(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+def hardware_info(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
     on_cuda = pl_module.device.type == "cuda"
     return {
         "platform": f"{platform.system()} {platform.machine()}",
@@ -68,7 +68,7 @@ def cpu_name() -> str:
     return found[1].strip() if found else platform.processor() or platform.machine()
 
 
-def net(pl_module: pl.LightningModule) -> dict[str, Any]:
+def net_info(pl_module: pl.LightningModule) -> dict[str, Any]:
     module: Any = pl_module.net
     return {
         "class": type(module).__name__,
@@ -90,8 +90,10 @@ def forward_flops(pl_module: pl.LightningModule, shape: Sequence[int]) -> int | 
             layer.named_parameters(recurse=False), layer.named_buffers(recurse=False)
         )
     }
-    sizes = getattr(pl_module, "sizes", None)  # those the net takes: a segmenter pads to them
-    spatial = sizes.fit(shape[1:]) if sizes else shape[1:]
+    input_size = getattr(
+        pl_module, "input_size", None
+    )  # those the net takes: a segmenter pads to them
+    spatial = input_size.round_up(shape[1:]) if input_size else shape[1:]
     image = torch.empty((2, shape[0], *spatial), device="meta")
     counter = FlopCounterMode(display=False)
     try:
@@ -102,7 +104,7 @@ def forward_flops(pl_module: pl.LightningModule, shape: Sequence[int]) -> int | 
     return counter.get_total_flops() // 2
 
 
-def command() -> list[str]:
+def command_line() -> list[str]:
     """The words that started this process, the program by its plain name."""
     script = Path(sys.argv[0])
     program = (
@@ -111,13 +113,13 @@ def command() -> list[str]:
     return [*program, *sys.argv[1:]]
 
 
-def portable(word: str) -> str:
+def strip_local_paths(argument: str) -> str:
     """A command-line word without the paths of this machine.
 
     Paths below the working directory become relative, those below home start with ~, of others
     only the last part is kept.
 
-    >>> portable("data.root=/mnt/disk7/Task04")
+    >>> strip_local_paths("data.root=/mnt/disk7/Task04")
     'data.root=.../Task04'
     """
 
@@ -128,7 +130,7 @@ def portable(word: str) -> str:
                 return str(Path(start) / path.relative_to(root))
         return f".../{path.name}"
 
-    return re.sub(r"(?<![\w.~:/$}])/[^\s,\]\[}{'\"=]+", shorten, word)
+    return re.sub(r"(?<![\w.~:/$}])/[^\s,\]\[}{'\"=]+", shorten, argument)
 
 
 def peak_memory_mb() -> dict[str, int]:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from medlight.io.atomic import aside
+from medlight.io.atomic import atomic_path
 
 
 def write_text(path: Path, text: str) -> None:
     """Whole or not at all: whoever reads meanwhile, or after a crash, finds a whole file."""
-    with aside(path) as part:
+    with atomic_path(path) as part:
         part.write_text(text, encoding="utf-8")
 
 

@@ -11,50 +11,50 @@ from rich.markup import escape
 from rich.table import Table
 
 from medlight.sweep.job import DONE
-from medlight.sweep.names import short, values
-from medlight.sweep.summary import DASH, Entry
+from medlight.sweep.job_names import override_values, short_keys
+from medlight.sweep.ranking import DASH, RankedJob
 
-REPEATS = ("seed", "data.fold")
+REPEAT_KEYS = ("seed", "data.fold")
 """What repeats a setting."""
 LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Average:
+class AveragedSetting:
     """One setting over its repeats.
 
     Attributes:
         setting: key to value of what sets it apart.
-        scores, tests: best validation score and test score of each repeat; nan where unknown.
+        scores, test_scores: best validation score and test score of each repeat; nan where unknown.
         differences: of `scores` to the reference's with the same seed and fold.
     """
 
     setting: dict[str, str]
     scores: list[float]
-    tests: list[float]
+    test_scores: list[float]
     differences: list[float]
 
 
-def averages(entries: Sequence[Entry]) -> list[Average]:
+def averages(entries: Sequence[RankedJob]) -> list[AveragedSetting]:
     """One for each setting, in the order of `entries`; empty where nothing is repeated.
 
     The first one is the reference, whose differences are empty.
     """
-    found: dict[tuple[tuple[str, str], ...], dict[tuple[str, ...], Entry]] = {}
+    found: dict[tuple[tuple[str, str], ...], dict[tuple[str, ...], RankedJob]] = {}
     for each in entries:
         if each.status.state == DONE and not math.isnan(each.score):
-            said = values(each.status.overrides)
-            setting = tuple((key, said[key]) for key in said if key not in REPEATS)
-            repeat = tuple(said.get(key, "") for key in REPEATS)
+            said = override_values(each.status.overrides)
+            setting = tuple((key, said[key]) for key in said if key not in REPEAT_KEYS)
+            repeat = tuple(said.get(key, "") for key in REPEAT_KEYS)
             found.setdefault(setting, {})[repeat] = each
     if not any(len(repeats) > 1 for repeats in found.values()):
         return []
     first = next(iter(found.values()))
     return [
-        Average(
+        AveragedSetting(
             setting=dict(setting),
             scores=[each.score for each in repeats.values()],
-            tests=[each.test for each in repeats.values()],
+            test_scores=[each.test for each in repeats.values()],
             differences=[
                 each.score - first[key].score
                 for key, each in repeats.items()
@@ -65,7 +65,7 @@ def averages(entries: Sequence[Entry]) -> list[Average]:
     ]
 
 
-def interval(differences: Sequence[float]) -> tuple[float, float]:
+def t_interval(differences: Sequence[float]) -> tuple[float, float]:
     """95 % interval of the mean by Student's t; nan with fewer than two."""
     if len(differences) < 2:
         return math.nan, math.nan
@@ -78,35 +78,47 @@ def interval(differences: Sequence[float]) -> tuple[float, float]:
     return middle - reach, middle + reach
 
 
-def averages_csv(found: Sequence[Average]) -> str:
+def averages_csv(averaged: Sequence[AveragedSetting]) -> str:
     """What the table shows, in full."""
-    keys = list(found[0].setting)
+    keys = list(averaged[0].setting)
     text = io.StringIO()
     write = csv.writer(text, lineterminator="\n").writerow
-    write([*keys, "repeats", "score", "score_sd", "test", "test_sd", "difference", "low", "high"])
-    for each in found:
-        numbers = [*_spread(each.scores), *_spread(each.tests)]
-        numbers += [_mean(each.differences), *interval(each.differences)]
+    write(
+        [
+            *keys,
+            "n",
+            "val_mean",
+            "val_std",
+            "test_mean",
+            "test_std",
+            "difference",
+            "difference_low",
+            "difference_high",
+        ]
+    )
+    for each in averaged:
+        numbers = [*_spread(each.scores), *_spread(each.test_scores)]
+        numbers += [_mean(each.differences), *t_interval(each.differences)]
         write([*(each.setting.get(key, "") for key in keys), len(each.scores), *map(repr, numbers)])
     return text.getvalue()
 
 
-def averages_table(found: Sequence[Average], metric: str) -> Table:
-    names = short(key for each in found for key in each.setting)
+def averages_table(averaged: Sequence[AveragedSetting], metric: str) -> Table:
+    names = short_keys(key for each in averaged for key in each.setting)
     table = Table(title="Over seeds and folds, mean \N{PLUS-MINUS SIGN} SD", title_justify="left")
     for name in names.values():
         table.add_column(name)
     test = f"test/{metric.partition('/')[2]}"
-    apart = ["against the first\n(95 % interval)"] if len(found) > 1 else []
+    apart = ["against the first\n(95 % interval)"] if len(averaged) > 1 else []
     for name in ("runs", metric, test, *apart):
         table.add_column(name, justify="right", no_wrap=True)
-    for each in found:
-        low, high = interval(each.differences)
+    for each in averaged:
+        low, high = t_interval(each.differences)
         far = f"{_mean(each.differences):+.4f} ({low:+.4f} to {high:+.4f})"
         table.add_row(
             *(escape(each.setting.get(key, "")) for key in names),
             str(len(each.scores)),
-            *(_shown(numbers) for numbers in (each.scores, each.tests)),
+            *(_shown(numbers) for numbers in (each.scores, each.test_scores)),
             *(far if each.differences else DASH for _ in apart),
             style="bold" if not math.isnan(low) and low * high > 0 else "",
         )

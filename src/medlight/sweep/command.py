@@ -19,14 +19,14 @@ from medlight.cli.options import conf_dir
 from medlight.cli.rerun import parse_overrides
 from medlight.cli.validate import check_targets
 from medlight.core.errors import MissingExtraError
-from medlight.sweep.ending import finish
-from medlight.sweep.names import short
-from medlight.sweep.process import server
+from medlight.sweep.detect import SWEEP_OVERRIDE
+from medlight.sweep.job_names import short_keys
+from medlight.sweep.process import process_context
+from medlight.sweep.progress import print_line
+from medlight.sweep.report import report_sweep
 from medlight.sweep.sweep import ROOT, Sweep
-from medlight.sweep.watch import say
-from medlight.sweep.words import OURS
 
-EXTRAS = {
+LAUNCHER_PACKAGES = {
     "joblib": "hydra_plugins.hydra_joblib_launcher",
     "submitit_local": "hydra_plugins.hydra_submitit_launcher",
     "submitit_slurm": "hydra_plugins.hydra_submitit_launcher",
@@ -35,64 +35,64 @@ EXTRAS = {
 """Launcher to the package that it is made of."""
 
 
-def sweep(words: Sequence[str], dirs: Sequence[Path]) -> int:
+def sweep(argv: Sequence[str], dirs: Sequence[Path]) -> int:
     """Run the sweep that `words` describe; the number of jobs that did not end well."""
-    typed = parse_overrides(words)
-    if not any(override.key_or_group == "sweep" for override in typed):
-        typed += parse_overrides(["sweep=grid"])
-    check_launcher(next((o.value() for o in typed if o.key_or_group == "launcher"), None))
+    overrides = parse_overrides(argv)
+    if not any(override.key_or_group == "sweep" for override in overrides):
+        overrides += parse_overrides(["sweep=grid"])
+    check_launcher(next((o.value() for o in overrides if o.key_or_group == "launcher"), None))
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    server().Process(target=os.getpid).start()  # while this process composes, it imports
+    process_context().Process(target=os.getpid).start()  # while this process composes, it imports
     with initialize_config_dir(str(conf_dir()), job_name="medlight", version_base="1.3"):
         hydra: Any = GlobalHydra.instance().hydra
-        fixed = [str(o.input_line) for o in typed if not o.is_sweep_override()]
+        fixed_overrides = [str(o.input_line) for o in overrides if not o.is_sweep_override()]
         if len(dirs) > 1:
             extra = ",".join(f"'file://{each}'" for each in dirs[1:])
-            fixed.append(f"hydra.searchpath=[{extra}]")
+            fixed_overrides.append(f"hydra.searchpath=[{extra}]")
         cfg = hydra.compose_config(
-            "config", fixed, run_mode=RunMode.MULTIRUN, with_log_configuration=True
+            "config", fixed_overrides, run_mode=RunMode.MULTIRUN, with_log_configuration=True
         )
         check_targets(cfg.sweep)
-        way = instantiate(cfg.sweep, _convert_="all")
-        name = way.name or default_name(cfg.name, typed, way.varied(typed))
-        shared = [word for word in fixed if not OURS.match(word)]
+        sweeper = instantiate(cfg.sweep, _convert_="all")
+        name = sweeper.name or default_name(cfg.name, overrides, sweeper.sweep_params(overrides))
+        shared = [word for word in fixed_overrides if not SWEEP_OVERRIDE.match(word)]
         if not any(word.startswith("group=") for word in shared):
             shared.append(f"group={name}")  # one group in W&B
-        one = Sweep(cfg=cfg, loader=hydra.config_loader, fixed=shared, folder=ROOT / name)
-        with ended_by_sigterm():
+        one = Sweep(cfg=cfg, loader=hydra.config_loader, fixed_overrides=shared, folder=ROOT / name)
+        with interrupt_on_sigterm():
             try:
-                jobs = way.run(one, typed)
+                jobs = sweeper.run(one, overrides)
             except KeyboardInterrupt:
-                say("The same command goes on from here")
+                print_line("The same command goes on from here")
                 raise
-    return finish(one.folder, jobs, metric=cfg.metric, mode=cfg.mode, compare=way.compare)
+    return report_sweep(one.folder, jobs, metric=cfg.metric, mode=cfg.mode, compare=sweeper.compare)
 
 
-def default_name(experiment: str, typed: Sequence[Override], varied: Iterable[str]) -> str:
+def default_name(experiment: str, overrides: Sequence[Override], varied: Iterable[str]) -> str:
     """The experiment, and the preset or what varies: the same for the same command.
 
     Values do not count, so that a list that grows stays one sweep.
     """
-    preset = next(str(o.value()) for o in typed if o.key_or_group == "sweep")
-    return "_".join([experiment, *(short(varied).values() if preset == "grid" else [preset])])
+    preset = next(str(o.value()) for o in overrides if o.key_or_group == "sweep")
+    return "_".join([experiment, *(short_keys(varied).values() if preset == "grid" else [preset])])
 
 
 def check_launcher(name: Any) -> None:
     """MissingExtraError where what it is made of is not installed."""
-    package = EXTRAS.get(str(name))
-    if package and not installed(package):
+    package = LAUNCHER_PACKAGES.get(str(name))
+    if package and not is_installed(package):
         extra = str(name).partition("_")[0]
         raise MissingExtraError(f"launcher={name} needs: pip install 'medlight[{extra}]'")
 
 
-def installed(package: str) -> bool:
+def is_installed(package: str) -> bool:
     """Of `hydra_plugins`, a folder that is only there where one of them is."""
     return all(importlib.util.find_spec(name) for name in (package.partition(".")[0], package))
 
 
 @contextmanager
-def ended_by_sigterm() -> Iterator[None]:
+def interrupt_on_sigterm() -> Iterator[None]:
     """SIGTERM lets go of the running job in good order, as Ctrl-C does."""
 
     def end(number: int, frame: object) -> None:

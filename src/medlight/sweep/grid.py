@@ -21,14 +21,14 @@ from medlight.sweep.job import (
     Job,
     Status,
 )
-from medlight.sweep.names import label
+from medlight.sweep.job_names import job_label
+from medlight.sweep.progress import SweepProgress, print_line
 from medlight.sweep.sweep import Sweep
 from medlight.sweep.task import OnOom, check_on_oom, task
-from medlight.sweep.watch import Watch, say
 
 
 @dataclass(kw_only=True)
-class Grid:
+class GridSweep:
     """Runs all combinations, each once.
 
     Args:
@@ -41,70 +41,76 @@ class Grid:
 
     name: str | None = None
     params: Mapping[str, str] = field(default_factory=dict)
-    failures: int = 3
+    max_failures: int = 3
     on_oom: OnOom = "fail"
     compare: bool = True
 
     def __post_init__(self) -> None:
         check_on_oom(self.on_oom)
 
-    def varied(self, typed: Sequence[Override]) -> dict[str, list[str]]:
+    def sweep_params(self, overrides: Sequence[Override]) -> dict[str, list[str]]:
         """Key to overrides of what varies; what is typed beats what the preset says."""
-        said = {o.get_key_element() for o in typed}
+        said = {o.get_key_element() for o in overrides}
         preset = parse_overrides([f"{key}={value}" for key, value in self.params.items()])
         kept = [o for o in preset if o.get_key_element() not in said]
-        varying = [*kept, *(o for o in typed if o.is_sweep_override())]
+        varying = [*kept, *(o for o in overrides if o.is_sweep_override())]
         return {o.get_key_element(): _each(o) for o in varying}
 
-    def combinations(self, typed: Sequence[Override]) -> list[list[str]]:
+    def combinations(self, overrides: Sequence[Override]) -> list[list[str]]:
         """The overrides of each job."""
-        return [list(each) for each in itertools.product(*self.varied(typed).values())]
+        return [list(each) for each in itertools.product(*self.sweep_params(overrides).values())]
 
-    def described(self, words: list[str]) -> list[str]:
+    def display_overrides(self, job_overrides: list[str]) -> list[str]:
         """What sets a job with these overrides apart, as `key=value`."""
-        return words
+        return job_overrides
 
-    def check(self, words: list[str], twin: list[str] | None) -> None:
-        """Look at a job before it is one of the sweep; `twin` has the same configuration."""
+    def check(self, job_overrides: list[str], duplicate: list[str] | None) -> None:
+        """Look at a job before it is one of the sweep; `duplicate` has the same configuration."""
 
-    def run(self, sweep: Sweep, typed: Sequence[Override]) -> list[Job]:
+    def run(self, sweep: Sweep, overrides: Sequence[Override]) -> list[Job]:
         """Do what is to be done; the jobs, as they then are."""
         jobs: dict[Job, list[str]] = {}
-        for words in self.combinations(typed):
-            job = sweep.job(words)
-            self.check(words, jobs.get(job))
-            jobs[job] = words
-        described = {job: self.described(words) for job, words in jobs.items()}
-        for job, words in described.items():
-            job.describe(words)
-        sweep.record({job.key: words for job, words in described.items()})
-        before = {job: job.settled() for job in jobs}
+        for job_overrides in self.combinations(overrides):
+            job = sweep.job(job_overrides)
+            self.check(job_overrides, jobs.get(job))
+            jobs[job] = job_overrides
+        display_overrides = {
+            job: self.display_overrides(job_overrides) for job, job_overrides in jobs.items()
+        }
+        for job, job_overrides in display_overrides.items():
+            job.set_overrides(job_overrides)
+        sweep.save_jobs(
+            {job.key: job_overrides for job, job_overrides in display_overrides.items()}
+        )
+        before = {job: job.current_status() for job in jobs}
         due = [job for job, status in before.items() if self.is_due(status)]
-        say(f"{len(jobs)} jobs in {sweep.folder}: {self.plan(before.values())}")
+        print_line(f"{len(jobs)} jobs in {sweep.folder}: {self.plan(before.values())}")
         for status in before.values():
-            if status.starts and status.state not in ENDED:
-                say(f"  {label(status.overrides)}: {self.fate(status)}")
+            if status.attempts and status.state not in ENDED:
+                print_line(f"  {job_label(status.overrides)}: {self.action(status)}")
         if due:
             one_by_one = [[*jobs[job], f"hydra.sweep.subdir={job.key}"] for job in due]
-            with Watch(lambda: list(jobs), metric=sweep.cfg.metric):
+            with SweepProgress(lambda: list(jobs), metric=sweep.cfg.metric):
                 sweep.launch(one_by_one, partial(task, on_oom=self.on_oom))
         return list(jobs)
 
     def is_due(self, status: Status) -> bool:
-        given_up = status.state == FAILED and status.failures >= self.failures
+        given_up = status.state == FAILED and status.failures >= self.max_failures
         return status.state not in ENDED and not given_up
 
     def plan(self, before: Iterable[Status]) -> str:
         """How many jobs meet which fate."""
-        found = Counter(self.fate(status) for status in before)
-        return ", ".join(f"{found[fate]} {fate}" for fate in self.fates.values() if found[fate])
+        found = Counter(self.action(status) for status in before)
+        return ", ".join(
+            f"{found[action]} {action}" for action in self.actions.values() if found[action]
+        )
 
-    def fate(self, status: Status) -> str:
+    def action(self, status: Status) -> str:
         """What becomes of a job, in words."""
-        return self.fates[status.state, self.is_due(status)]
+        return self.actions[status.state, self.is_due(status)]
 
     @property
-    def fates(self) -> dict[tuple[str, bool], str]:
+    def actions(self) -> dict[tuple[str, bool], str]:
         """By state, and whether the job is due."""
         return {
             (DONE, False): "done",
@@ -112,7 +118,7 @@ class Grid:
             (RUNNING, True): "still running: waited for",
             (INTERRUPTED, True): "interrupted: resumed",
             (FAILED, True): "failed: tried again",
-            (FAILED, False): f"failed {self.failures} times: left alone",
+            (FAILED, False): f"failed {self.max_failures} times: left alone",
             (WAITING, True): "new",
         }
 

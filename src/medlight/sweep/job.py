@@ -9,10 +9,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from medlight.io.atomic import aside
+from medlight.io.atomic import atomic_path
 
-FILE = "job.json"
-LOCK = ".lock"
+STATUS_FILE = "job.json"
+LOCK_FILE = ".lock"
 WAITING, RUNNING, INTERRUPTED = "waiting", "running", "interrupted"
 DONE, PRUNED, FAILED = "done", "pruned", "failed"
 ENDED = (DONE, PRUNED)
@@ -26,25 +26,25 @@ class Status:
         state: waiting, running, interrupted, done, pruned or failed.
         overrides: what sets it apart from the others of its sweep, as typed.
         failures: how often it failed.
-        starts: how often it was started.
+        attempts: how often it was started.
         epoch, epochs: epochs done, of how many.
         score: best value of the metric so far.
         seconds: spent so far, over all starts; `left`: about how many more.
         error: one line, of the last failure; `out_of_memory`: whether memory was short.
-        halved: how often the batch was halved for want of memory.
+        batch_halvings: how often the batch was halved for want of memory.
     """
 
     state: str = WAITING
     overrides: list[str] = field(default_factory=list)
     failures: int = 0
-    starts: int = 0
+    attempts: int = 0
     epoch: int = 0
     epochs: int | None = None
     score: float | None = None
     seconds: float = 0.0
     left: float | None = None
     error: str | None = None
-    halved: int = 0
+    batch_halvings: int = 0
     out_of_memory: bool = False
 
 
@@ -59,50 +59,50 @@ class Job:
         return self.folder.name
 
     def read(self) -> Status:
-        """As written; "running" may be out of date, which `settled` mends."""
+        """As written; "running" may be out of date, which `current_status` mends."""
         try:
-            found = json.loads((self.folder / FILE).read_text(encoding="utf-8"))
+            found = json.loads((self.folder / STATUS_FILE).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return Status()
         known = {each.name for each in fields(Status)}
         return Status(**{key: value for key, value in found.items() if key in known})
 
     def write(self, status: Status) -> Status:
-        with aside(self.folder / FILE) as part:
+        with atomic_path(self.folder / STATUS_FILE) as part:
             part.write_text(json.dumps(asdict(status), indent=1) + "\n", encoding="utf-8")
         return status
 
     def update(self, **changes: Any) -> Status:
         return self.write(replace(self.read(), **changes))
 
-    def describe(self, overrides: list[str]) -> None:
+    def set_overrides(self, overrides: list[str]) -> None:
         """Make its directory, and note what sets it apart."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if not (self.folder / FILE).exists() or self.read().overrides != overrides:
+        if not (self.folder / STATUS_FILE).exists() or self.read().overrides != overrides:
             self.update(overrides=overrides)
 
-    def settled(self) -> Status:
+    def current_status(self) -> Status:
         """The status, where a process that died without a word counts as interrupted."""
         status = self.read()
-        if status.state == RUNNING and not self.alive():
+        if status.state == RUNNING and not self.is_running():
             status = self.read()  # it may have ended just before
             if status.state == RUNNING:
                 return replace(status, state=INTERRUPTED, left=None)
         return status
 
-    def alive(self) -> bool:
+    def is_running(self) -> bool:
         """Whether a process works on it: the system lets go of its lock, however it ends."""
-        if not (self.folder / LOCK).exists():
+        if not (self.folder / LOCK_FILE).exists():
             return False
         try:
-            with FileLock(self.folder / LOCK, timeout=0):
+            with FileLock(self.folder / LOCK_FILE, timeout=0):
                 return False
         except Timeout:
             return True
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Be the one process that works on it; waits for another that does."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / LOCK):
+        with FileLock(self.folder / LOCK_FILE):
             yield

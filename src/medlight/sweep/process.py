@@ -27,45 +27,45 @@ from medlight.sweep.job import (
     Job,
     Status,
 )
-from medlight.sweep.names import plain
+from medlight.sweep.job_names import hyperparameters
 
-Stop = Callable[[int, float], bool]
+StopFn = Callable[[int, float], bool]
 """(epochs done, score) to whether the job is not worth finishing."""
-NAME = "medlight.sweep.process"
-PRELOADED = ("medlight.cli.lazy_imports", "medlight.cli.launch", "monai")
+MODULE = "medlight.sweep.process"
+PRELOADED_MODULES = ("medlight.cli.lazy_imports", "medlight.cli.launch", "monai")
 """What every job needs, in this order."""
-LOG = "run.log"
-RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-PATIENCE_S = 60
+LOG_FILE = "run.log"
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+TERMINATE_TIMEOUT_S = 60
 """For a job that was asked to end, to write its checkpoint."""
 
 
-def server() -> Any:
+def process_context() -> Any:
     """Where job processes come from; where there is no fork, each starts from nothing."""
     known = multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if "forkserver" in known else "spawn")
     if multiprocessing.get_start_method(allow_none=True) not in (None, *known):
         multiprocessing.set_start_method(context.get_start_method(), force=True)  # joblib's own
-    context.set_forkserver_preload(list(PRELOADED))
+    context.set_forkserver_preload(list(PRELOADED_MODULES))
     return context
 
 
-def carry_out(job: Job, stop: Callable[[], Stop] | None = None) -> Status:
+def run_in_subprocess(job: Job, stop: Callable[[], StopFn] | None = None) -> Status:
     """Run the job in a process of its own, wait for its end, and say how it ended.
 
     Args:
         stop: makes the judge of the job; is called in that process, so must be picklable.
     """
-    process = server().Process(target=_forked, args=(job, stop), name=job.key)
+    process = process_context().Process(target=_subprocess_main, args=(job, stop), name=job.key)
     process.start()
     try:
         process.join()
     except BaseException:
         process.terminate()
-        process.join(PATIENCE_S)
+        process.join(TERMINATE_TIMEOUT_S)
         process.kill()
         raise
-    with job.held():
+    with job.locked():
         status = job.read()
         if status.state not in (WAITING, RUNNING):
             return status
@@ -74,51 +74,51 @@ def carry_out(job: Job, stop: Callable[[], Stop] | None = None) -> Status:
         return job.update(state=INTERRUPTED, left=None, error=f"its process {how}")
 
 
-def _forked(job: Job, stop: Callable[[], Stop] | None) -> None:
+def _subprocess_main(job: Job, stop: Callable[[], StopFn] | None) -> None:
     import __main__
 
-    __main__.__spec__ = importlib.util.find_spec(NAME)  # what DDP starts further processes from
-    sys.argv = [NAME, str(job.folder)]
-    sys.exit(work(job, stop))
+    __main__.__spec__ = importlib.util.find_spec(MODULE)  # what DDP starts further processes from
+    sys.argv = [MODULE, str(job.folder)]
+    sys.exit(execute(job, stop))
 
 
-def work(job: Job, stop: Callable[[], Stop] | None = None) -> int:
+def execute(job: Job, stop: Callable[[], StopFn] | None = None) -> int:
     """What the process does: the job, unless it is done; of several ranks the first keeps books."""
-    if any(os.environ.get(name, "0") != "0" for name in RANKS):
+    if any(os.environ.get(name, "0") != "0" for name in RANK_VARIABLES):
         _run(job, lambda epoch: False)
         return 0
-    with job.held():  # waits for a process of an earlier sweep that is still at it
+    with job.locked():  # waits for a process of an earlier sweep that is still at it
         if job.read().state in ENDED:
             return 0
-        _speak_to(job.folder / LOG)
-        return Books(job, stop).keep()
+        _redirect_output(job.folder / LOG_FILE)
+        return JobRecorder(job, stop).run()
 
 
-class Books:
+class JobRecorder:
     """Writes down how far a job is and how it ends."""
 
-    def __init__(self, job: Job, stop: Callable[[], Stop] | None) -> None:
+    def __init__(self, job: Job, stop: Callable[[], StopFn] | None) -> None:
         self.job = job
         self.stop = stop() if stop else None
-        self.before = job.read()
+        self.previous = job.read()
         self.started = time.monotonic()
 
-    def keep(self) -> int:
-        self.job.update(state=RUNNING, starts=self.before.starts + 1, error=None, left=None,
+    def run(self) -> int:
+        self.job.update(state=RUNNING, attempts=self.previous.attempts + 1, error=None, left=None,
                         out_of_memory=False)  # fmt: skip
-        from medlight.callbacks.epochs import Pruned
+        from medlight.callbacks.epoch_reporter import TrialPruned
 
         try:
             score = _run(self.job, self.epoch)
-        except Pruned:
+        except TrialPruned:
             self._write(PRUNED)
         except SystemExit:  # after SIGTERM
             self._write(INTERRUPTED, error="it was asked to end")
             return 1
         except Exception as error:
             traceback.print_exc()
-            line, full = one_line(error), is_full(error)
-            failures = self.before.failures + 1
+            line, full = error_summary(error), is_out_of_memory(error)
+            failures = self.previous.failures + 1
             self._write(FAILED, failures=failures, error=line, out_of_memory=full)
             return 1
         except BaseException:
@@ -129,19 +129,23 @@ class Books:
         return 0
 
     def epoch(self, epoch: Any) -> bool:
-        """After an epoch (a `medlight.callbacks.epochs.Epoch`): whether to stop."""
+        """After an epoch (a `medlight.callbacks.epoch_reporter.EpochProgress`): whether to stop."""
         latest = {} if epoch.score is None else {"score": epoch.score}
-        self._write(RUNNING, epoch=epoch.number, epochs=epoch.of, left=epoch.left, **latest)
-        return bool(self.stop and epoch.score is not None and self.stop(epoch.number, epoch.score))
+        self._write(
+            RUNNING, epoch=epoch.epochs_done, epochs=epoch.max_epochs, left=epoch.left, **latest
+        )
+        return bool(
+            self.stop and epoch.score is not None and self.stop(epoch.epochs_done, epoch.score)
+        )
 
     def _write(self, state: str, *, left: float | None = None, **changes: Any) -> None:
-        seconds = round(self.before.seconds + time.monotonic() - self.started, 2)
+        seconds = round(self.previous.seconds + time.monotonic() - self.started, 2)
         self.job.update(state=state, left=left, seconds=seconds, **changes)
 
 
-def _run(job: Job, tell: Callable[[Any], bool]) -> float | None:
-    from medlight.callbacks.epochs import Epochs
-    from medlight.callbacks.varied import Varied
+def _run(job: Job, on_epoch: Callable[[Any], bool]) -> float | None:
+    from medlight.callbacks.epoch_reporter import EpochReporter
+    from medlight.callbacks.log_sweep_params import LogSweepParams
     from medlight.cli.config import load_config, register
     from medlight.cli.launch import run
     from medlight.cli.validate import check_targets
@@ -153,11 +157,14 @@ def _run(job: Job, tell: Callable[[Any], bool]) -> float | None:
     if (job.folder / "checkpoints" / "last.ckpt").is_file():
         cfg.resume = str(job.folder)
     check_targets(cfg)
-    watching = [Epochs(metric=cfg.metric, tell=tell), Varied(values=plain(job.read().overrides))]
+    watching = [
+        EpochReporter(metric=cfg.metric, on_epoch=on_epoch),
+        LogSweepParams(values=hyperparameters(job.read().overrides)),
+    ]
     return run(cfg, job.folder, callbacks=watching)
 
 
-def _speak_to(path: Path) -> None:
+def _redirect_output(path: Path) -> None:
     """What this process and its children say goes to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -167,14 +174,16 @@ def _speak_to(path: Path) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
 
 
-def one_line(error: Exception) -> str:
+def error_summary(error: Exception) -> str:
     """What the table at the end shows; run.log has the rest."""
-    from medlight.cli.errors import explain
+    from medlight.cli.errors import explain_error
 
-    return explain(error, [], [], "config") or " ".join(f"{type(error).__name__}: {error}".split())
+    return explain_error(error, [], [], "config") or " ".join(
+        f"{type(error).__name__}: {error}".split()
+    )
 
 
-def is_full(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Whether memory ran out, on the device or on the host."""
     import torch
 
@@ -187,4 +196,4 @@ def is_full(error: Exception) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(work(Job(Path(sys.argv[1]))))
+    sys.exit(execute(Job(Path(sys.argv[1]))))

@@ -6,28 +6,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig
 
 from medlight.cli.rerun import parse_overrides
 from medlight.core.errors import ConfigError, MissingExtraError
+from medlight.sweep.credentials import hide_password
 from medlight.sweep.job import DONE, PRUNED, Job
-from medlight.sweep.names import label
-from medlight.sweep.secret import put_aside
-from medlight.sweep.space import suggest
+from medlight.sweep.job_names import job_label
+from medlight.sweep.progress import SweepProgress, print_line
 from medlight.sweep.sweep import Sweep
-from medlight.sweep.task import OnOom, carry_on, check_on_oom
-from medlight.sweep.watch import Watch, say
+from medlight.sweep.task import OnOom, check_on_oom, run_with_retries
 
 if TYPE_CHECKING:
     import optuna
 
-    from medlight.sweep.study import Place
+    from medlight.sweep.optuna_study import StudyConfig
 
 POLL_S = 1.0
 
 
-class Search:
+class OptunaSweep:
     """A tree-structured Parzen estimator chooses, Hyperband stops early what lags behind.
 
     Bergstra et al. 2011 (NeurIPS 24); Li et al. 2018 (JMLR 18:185); as Optuna has them.
@@ -39,11 +38,11 @@ class Search:
         n_trials: how many there will be in all, over repeated sweeps.
         storage: address of an SQL database; None: study.db in the sweep's folder.
         seed: of the sampler; the same history leads to the same next trial.
-        startup: trials at random before the sampler learns.
+        n_startup_trials: trials at random before the sampler learns.
         prune: stop trials early.
         min_epochs: no trial stops earlier; None: a sixth of all epochs. Before that, warm-up
             decides which is ahead.
-        reduction: one of how many trials goes on at each rung of Hyperband.
+        reduction_factor: one of how many trials goes on at each rung of Hyperband.
         failures: how often a trial may fail, over repeated sweeps.
         on_oom: "fail", or "halve" the batch and double the accumulation where memory runs out.
         compare: at the end, compare the best runs on the test cases.
@@ -57,89 +56,96 @@ class Search:
         n_trials: int = 30,
         storage: str | None = None,
         seed: int = 0,
-        startup: int = 10,
+        n_startup_trials: int = 10,
         prune: bool = True,
         min_epochs: int | None = None,
-        reduction: int = 4,
-        failures: int = 3,
+        reduction_factor: int = 4,
+        max_failures: int = 3,
         on_oom: str = "fail",
         compare: bool = True,
     ) -> None:
         if importlib.util.find_spec("optuna") is None:
             raise MissingExtraError("sweep=optuna needs: pip install 'medlight[optuna]'")
         self.name, self.params = name, dict(params or {})
-        self.n_trials, self.storage, self.seed, self.startup = n_trials, storage, seed, startup
-        self.prune, self.min_epochs, self.reduction = prune, min_epochs, reduction
-        self.failures, self.on_oom = failures, check_on_oom(on_oom)
+        self.n_trials, self.storage, self.seed, self.n_startup_trials = (
+            n_trials,
+            storage,
+            seed,
+            n_startup_trials,
+        )
+        self.prune, self.min_epochs, self.reduction_factor = prune, min_epochs, reduction_factor
+        self.max_failures, self.on_oom = max_failures, check_on_oom(on_oom)
         self.compare = compare
 
-    def varied(self, typed: Sequence[Override]) -> dict[str, Override]:
+    def sweep_params(self, overrides: Sequence[Override]) -> dict[str, Override]:
         """Key to space; what is typed beats what the preset says."""
-        said = {o.get_key_element() for o in typed}
+        said = {o.get_key_element() for o in overrides}
         preset = parse_overrides([f"{key}={value}" for key, value in self.params.items()])
         kept = [o for o in preset if o.get_key_element() not in said]
-        return {o.get_key_element(): o for o in [*kept, *typed] if o.is_sweep_override()}
+        return {o.get_key_element(): o for o in [*kept, *overrides] if o.is_sweep_override()}
 
-    def run(self, sweep: Sweep, typed: Sequence[Override]) -> list[Job]:
+    def run(self, sweep: Sweep, overrides: Sequence[Override]) -> list[Job]:
         """Go on to the last trial; the jobs of all."""
-        from medlight.sweep import study as room
+        from medlight.sweep import optuna_study as optuna_study
 
-        space = self.varied(typed)
+        space = self.sweep_params(overrides)
         if not space:
             raise ConfigError("nothing to search: give lists, ranges or intervals")
         sweep.folder.mkdir(parents=True, exist_ok=True)
-        place = self.place(sweep)
-        study = place.open()
-        again = self._repeat_failed(sweep, study)
-        done = room.ended(study)
+        study_config = self.study_config(sweep)
+        study = study_config.open()
+        retried = self._retry_failed(sweep, study)
+        done = optuna_study.count_finished(study)
         to_go = max(0, self.n_trials - done)
-        say(f"{self.n_trials} trials in {sweep.folder}: {done} done, {to_go} to go")
-        for job in again:
-            say(f"  {label(job.read().overrides)}: failed: tried again")
+        print_line(f"{self.n_trials} trials in {sweep.folder}: {done} done, {to_go} to go")
+        for job in retried:
+            print_line(f"  {job_label(job.read().overrides)}: failed: tried again")
 
         def jobs() -> list[Job]:
-            keys = [each.user_attrs.get(room.JOB) for each in study.get_trials(deepcopy=False)]
+            keys = [
+                each.user_attrs.get(optuna_study.JOB) for each in study.get_trials(deepcopy=False)
+            ]
             return [Job(sweep.folder / key) for key in dict.fromkeys(keys) if key]
 
-        with Watch(jobs, metric=sweep.cfg.metric, total=self.n_trials):
-            trial = Trial(sweep, place, space, self.n_trials, self.on_oom)
-            while (left := self.n_trials - room.ended(study)) > 0:
+        with SweepProgress(jobs, metric=sweep.cfg.metric, total=self.n_trials):
+            trial = Trial(sweep, study_config, space, self.n_trials, self.on_oom)
+            while (left := self.n_trials - optuna_study.count_finished(study)) > 0:
                 sweep.launch([["hydra.sweep.subdir=."]] * left, trial)
-                if room.running(study):
+                if optuna_study.count_running(study):
                     time.sleep(POLL_S)  # until others end, or have been silent for too long
         found = jobs()
-        sweep.record({job.key: job.read().overrides for job in found})
+        sweep.save_jobs({job.key: job.read().overrides for job in found})
         return found
 
-    def place(self, sweep: Sweep) -> "Place":
+    def study_config(self, sweep: Sweep) -> "StudyConfig":
         """A study for each configuration, data and code: their trials do not mix."""
-        from medlight.sweep.study import Place
+        from medlight.sweep.optuna_study import StudyConfig
 
         epochs = int(sweep.cfg.trainer.max_epochs)
         least = max(1, epochs // 6) if self.min_epochs is None else self.min_epochs
-        return Place(
-            url=put_aside(self.storage or f"sqlite:///{sweep.folder}/study.db"),
+        return StudyConfig(
+            url=hide_password(self.storage or f"sqlite:///{sweep.folder}/study.db"),
             name=f"{sweep.folder.name}-{sweep.job([]).key}",
             mode=sweep.cfg.mode,
             epochs=epochs,
-            startup=self.startup,
+            n_startup_trials=self.n_startup_trials,
             seed=self.seed,
-            pruning=(least, self.reduction) if self.prune else None,
+            pruning=(least, self.reduction_factor) if self.prune else None,
         )
 
-    def _repeat_failed(self, sweep: Sweep, study: "optuna.Study") -> list[Job]:
-        from medlight.sweep import study as room
+    def _retry_failed(self, sweep: Sweep, study: "optuna.Study") -> list[Job]:
+        from medlight.sweep import optuna_study as optuna_study
 
-        again = []
+        retried = []
         trials = study.get_trials(deepcopy=False)
-        repeated = {each.user_attrs.get(room.AGAIN) for each in trials}
+        repeated = {each.user_attrs.get(optuna_study.RETRY_OF) for each in trials}
         for each in trials:
-            if room.failed(each) and each.number not in repeated:
-                job = Job(sweep.folder / each.user_attrs[room.JOB])
-                if job.read().failures < self.failures:
-                    room.repeat(study, each)
-                    again.append(job)
-        return again
+            if optuna_study.has_failed(each) and each.number not in repeated:
+                job = Job(sweep.folder / each.user_attrs[optuna_study.JOB])
+                if job.read().failures < self.max_failures:
+                    optuna_study.retry_trial(study, each)
+                    retried.append(job)
+        return retried
 
 
 class TrialFailed(Exception):  # noqa: N818
@@ -151,40 +157,67 @@ class Trial:
     """What a launcher is given instead of a job: ask the study, and run the job it suggests."""
 
     sweep: Sweep
-    place: "Place"
+    study_config: "StudyConfig"
     space: dict[str, Override]
     n_trials: int
     on_oom: OnOom
 
     def __call__(self, cfg: DictConfig) -> None:
-        from medlight.sweep import study as room
+        from medlight.sweep import optuna_study as optuna_study
 
-        study = self.place.open()
-        room.bury(study)
-        if room.ended(study) + room.running(study) < self.n_trials:
+        study = self.study_config.open()
+        optuna_study.requeue_stale(study)
+        if optuna_study.count_finished(study) + optuna_study.count_running(study) < self.n_trials:
             study.optimize(self._objective, n_trials=1, catch=(TrialFailed,))
 
     def _objective(self, trial: Any) -> float:
         import optuna
 
-        from medlight.sweep import study as room
+        from medlight.sweep import optuna_study as optuna_study
 
-        trial.study.sampler = self.place.sampler(trial.number)
+        trial.study.sampler = self.study_config.sampler(trial.number)
         overrides = suggest(trial, self.space)
         cfg = self.sweep.compose(overrides)
         job = self.sweep.job(overrides, cfg)
-        job.describe(overrides)
-        trial.set_user_attr(room.JOB, job.key)
-        judge = room.Judge(self.place, trial._trial_id) if self.place.pruning else None
+        job.set_overrides(overrides)
+        trial.set_user_attr(optuna_study.JOB, job.key)
+        reporter = (
+            optuna_study.PruningReporter(self.study_config, trial._trial_id)
+            if self.study_config.pruning
+            else None
+        )
         try:
-            status = carry_on(job, cfg, on_oom=self.on_oom, stop=judge)
+            status = run_with_retries(job, cfg, on_oom=self.on_oom, stop=reporter)
         except BaseException:
-            room.repeat(trial.study, trial.study.trials[trial.number])
+            optuna_study.retry_trial(trial.study, trial.study.trials[trial.number])
             raise
         if status.state == PRUNED:
             raise optuna.TrialPruned
         if status.state != DONE or status.score is None:
             error = status.error or f"no {self.sweep.cfg.metric} to go by"
-            trial.set_user_attr(room.ERROR, error)
+            trial.set_user_attr(optuna_study.ERROR, error)
             raise TrialFailed(error)
         return status.score
+
+
+DIGITS = 4
+"""Of a number from an interval: nobody needs a learning rate of 0.0031622776601683795."""
+
+
+def suggest(trial: Any, space: Mapping[str, Override]) -> list[str]:
+    """Ask an Optuna trial for a value of each key; overrides."""
+    return [f"{key}={_value(trial, key, override)}" for key, override in space.items()]
+
+
+def _value(trial: Any, key: str, override: Override) -> Any:
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        low, high, log = value.start, value.end, "log" in value.tags
+        if isinstance(low, int) and isinstance(high, int):
+            return trial.suggest_int(key, low, high, log=log)
+        return f"{trial.suggest_float(key, low, high, log=log):.{DIGITS}g}"
+    if isinstance(value, RangeSweep):
+        numbers = value.range()
+        if isinstance(numbers, range) and numbers:
+            return trial.suggest_int(key, numbers[0], numbers[-1], step=numbers.step)
+    return trial.suggest_categorical(key, [str(each) for each in override.sweep_string_iterator()])

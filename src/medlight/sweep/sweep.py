@@ -17,15 +17,15 @@ from hydra.types import HydraContext, RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from medlight.io.atomic import aside
-from medlight.sweep.identity import identity
+from medlight.io.atomic import atomic_path
 from medlight.sweep.job import Job
-from medlight.sweep.process import server
+from medlight.sweep.job_key import job_key
+from medlight.sweep.process import process_context
 
 ROOT = Path("outputs/sweeps")
-RECORD = "sweep.json"
+JOBS_FILE = "sweep.json"
 UNREADABLE = "unreadable"
-NOT_OF_THE_INDEX = (
+NON_INDEX_KEYS = (
     "transforms", "augment", "patch", "batch_size", "eval_batch_size", "epoch_samples", "fold",
     "folds", "val_fraction", "num_workers", "store", "seed", "manifest", "check",
 )  # fmt: skip
@@ -36,17 +36,17 @@ NOT_OF_THE_INDEX = (
 class Fingerprints:
     """Of data sets, each read once."""
 
-    known: dict[str, str] = field(default_factory=dict)
+    cache: dict[str, str] = field(default_factory=dict)
 
     def of(self, cfg: DictConfig) -> str:
         """The fingerprint of the cases that `cfg.data` finds."""
         plain: Any = OmegaConf.to_container(cfg.data, resolve=True)
-        plain = {key: value for key, value in plain.items() if key not in NOT_OF_THE_INDEX}
+        plain = {key: value for key, value in plain.items() if key not in NON_INDEX_KEYS}
         text = json.dumps(plain, sort_keys=True)
-        if text not in self.known:
-            with ProcessPoolExecutor(1, mp_context=server()) as pool:  # it imports torch
-                self.known[text] = pool.submit(_fingerprint, plain).result()
-        return self.known[text]
+        if text not in self.cache:
+            with ProcessPoolExecutor(1, mp_context=process_context()) as pool:  # it imports torch
+                self.cache[text] = pool.submit(_fingerprint, plain).result()
+        return self.cache[text]
 
 
 def _fingerprint(data: dict[str, Any]) -> str:
@@ -63,13 +63,13 @@ class Sweep:
     Attributes:
         cfg: the configuration without what varies, `hydra` included.
         loader: Hydra's, which composes the rest.
-        fixed: overrides that all jobs share.
+        fixed_overrides: overrides that all jobs share.
         folder: where the jobs' directories lie.
     """
 
     cfg: DictConfig
     loader: ConfigLoader
-    fixed: list[str]
+    fixed_overrides: list[str]
     folder: Path
     fingerprints: Fingerprints = field(default_factory=Fingerprints)
 
@@ -84,7 +84,7 @@ class Sweep:
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The configuration of one job."""
-        words = [*self.fixed, *overrides]
+        words = [*self.fixed_overrides, *overrides]
         cfg = self.loader.load_configuration("config", words, run_mode=RunMode.RUN)
         HydraConfig.instance().set_config(cfg)
         with open_dict(cfg):
@@ -94,15 +94,19 @@ class Sweep:
     def job(self, overrides: Sequence[str], cfg: DictConfig | None = None) -> Job:
         """Where the job with these overrides lies, or will."""
         cfg = self.compose(overrides) if cfg is None else cfg
-        return Job(self.folder / identity(cfg, self.fingerprints.of(cfg)))
+        return Job(self.folder / job_key(cfg, self.fingerprints.of(cfg)))
 
-    def launch(self, words: Sequence[Sequence[str]], task: Callable[[DictConfig], Any]) -> None:
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], task: Callable[[DictConfig], Any]
+    ) -> None:
         """Have the launcher call `task` with the configuration of each list of overrides."""
         context = HydraContext(config_loader=self.loader, callbacks=Callbacks(self.cfg))
         launcher = self._launcher()
         launcher.setup(hydra_context=context, task_function=task, config=self.cfg)
-        place = f"hydra.sweep.dir='{self.folder}'"
-        for done in launcher.launch([[*self.fixed, place, *each] for each in words], 0):
+        sweep_dir_override = f"hydra.sweep.dir='{self.folder}'"
+        for done in launcher.launch(
+            [[*self.fixed_overrides, sweep_dir_override, *each] for each in job_overrides], 0
+        ):
             _ = done.return_value  # raises what is no fault of one job
 
     def _launcher(self) -> Launcher:
@@ -110,9 +114,9 @@ class Sweep:
             return cast(Launcher, instantiate(self.cfg.hydra.launcher, _convert_="all"))
         return cast(Launcher, Plugins.instance()._instantiate(self.cfg.hydra.launcher))
 
-    def record(self, jobs: dict[str, Sequence[str]]) -> None:
+    def save_jobs(self, jobs: dict[str, Sequence[str]]) -> None:
         """Note which jobs the command that was typed last has."""
         listed = [{"key": key, "overrides": list(words)} for key, words in jobs.items()]
-        known = {"metric": self.cfg.metric, "mode": self.cfg.mode, "jobs": listed}
-        with aside(self.folder / RECORD) as part:
-            part.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        content = {"metric": self.cfg.metric, "mode": self.cfg.mode, "jobs": listed}
+        with atomic_path(self.folder / JOBS_FILE) as part:
+            part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from medlight.cli.config import SAVED, save_config
+from medlight.cli.config import CONFIG_FILE, save_config
 from medlight.core.errors import ConfigError
-from medlight.sweep.job import ENDED, FAILED, FILE, INTERRUPTED, WAITING, Job, Status
-from medlight.sweep.names import label
-from medlight.sweep.process import Stop, carry_out
+from medlight.sweep.job import ENDED, FAILED, INTERRUPTED, STATUS_FILE, WAITING, Job, Status
+from medlight.sweep.job_names import job_label
+from medlight.sweep.process import StopFn, run_in_subprocess
 
 OnOom = Literal["fail", "halve"]
-RESUMES = 2
+MAX_RESUMES = 2
 """How often a job whose process dies is taken up again at once; a repeated sweep starts over."""
 
 
@@ -27,56 +27,58 @@ def task(cfg: DictConfig, *, on_oom: OnOom = "fail") -> float | None:
 
     hydra = HydraConfig.get()
     job = Job(Path(hydra.runtime.output_dir))
-    if not (job.folder / FILE).exists():  # another sweeper of Hydra's does not describe its jobs
+    if not (
+        job.folder / STATUS_FILE
+    ).exists():  # another sweeper of Hydra's does not describe its jobs
         job.update(overrides=list(hydra.overrides.task))
-    return carry_on(job, cfg, on_oom=on_oom).score
+    return run_with_retries(job, cfg, on_oom=on_oom).score
 
 
-def carry_on(
-    job: Job, cfg: DictConfig, *, on_oom: OnOom = "fail", stop: Callable[[], Stop] | None = None
+def run_with_retries(
+    job: Job, cfg: DictConfig, *, on_oom: OnOom = "fail", stop: Callable[[], StopFn] | None = None
 ) -> Status:
     """Run a job to its end, through what can be mended on the way."""
-    for resumes in range(RESUMES + 1):
-        status = _started(job, cfg, stop)
+    for resumes in range(MAX_RESUMES + 1):
+        status = _run_once(job, cfg, stop)
         while status.state == FAILED and status.out_of_memory and on_oom == "halve":
-            if not can_halve(cfg, status.halved):
+            if not can_halve(cfg, status.batch_halvings):
                 break
             shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
-            job.update(halved=status.halved + 1, failures=status.failures - 1)
-            status = _started(job, cfg, stop)
-        if status.state != INTERRUPTED or resumes == RESUMES:
+            job.update(batch_halvings=status.batch_halvings + 1, failures=status.failures - 1)
+            status = _run_once(job, cfg, stop)
+        if status.state != INTERRUPTED or resumes == MAX_RESUMES:
             break
     return status
 
 
-def _started(job: Job, cfg: DictConfig, stop: Callable[[], Stop] | None) -> Status:
-    with job.held():
+def _run_once(job: Job, cfg: DictConfig, stop: Callable[[], StopFn] | None) -> Status:
+    with job.locked():
         status = job.read()
         if status.state in ENDED:
             return status
-        prepare(job, cfg, status)
+        save_job_config(job, cfg, status)
         job.update(state=WAITING)
-    return carry_out(job, stop)
+    return run_in_subprocess(job, stop)
 
 
-def prepare(job: Job, cfg: DictConfig, status: Status) -> None:
+def save_job_config(job: Job, cfg: DictConfig, status: Status) -> None:
     """Save what the job's process starts from: nothing in it refers to the sweep."""
     cfg = cfg.copy()
     cfg.sweep = cfg.launcher = None
     cfg.paths.run_dir = str(job.folder)
     loggers: Any = OmegaConf.to_container(cfg.logger or OmegaConf.create())
     wandb = loggers.get("wandb")
-    if wandb and "medlight.named" in str(wandb.get("name")):  # all that was typed
-        cfg.logger.wandb.name = label(status.overrides)
-    for _ in range(status.halved):
+    if wandb and "medlight.overrides" in str(wandb.get("name")):  # all that was typed
+        cfg.logger.wandb.name = job_label(status.overrides)
+    for _ in range(status.batch_halvings):
         cfg.data.batch_size //= 2
         cfg.trainer.accumulate_grad_batches *= 2
-    save_config(cfg, job.folder / SAVED)
+    save_config(cfg, job.folder / CONFIG_FILE)
 
 
-def can_halve(cfg: DictConfig, halved: int) -> bool:
+def can_halve(cfg: DictConfig, batch_halvings: int) -> bool:
     """Whether the batch can be cut in two once more, keeping the samples of a step."""
-    return int(cfg.data.batch_size) % 2 ** (halved + 1) == 0
+    return int(cfg.data.batch_size) % 2 ** (batch_halvings + 1) == 0
 
 
 def check_on_oom(value: str) -> OnOom:

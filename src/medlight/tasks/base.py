@@ -12,12 +12,12 @@ import torch.distributed as dist
 from torch import Tensor
 
 from medlight.core.case_result import CaseResult, Row
+from medlight.core.data_spec import DataSpec, NeedsSpec
 from medlight.core.errors import ConfigError
-from medlight.core.facts import Facts, NeedsFacts
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.names import COUNTS
 from medlight.nets.build import build
-from medlight.nets.checkpointing import checkpointed
+from medlight.nets.gradient_checkpointing import enable_gradient_checkpointing
 from medlight.tasks.optimizer import build_optimizer
 
 Batch = Mapping[str, Any]
@@ -32,12 +32,12 @@ class Task(pl.LightningModule, ABC):
     Attributes:
         net: partial of a net, called with what the facts say of the data (see `nets.build`). From
             then on the net itself.
-        facts: what the data says of itself.
+        spec: what the data says of itself.
         loss: (output, target) to a scalar.
         optimizer: partial of an optimizer; called with the parameters.
         schedule: partial of a learning-rate schedule; called with the optimizer and
             `total_steps`; stepped after every optimizer step. None: constant.
-        members: nets that answer for whole cases in place of the task's own, together: set on a
+        ensemble: nets that answer for whole cases in place of the task's own, together: set on a
             built task to test an ensemble.
         channels_last: keep weights and images channels last, which is faster on most devices.
         compiled: compile the net with torch.compile, on its first batch. Checkpoints are the same.
@@ -46,7 +46,7 @@ class Task(pl.LightningModule, ABC):
     """
 
     net: Any
-    facts: Facts
+    spec: DataSpec
     loss: Callable[[Tensor, Tensor], Tensor]
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW
     schedule: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None
@@ -61,30 +61,30 @@ class Task(pl.LightningModule, ABC):
         return task
 
     def __post_init__(self) -> None:
-        facts = self.facts
-        self.check(facts)
-        if isinstance(self.loss, NeedsFacts):
-            self.loss.meet(facts)
-        self.net = build(self.net, facts, outputs=self.outputs)
+        spec = self.spec
+        self.check_data(spec)
+        if isinstance(self.loss, NeedsSpec):
+            self.loss.bind(spec)
+        self.net = build(self.net, spec, out_channels=self.out_channels)
         if self.gradient_checkpointing:
-            checkpointed(self.net)
+            enable_gradient_checkpointing(self.net)
         self.memory_format = torch.contiguous_format
         if self.channels_last:
             last = (torch.channels_last, torch.channels_last_3d)
-            self.memory_format = last[facts.spatial_dims - 2]
+            self.memory_format = last[spec.spatial_dims - 2]
             self.net.to(memory_format=self.memory_format)
-        self.members: Sequence[Callable[[Tensor], Tensor]] = ()
+        self.ensemble: Sequence[Callable[[Tensor], Tensor]] = ()
         self._rows: list[Row] = []
 
     @classmethod
     @abstractmethod
-    def check(cls, facts: Facts) -> None:
+    def check_data(cls, spec: DataSpec) -> None:
         """Refuse data this task cannot learn from, with a ConfigError."""
 
     @property
-    def outputs(self) -> int:
+    def out_channels(self) -> int:
         """Of the net: one for each label."""
-        return len(self.facts.labels)
+        return len(self.spec.labels)
 
     @property
     @abstractmethod
@@ -115,7 +115,7 @@ class Task(pl.LightningModule, ABC):
         loss = self.step(batch)
         self.log(
             "train/loss",
-            over_ranks(loss.detach()),
+            all_reduce_mean(loss.detach()),
             on_step=True,
             on_epoch=True,
             prog_bar=True,
@@ -141,13 +141,15 @@ class Task(pl.LightningModule, ABC):
     def test_step(  # type: ignore[override]  # callbacks want results, Lightning wants nothing
         self, batch: Batch, batch_idx: int
     ) -> list[CaseResult]:
-        return [] if "again" in batch else self.infer(batch)
+        return [] if "padding" in batch else self.infer(batch)
 
     predict_step = test_step
 
     def configure_optimizers(self) -> Any:
-        scaled = self.trainer.precision == "16-mixed"
-        optimizer = build_optimizer(self.optimizer, self.net.parameters(), scaled=scaled)
+        uses_grad_scaler = self.trainer.precision == "16-mixed"
+        optimizer = build_optimizer(
+            self.optimizer, self.net.parameters(), uses_grad_scaler=uses_grad_scaler
+        )
         if self.schedule is None:
             return optimizer
         steps = self.trainer.estimated_stepping_batches
@@ -164,7 +166,7 @@ class Task(pl.LightningModule, ABC):
         }
 
 
-def over_ranks(value: Tensor) -> Tensor:
+def all_reduce_mean(value: Tensor) -> Tensor:
     """The mean over all ranks. Lightning's own waits for all of them whenever one looks at it."""
     if dist.is_available() and dist.is_initialized():
         value = value.clone()

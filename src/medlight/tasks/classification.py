@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 from medlight.core.case_result import CaseResult, Row
+from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError
-from medlight.core.facts import Facts
-from medlight.inference.ensemble import combined
+from medlight.inference.ensemble import ensemble_predictor
 from medlight.metrics.bootstrap import Interval
-from medlight.metrics.classification import class_intervals, summarise_classes
+from medlight.metrics.classification import classification_intervals, summarise_classification
 from medlight.metrics.names import CLASSIFICATION_POLICY
 from medlight.tasks.base import Batch, Task
 
-SMALL = 64
+MIN_UNCHECKED_SIZE = 64
 """Images shorter than this, along any side, are tried before the run."""
 
 
@@ -29,13 +29,13 @@ class ClassificationTask(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        shape = self.facts.shape
-        if shape and min(shape) < SMALL:
-            self._try(shape)
+        shape = self.spec.shape
+        if shape and min(shape) < MIN_UNCHECKED_SIZE:
+            self._check_image_size(shape)
 
-    def _try(self, shape: Sequence[int]) -> None:
+    def _check_image_size(self, shape: Sequence[int]) -> None:
         """Nets that halve an image often have nothing left of a small one."""
-        image = torch.zeros(1, self.facts.channels, *shape)
+        image = torch.zeros(1, self.spec.channels, *shape)
         try:
             with torch.inference_mode():
                 self.net.eval()(image)
@@ -48,8 +48,8 @@ class ClassificationTask(Task):
         self.net.train()
 
     @classmethod
-    def check(cls, facts: Facts) -> None:
-        if facts.labels.kind != "class":
+    def check_data(cls, spec: DataSpec) -> None:
+        if spec.labels.kind != "multiclass":
             raise ConfigError(
                 "task=classification needs one label per image, but the data has masks; "
                 "choose task=segmentation, or data with labels"
@@ -68,11 +68,11 @@ class ClassificationTask(Task):
         return self.loss(self(batch["image"]), batch["label"])
 
     def infer(self, batch: Batch) -> list[CaseResult]:
-        logits = combined(self.members or [self])(batch["image"])
+        logits = ensemble_predictor(self.ensemble or [self])(batch["image"])
         probabilities = (logits.float() / self.temperature).softmax(dim=1).cpu()
         images = batch["image"].float().cpu().numpy()
         labels = batch["label"].tolist() if "label" in batch else [None] * len(images)
-        names = self.facts.labels.names
+        names = self.spec.labels.names
         results = []
         for case, image, truth, p in zip(batch["case"], images, labels, probabilities, strict=True):
             row: Row = {"case": case}
@@ -85,7 +85,7 @@ class ClassificationTask(Task):
         return results
 
     def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
-        return summarise_classes(rows, self.facts.labels.names)
+        return summarise_classification(rows, self.spec.labels.names)
 
     def intervals(self, rows: Sequence[Row]) -> dict[str, Interval]:
-        return class_intervals(rows, self.facts.labels.names)
+        return classification_intervals(rows, self.spec.labels.names)

@@ -12,9 +12,9 @@ from torch.optim.adamw import adamw
 A, B, C = 3.4445, -4.7750, 2.0315
 """Of X <- A X + B (X X^T) X + C (X X^T)^2 X, by Jordan: steep where singular values are small."""
 ITERATIONS = 5
-AS_ADAMW = 0.2
+UPDATE_RMS = 0.2
 """Root mean square of a step, in units of the rate: that of AdamW (Liu et al. 2025)."""
-TINY = 1e-7
+NORM_EPS = 1e-7
 
 
 class Muon(torch.optim.Optimizer):
@@ -62,26 +62,26 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             weights = [weight for weight in group["params"] if weight.grad is not None]
             for weight in filter(is_matrix, weights):
-                self._orthogonal(weight, group)
-            self._adamw([weight for weight in weights if not is_matrix(weight)], group)
+                self._muon_step(weight, group)
+            self._adamw_step([weight for weight in weights if not is_matrix(weight)], group)
         return loss
 
-    def _orthogonal(self, weight: Tensor, group: dict[str, Any]) -> None:
+    def _muon_step(self, weight: Tensor, group: dict[str, Any]) -> None:
         state, rate, momentum = self.state[weight], group["lr"], group["momentum"]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(weight)
-        state["momentum_buffer"] = laid_out(state["momentum_buffer"], weight)
+        state["momentum_buffer"] = match_strides(state["momentum_buffer"], weight)
         average, flat = as_matrix(state["momentum_buffer"]), as_matrix(weight)
         assert weight.grad is not None
-        grad = as_matrix(laid_out(weight.grad, weight))
+        grad = as_matrix(match_strides(weight.grad, weight))
         average.lerp_(grad, 1 - momentum)
         ahead = grad.lerp(average, momentum)
-        scale = rate * AS_ADAMW * math.sqrt(max(flat.shape))
-        factor = orthogonaliser(ahead).to(flat.dtype)
+        scale = rate * UPDATE_RMS * math.sqrt(max(flat.shape))
+        factor = newton_schulz_factor(ahead).to(flat.dtype)
         pair = (factor, ahead) if len(factor) == len(ahead) else (ahead, factor)
         torch.addmm(flat, *pair, beta=1 - rate * group["weight_decay"], alpha=-scale, out=flat)
 
-    def _adamw(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+    def _adamw_step(self, weights: list[Tensor], group: dict[str, Any]) -> None:
         for weight in weights:
             state = self.state[weight]
             if not state:
@@ -116,7 +116,7 @@ def is_matrix(weight: Tensor) -> bool:
     return several and weight.stride(0) == weight[0].numel()
 
 
-def laid_out(tensor: Tensor, weight: Tensor) -> Tensor:
+def match_strides(tensor: Tensor, weight: Tensor) -> Tensor:
     """The same numbers, in the order that the weight has in memory."""
     if tensor.stride() == weight.stride():
         return tensor
@@ -129,7 +129,7 @@ def as_matrix(weight: Tensor) -> Tensor:
     return weight.as_strided((weight.shape[0], weight[0].numel()), (weight[0].numel(), 1))
 
 
-def orthogonaliser(matrix: Tensor) -> Tensor:
+def newton_schulz_factor(matrix: Tensor) -> Tensor:
     """The matrix that makes nearly U V^T of U S V^T, multiplied from its shorter side.
 
     Singular values end between 0.7 and 1.2. The iteration runs on the Gram matrix of the shorter
@@ -137,7 +137,7 @@ def orthogonaliser(matrix: Tensor) -> Tensor:
     """
     x = matrix.float()
     gram = x @ x.T if x.shape[0] <= x.shape[1] else x.T @ x
-    size = gram.trace().sqrt() + TINY
+    size = gram.trace().sqrt() + NORM_EPS
     gram = gram / size**2
     gathered = torch.eye(len(gram), device=x.device) / size
     for step in range(ITERATIONS):

@@ -13,18 +13,18 @@ def build_optimizer(
     optimizer: Callable[..., torch.optim.Optimizer],
     parameters: Iterable[Parameter],
     *,
-    scaled: bool = False,
+    uses_grad_scaler: bool = False,
 ) -> torch.optim.Optimizer:
     """Call a partial; its `fused: auto` is settled by where the parameters are.
 
     Args:
-        scaled: gradients are scaled against underflow, as with precision 16-mixed. A fused
-            optimizer unscales them itself, which makes clipping them impossible.
+        uses_grad_scaler: gradients are scaled against underflow, as with precision 16-mixed. A
+            fused optimizer unscales them itself, which makes clipping them impossible.
     """
     weights = list(parameters)
     if getattr(optimizer, "keywords", {}).get("fused") != "auto":
         return optimizer(weights)
-    fused = not scaled and all(weight.device.type in FUSED_DEVICES for weight in weights)
+    fused = not uses_grad_scaler and all(weight.device.type in FUSED_DEVICES for weight in weights)
     built = optimizer(weights, fused=fused or None)
     if fused:  # there is nothing to unscale; Lightning would not clip with precision bf16-mixed
         built._step_supports_amp_scaling = False  # type: ignore[attr-defined]

@@ -34,12 +34,12 @@ def _after_warmup(
     optimizer: Optimizer, total_steps: int, warmup: float, curve: Callable[[float], float]
 ) -> LambdaLR:
     """`curve` gets the share of the steps that is left after the warm-up, from 1 to 0."""
-    rise = max(1, round(warmup * total_steps)) if warmup else 0
+    warmup_steps = max(1, round(warmup * total_steps)) if warmup else 0
 
     def factor(step: int) -> float:
-        if step < rise:
-            return (step + 1) / rise
-        return curve(1 - min(1.0, (step - rise) / max(1, total_steps - rise)))
+        if step < warmup_steps:
+            return (step + 1) / warmup_steps
+        return curve(1 - min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps)))
 
     return LambdaLR(optimizer, factor)
 
@@ -52,8 +52,8 @@ class OneCycle(OneCycleLR):
         optimizer: with momentum or betas; its rate is the highest.
         total_steps: of the run.
         rise: share of the steps that goes up.
-        start: the first rate is the highest by this.
-        end: the last rate is the first by this.
+        div_factor: the first rate is the highest by this.
+        final_div_factor: the last rate is the first by this.
         cycle_momentum: move momentum (or the first beta), too, from 0.95 to 0.85 and back.
     """
 
@@ -62,18 +62,18 @@ class OneCycle(OneCycleLR):
         optimizer: Optimizer,
         *,
         total_steps: int,
-        rise: float = 0.3,
-        start: float = 25.0,
-        end: float = 1e4,
+        pct_start: float = 0.3,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
         cycle_momentum: bool = True,
     ) -> None:
         super().__init__(
             optimizer,
             max_lr=[group["lr"] for group in optimizer.param_groups],
             total_steps=total_steps + 1,  # it is asked once more after the last step
-            pct_start=rise,
-            div_factor=start,
-            final_div_factor=end,
+            pct_start=pct_start,
+            div_factor=div_factor,
+            final_div_factor=final_div_factor,
             cycle_momentum=cycle_momentum,
         )
 

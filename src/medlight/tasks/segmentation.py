@@ -10,23 +10,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medlight.core.case_result import CaseResult, Row
+from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError
-from medlight.core.facts import Facts
 from medlight.core.grid import Grid
-from medlight.inference.doubt import Doubt
-from medlight.inference.ensemble import combined
-from medlight.inference.heads import Exclusive, Head, Regions
+from medlight.inference.ensemble import ensemble_predictor
+from medlight.inference.foreground_entropy import ForegroundEntropy
+from medlight.inference.heads import Head, SigmoidHead, SoftmaxHead
 from medlight.inference.postprocess import Postprocessing
-from medlight.inference.restore import restored
-from medlight.inference.sliding_window import SlidingWindow, labelled
+from medlight.inference.resample_to_source import resample_to_source
+from medlight.inference.sliding_window import SlidingWindow, write_labels
 from medlight.metrics.bootstrap import Interval
-from medlight.metrics.cases import Scoring
-from medlight.metrics.summary import segmentation_intervals, summarise_segmentation
-from medlight.nets.divisor import Sizes, cut, padded
+from medlight.metrics.segmentation import segmentation_intervals, summarise_segmentation
+from medlight.metrics.segmentation_cases import SegmentationScorer
+from medlight.nets.input_size import InputSize, crop_to, pad_to
 from medlight.tasks.base import Batch, Task
 
 Target = Literal["labels", "regions"]
-CERTAIN = 30.0
+CERTAIN_LOGIT = 30.0
 """A logit of which the opposite has a probability of zero, in half precision too."""
 
 
@@ -50,28 +50,31 @@ class SegmentationTask(Task):
     postprocessing: Postprocessing | None = None
 
     def __post_init__(self) -> None:
-        facts = self.facts
+        spec = self.spec
         self._check_target()
         super().__post_init__()
-        self.scoring = Scoring.of(
-            facts.labels,
-            regions=dict(facts.regions) or None,
-            tolerance_mm=facts.tolerance_mm,
-            ignore=facts.ignore,
+        self.scorer = SegmentationScorer.from_labels(
+            spec.labels,
+            regions=dict(spec.regions) or None,
+            tolerance_mm=spec.tolerance_mm,
+            ignore=spec.ignore,
         )
-        self.head: Head = Exclusive()
+        self.head: Head = SoftmaxHead()
         if self.target == "regions":
-            self.head = Regions(dict(facts.regions))
-            within = [
-                [label in region for _, region in facts.regions]
-                for label in range(len(facts.labels))
+            self.head = SigmoidHead(dict(spec.regions))
+            region_membership = [
+                [label in region for _, region in spec.regions] for label in range(len(spec.labels))
             ]
-            self.register_buffer("within", torch.tensor(within), persistent=False)
-        self.sizes = Sizes.of(self.net, channels=facts.channels, spatial_dims=facts.spatial_dims)
+            self.register_buffer(
+                "region_membership", torch.tensor(region_membership), persistent=False
+            )
+        self.input_size = InputSize.probe(
+            self.net, channels=spec.channels, spatial_dims=spec.spatial_dims
+        )
 
     @classmethod
-    def check(cls, facts: Facts) -> None:
-        if facts.labels.kind != "mask":
+    def check_data(cls, spec: DataSpec) -> None:
+        if spec.labels.kind != "mask":
             raise ConfigError(
                 "task=segmentation needs masks, but the data has one label per image; "
                 "choose task=classification, or data with masks"
@@ -81,12 +84,12 @@ class SegmentationTask(Task):
         if self.target not in get_args(Target):
             raise ConfigError(f"task.target must be labels or regions, got {self.target}")
         regions = self.target == "regions"
-        if regions and not self.facts.regions:
+        if regions and not self.spec.regions:
             raise ConfigError(
                 "task.target=regions learns the regions of the data, but it has none: give "
                 "data.regions={whole: [1, 2, 3], core: [2, 3]}, larger ones first"
             )
-        if getattr(self.loss, "overlapping", regions) != regions:
+        if getattr(self.loss, "region_based", regions) != regions:
             fit = "dice_bce" if regions else "dice_ce"
             raise ConfigError(
                 f"task.target={self.target} does not go with {type(self.loss).__name__}, which is "
@@ -94,81 +97,91 @@ class SegmentationTask(Task):
             )
 
     @property
-    def outputs(self) -> int:
-        return len(self.facts.regions) if self.target == "regions" else len(self.facts.labels)
+    def out_channels(self) -> int:
+        return len(self.spec.regions) if self.target == "regions" else len(self.spec.labels)
 
     @property
     def policy(self) -> str:
-        return self.scoring.policy
+        return self.scorer.policy
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, *S) to (B, K, *S) logits. Sizes the net cannot take are padded meanwhile."""
-        return self._outputs(image)[0]
+        return self._net_outputs(image)[0]
 
     def step(self, batch: Batch) -> Tensor:
-        outputs = self._outputs(batch["image"])
+        outputs = self._net_outputs(batch["image"])
         weights = [2.0**-depth for depth in range(len(outputs))]
-        losses = [self.loss(*self._known(output, batch["mask"])) for output in outputs]
+        losses = [self.loss(*self._loss_inputs(output, batch["mask"])) for output in outputs]
         weighted = [w * each for w, each in zip(weights, losses, strict=True)]
         return torch.stack(weighted).sum() / sum(weights)
 
-    def _known(self, output: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def _loss_inputs(self, output: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """What the loss gets. Ignored voxels reach it, whichever it is, as background that is
         certain and right: no gradient comes from them."""
-        if self.facts.ignore is not None:
-            ignored = mask == self.facts.ignore
-            certain = output.new_full((output.shape[1], *[1] * (output.ndim - 2)), -CERTAIN)
+        if self.spec.ignore is not None:
+            ignored = mask == self.spec.ignore
+            certain = output.new_full((output.shape[1], *[1] * (output.ndim - 2)), -CERTAIN_LOGIT)
             if self.target == "labels":
-                certain[0] = CERTAIN
+                certain[0] = CERTAIN_LOGIT
             output, mask = torch.where(ignored, certain, output), mask.masked_fill(ignored, 0)
         if self.target == "regions":
-            mask = self.get_buffer("within")[mask[:, 0]].movedim(-1, 1)
+            mask = self.get_buffer("region_membership")[mask[:, 0]].movedim(-1, 1)
         return output, mask
 
-    def _outputs(self, image: Tensor) -> list[Tensor]:
+    def _net_outputs(self, image: Tensor) -> list[Tensor]:
         """The net's output, and while training those of its deeper levels, if it gives any
         (deep supervision: each counts half as much as the one above, Isensee et al. 2021)."""
         shape = image.shape[2:]
-        image = padded(image, self.sizes.fit(shape)).contiguous(memory_format=self.memory_format)
+        image = pad_to(image, self.input_size.round_up(shape)).contiguous(
+            memory_format=self.memory_format
+        )
         output = self.net(image)
         deep = output.ndim > image.ndim  # (B, levels, K, *S), as MONAI's DynUNet gives them
-        return [cut(each, shape) for each in (output.unbind(1) if deep else [output])]
+        return [crop_to(each, shape) for each in (output.unbind(1) if deep else [output])]
 
     def infer(self, batch: Batch) -> list[CaseResult]:
-        return [self._case(batch, i) for i in range(len(batch["case"]))]
+        return [self._infer_case(batch, i) for i in range(len(batch["case"]))]
 
-    def _case(self, batch: Batch, i: int) -> CaseResult:
+    def _infer_case(self, batch: Batch, i: int) -> CaseResult:
         image, case = batch["image"][i], batch["case"][i]
-        mirrored = self.facts.mirrored if self.inference.mirror else ()
-        net = combined(self.members or [self], mirrored, head=self.head)
+        mirror_axes = self.spec.mirror_axes if self.inference.tta else ()
+        net = ensemble_predictor(self.ensemble or [self], mirror_axes, head=self.head)
         prediction = np.empty(image.shape[1:], np.uint8)
-        slabs = labelled(self.inference.slabs(image, net, self.facts.patch), prediction, self.head)
+        slabs = write_labels(
+            self.inference.slabs(image, net, self.spec.patch), prediction, self.head
+        )
         truth = _labels(batch["mask"][i, 0]) if "mask" in batch else None
         shown = {"case": case, "truth": truth, "prediction": prediction}
         shown["image"] = image.float().cpu().numpy()
         if truth is not None and "reference" not in batch:
             for _ in slabs.parts:
                 pass
-            return CaseResult(rows=self.scoring.dice_rows(case, prediction, truth), **shown)
-        source, doubt = batch["source"][i], Doubt(self.head)
-        home = restored(doubt.watch(slabs), batch["grid"][i], source, head=self.head).labels
-        home = self._mended(home, source)
+            return CaseResult(rows=self.scorer.dice_rows(case, prediction, truth), **shown)
+        source_grid, uncertainty = batch["source_grid"][i], ForegroundEntropy(self.head)
+        source_labels = resample_to_source(
+            uncertainty.accumulate(slabs), batch["grid"][i], source_grid, head=self.head
+        ).labels
+        source_labels = self._postprocess(source_labels, source_grid)
         rows: tuple[Row, ...] = ()
         if "reference" in batch:
-            rows = self.scoring.rows(case, home, batch["reference"][i].cpu().numpy(), source)
-            rows = tuple(row | {"uncertainty": doubt.value} for row in rows)
-        return CaseResult(rows=rows, restored=home, source=source, **shown)
+            rows = self.scorer.rows(
+                case, source_labels, batch["reference"][i].cpu().numpy(), source_grid
+            )
+            rows = tuple(row | {"uncertainty": uncertainty.value} for row in rows)
+        return CaseResult(
+            rows=rows, source_prediction=source_labels, source_grid=source_grid, **shown
+        )
 
-    def _mended(self, labels: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
+    def _postprocess(self, labels: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
         if self.postprocessing is None:
             return labels
-        return self.postprocessing(labels, self.facts.labels.names, grid.spacing_mm)
+        return self.postprocessing(labels, self.spec.labels.names, grid.spacing_mm)
 
     def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
-        return summarise_segmentation(rows, tuple(self.scoring.regions))
+        return summarise_segmentation(rows, tuple(self.scorer.regions))
 
     def intervals(self, rows: Sequence[Row]) -> dict[str, Interval]:
-        return segmentation_intervals(rows, tuple(self.scoring.regions))
+        return segmentation_intervals(rows, tuple(self.scorer.regions))
 
 
 def _labels(tensor: Tensor) -> np.ndarray:

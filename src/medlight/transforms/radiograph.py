@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from medlight.core.grid import Grid
-from medlight.core.intensity import Intensity, Statistics
+from medlight.core.intensity import IntensityMap, IntensityStatistics
 from medlight.core.sample import Sample
 
 
@@ -39,8 +39,8 @@ class Radiograph:
             resized["mask"] = mask.long()
         return resized
 
-    def intensity(self, statistics: Statistics, modality: tuple[str, ...]) -> Intensity:
-        return Intensity.unchanged(*statistics.mean.shape)
+    def intensity(self, statistics: IntensityStatistics, modality: tuple[str, ...]) -> IntensityMap:
+        return IntensityMap.identity(*statistics.mean.shape)
 
     def _resized(self, pixels: torch.Tensor, grid: Grid, mode: str) -> tuple[torch.Tensor, Grid]:
         from monai.data import MetaTensor  # takes seconds, and images of the right size need none

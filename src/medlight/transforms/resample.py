@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from medlight.core.grid import Grid
 
-SAME_MM = 1e-3  # MONAI's tolerance: a spacing this near is kept
+SPACING_TOLERANCE_MM = 1e-3  # MONAI's tolerance: a spacing this near is kept
 
 
-def resampled(
+def resample_to_spacing(
     voxels: torch.Tensor, grid: Grid, spacing_mm: Sequence[float], *, nearest: bool
 ) -> tuple[torch.Tensor, Grid]:
     """(C, *S) at another spacing, and its new grid. The first voxel stays where it is.
@@ -27,25 +27,28 @@ def resampled(
     """
     own = np.array(grid.spacing_mm)
     wanted = np.array(spacing_mm, dtype=float)
-    wanted = np.where(np.abs(own - wanted) <= SAME_MM, own, wanted)
+    wanted = np.where(np.abs(own - wanted) <= SPACING_TOLERANCE_MM, own, wanted)
     if (wanted == own).all():
         return voxels, grid
     axes = grid.affine[:3, :3] / own
-    if np.abs(axes.T @ axes - np.eye(3)).max() > SAME_MM:
-        return _sheared(voxels, grid, wanted, nearest=nearest)
+    if np.abs(axes.T @ axes - np.eye(3)).max() > SPACING_TOLERANCE_MM:
+        return _resample_sheared(voxels, grid, wanted, nearest=nearest)
     ratio = wanted / own
     size = np.round((np.array(grid.shape) - 1) / ratio + 1).astype(int)
     affine = grid.affine.copy()
     affine[:3, :3] = axes * wanted
-    steps = [_Step.of(*each, nearest=nearest) for each in zip(grid.shape, size, ratio, strict=True)]
+    steps = [
+        _AxisInterp.build(*each, nearest=nearest)
+        for each in zip(grid.shape, size, ratio, strict=True)
+    ]
     moved = np.empty((len(voxels), *size), voxels.numpy().dtype)
     for channel, target in zip(voxels.numpy(), moved, strict=True):
-        _planewise(channel, target, steps)
+        _resample_planes(channel, target, steps)
     return torch.from_numpy(moved), Grid(tuple(int(n) for n in size), affine)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Step:
+class _AxisInterp:
     """Along one axis: the voxels below and above each new one, and how much of the upper it is."""
 
     below: NDArray[np.int64]
@@ -53,7 +56,7 @@ class _Step:
     weight: NDArray[np.float32] | None
 
     @classmethod
-    def of(cls, count: int, new: int, ratio: float, *, nearest: bool) -> "_Step":
+    def build(cls, count: int, new: int, ratio: float, *, nearest: bool) -> "_AxisInterp":
         places = np.clip(np.arange(new) * ratio, 0, count - 1)
         if nearest or ratio == 1:
             near = np.rint(places).astype(np.int64)
@@ -62,7 +65,7 @@ class _Step:
         weight = (places - below).astype(np.float32)
         return cls(below, np.minimum(below + 1, count - 1), weight)
 
-    def along(self, plane: NDArray[Any], axis: int) -> NDArray[Any]:
+    def apply(self, plane: NDArray[Any], axis: int) -> NDArray[Any]:
         low: NDArray[Any] = plane.take(self.below, axis)
         if self.weight is None:
             return low
@@ -73,13 +76,15 @@ class _Step:
         return high
 
 
-def _planewise(volume: NDArray[Any], target: NDArray[Any], steps: Sequence[_Step]) -> None:
+def _resample_planes(
+    volume: NDArray[Any], target: NDArray[Any], steps: Sequence[_AxisInterp]
+) -> None:
     """(X, Y, Z) to `target`, plane after plane: what is worked on stays in the cache."""
     first, *rest = steps
 
     def flat(plane: NDArray[Any]) -> NDArray[Any]:
         for axis in np.argsort([n / o for n, o in zip(target.shape[1:], plane.shape, strict=True)]):
-            plane = rest[axis].along(plane, int(axis))
+            plane = rest[axis].apply(plane, int(axis))
         return plane
 
     def between(planes: Sequence[NDArray[Any]] | NDArray[Any], row: int) -> NDArray[Any]:
@@ -100,7 +105,7 @@ def _planewise(volume: NDArray[Any], target: NDArray[Any], steps: Sequence[_Step
             target[row] = between(planes, row)
 
 
-def _sheared(
+def _resample_sheared(
     voxels: torch.Tensor, grid: Grid, spacing_mm: NDArray[np.float64], *, nearest: bool
 ) -> tuple[torch.Tensor, Grid]:
     from monai.data import MetaTensor

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from medlight.core.grid import Grid
-from medlight.core.intensity import Intensity, Statistics
+from medlight.core.intensity import IntensityMap, IntensityStatistics
 from medlight.core.sample import Sample
-from medlight.transforms.orient import oriented
-from medlight.transforms.resample import resampled
+from medlight.transforms.reorient import reorient
+from medlight.transforms.resample import resample_to_spacing
 
 
 class Volume:
@@ -47,25 +47,27 @@ class Volume:
         moved = self.geometry(sample)
         image = moved["image"].numpy().copy()
         names = sample.get("modality") or ()
-        self.intensity(Statistics.of(image), names).apply(image)
+        self.intensity(IntensityStatistics.of(image), names).apply(image)
         return {**moved, "image": torch.from_numpy(image)}
 
     def geometry(self, sample: Sample) -> Sample:
-        image, grid = self._move(sample["image"], sample["grid"], nearest=False)
+        image, grid = self._reorient_and_resample(sample["image"], sample["grid"], nearest=False)
         moved: Sample = {**sample, "image": image, "grid": grid}
         if "mask" in sample:
-            moved["mask"], _ = self._move(sample["mask"], sample["grid"], nearest=True)
+            moved["mask"], _ = self._reorient_and_resample(
+                sample["mask"], sample["grid"], nearest=True
+            )
         return moved
 
-    def _move(
+    def _reorient_and_resample(
         self, voxels: torch.Tensor, grid: Grid, *, nearest: bool
     ) -> tuple[torch.Tensor, Grid]:
-        voxels, grid = oriented(voxels, grid, self.orientation)
+        voxels, grid = reorient(voxels, grid, self.orientation)
         if self.spacing_mm is not None:
-            voxels, grid = resampled(voxels, grid, self.spacing_mm, nearest=nearest)
+            voxels, grid = resample_to_spacing(voxels, grid, self.spacing_mm, nearest=nearest)
         return voxels, grid
 
-    def intensity(self, statistics: Statistics, modality: tuple[str, ...]) -> Intensity:
+    def intensity(self, statistics: IntensityStatistics, modality: tuple[str, ...]) -> IntensityMap:
         std = np.where(statistics.std > 0, statistics.std, 1.0)
         scale, shift = 1 / std, -statistics.mean / std
         low, high = np.full_like(std, -np.inf), np.full_like(std, np.inf)
@@ -76,7 +78,7 @@ class Volume:
                 scale[..., channel] = 1 / (top - bottom)
                 shift[..., channel] = -bottom / (top - bottom)
                 low[..., channel], high[..., channel] = 0.0, 1.0
-        return Intensity(scale, shift, low, high)
+        return IntensityMap(scale, shift, low, high)
 
 
 def is_ct(modality: str) -> bool:

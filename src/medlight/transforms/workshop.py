@@ -12,7 +12,7 @@ import torch
 
 from medlight.core.errors import ConfigError
 from medlight.core.grid import Grid
-from medlight.core.intensity import Intensity, Statistics
+from medlight.core.intensity import IntensityMap, IntensityStatistics
 from medlight.core.sample import Sample
 
 
@@ -41,7 +41,7 @@ class Workshop:
         """Both halves at once, for a case that is not in a store."""
         moved = self.geometry(sample)
         image = moved["image"].numpy().copy()
-        self.intensity(Statistics.of(image), ()).apply(image)
+        self.intensity(IntensityStatistics.of(image), ()).apply(image)
         return {**moved, "image": torch.from_numpy(image)}
 
     def geometry(self, sample: Sample) -> Sample:
@@ -58,14 +58,14 @@ class Workshop:
             resized["mask"] = mask.to(sample["mask"].dtype)
         return resized
 
-    def intensity(self, statistics: Statistics, modality: tuple[str, ...]) -> Intensity:
+    def intensity(self, statistics: IntensityStatistics, modality: tuple[str, ...]) -> IntensityMap:
         low = np.broadcast_to(statistics.minimum.min(-1, keepdims=True), statistics.minimum.shape)
         high = np.broadcast_to(statistics.maximum.max(-1, keepdims=True), statistics.maximum.shape)
         if self.window is not None:
             low, high = np.full_like(low, self.window[0]), np.full_like(high, self.window[1])
         width = np.where(high > low, high - low, 1.0)
         ends = np.zeros_like(width), np.ones_like(width)
-        return Intensity(1 / width, -low / width, *ends)
+        return IntensityMap(1 / width, -low / width, *ends)
 
     def _resized(self, voxels: torch.Tensor, grid: Grid, mode: str) -> tuple[torch.Tensor, Grid]:
         from monai.data import MetaTensor

@@ -9,9 +9,9 @@ import pytest
 
 from medlight.core.case import Case
 from medlight.core.grid import Grid
-from medlight.io.store.entry import Prepared
+from medlight.io.store.case_file import PreparedCase
 from medlight.io.store.store import Store
-from medlight.io.store.table import Stored
+from medlight.io.store.stored_cases import StoredCases
 
 RECIPE = {"transforms.spacing_mm": None}
 
@@ -36,16 +36,16 @@ class Numbers:
             self.cases.append(case)
         return case
 
-    def build(self, case: Case) -> Prepared:
+    def build(self, case: Case) -> PreparedCase:
         self.built.append(case.id)
         image = np.load(case.files["image"]).astype(np.float32)
         grid = Grid(image.shape[1:], np.diag([1, 2, 3, 1.0]))
         mask = (image[:1] > 0).astype(np.int64)
-        return Prepared(image=image, mask=mask, source=grid, grid=grid, labels=(0, 1))
+        return PreparedCase(image=image, mask=mask, source_grid=grid, grid=grid, label_range=(0, 1))
 
     def open(
         self, store: Store, recipe: Mapping[str, Any] = RECIPE, *, check: bool = False
-    ) -> Stored:
+    ) -> StoredCases:
         self.built.clear()
         return store.open(self.cases, name="numbers", recipe=recipe, build=self.build, check=check)
 
@@ -53,7 +53,7 @@ class Numbers:
         return Numbers(folder)
 
     @staticmethod
-    def whole(stored: Stored, row: int) -> tuple[np.ndarray, np.ndarray]:
+    def whole(stored: StoredCases, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Image, with its scale, and mask."""
         shape = tuple(stored.shapes[row])
         image = np.empty((stored.channels, *shape), np.float32)
@@ -73,6 +73,6 @@ def store(tmp_path: Path) -> Callable[..., Store]:
     """A store in one and the same folder, with the options given."""
 
     def made(**options: Any) -> Store:
-        return Store(folder=tmp_path / "store", workers=2, **options)
+        return Store(folder=tmp_path / "store", num_workers=2, **options)
 
     return made

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medlight.io.store.room import StoreFullError
+from medlight.io.store.quota import StoreFullError
 from medlight.io.store.store import Store
 
 WORKER = """
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from medlight.core.case import Case
 from medlight.core.grid import Grid
-from medlight.io.store.entry import Prepared
+from medlight.io.store.case_file import Prepared
 from medlight.io.store.store import Store
 
 source, folder, log, pause = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), float(sys.argv[4])

@@ -13,9 +13,9 @@ import medlight.data.cases as cases
 from medlight.cli.main import main
 from medlight.core.case import Case
 from medlight.datasets.phantom import PhantomDataModule
-from medlight.io.store.entry import Prepared
+from medlight.io.store.case_file import PreparedCase
 from medlight.io.store.store import Store
-from medlight.transforms.preset import Preset
+from medlight.transforms.preprocessor import Preprocessor
 from medlight.transforms.volume import Volume
 
 CASES = 12
@@ -43,7 +43,7 @@ def enter(folder: Path, store: Path, cache: Path, env: dict[str, str]) -> None:
     warnings.resetwarnings()  # as a run has them, not as pytest does
     prepare = cases.prepare_case
 
-    def noted(case: Case, *, transforms: Preset | None) -> Prepared:
+    def noted(case: Case, *, transforms: Preprocessor | None) -> PreparedCase:
         with (folder / f"made{env['RANK']}").open("a") as file:
             file.write(f"{case.id}\n")
         return prepare(case, transforms=transforms)

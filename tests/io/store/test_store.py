@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from medlight.core.errors import DataError, DataNotFoundError
-from medlight.io.store.held import Held, held_bytes
-from medlight.io.store.room import Room, StoreFullError
+from medlight.io.store.in_memory import InMemoryCases, memory_bytes
+from medlight.io.store.quota import Quota, StoreFullError
 from medlight.io.store.store import Store
 
 New = Callable[..., Store]
@@ -36,8 +36,8 @@ def test_what_is_read_is_what_was_prepared(numbers: Numbers, store: New) -> None
         bound = np.ptp(made.image) / 130_000 + 1e-6  # half a step of int16, and float32's own
         np.testing.assert_allclose(image, made.image, rtol=0, atol=bound)
         np.testing.assert_array_equal(mask, made.mask)
-        source, grid = stored.grids(row)
-        assert source == made.source
+        source_grid, grid = stored.grids(row)
+        assert source_grid == made.source_grid
         assert grid == made.grid
         np.testing.assert_allclose(
             stored.statistics.mean[row], made.image.mean((1, 2, 3)), atol=1e-6
@@ -49,7 +49,7 @@ def test_a_window_is_that_part_of_the_whole(numbers: Numbers, store: New) -> Non
     stored = numbers.open(store())
     window = (slice(1, 4), slice(0, 6), slice(2, 3))
     first = [part.start for part in window]
-    for source, place in ((stored, window), (Held(stored, least=None), first)):
+    for source, place in ((stored, window), (InMemoryCases(stored, min_shape=None), first)):
         image, mask = np.empty((2, 3, 6, 1), np.float32), np.empty((1, 3, 6, 1), np.int64)
         source.read(2, place, image, mask)
         made = numbers.build(numbers.cases[2])
@@ -223,7 +223,7 @@ def test_what_is_being_written_does_not_leave(tmp_path: Path) -> None:
         path = tmp_path / "ab" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(bytes(100))
-    Room(tmp_path, 150 / 2**30).make(100)
+    Quota(tmp_path, 150 / 2**30).make(100)
     assert [path.name for path in (tmp_path / "ab").iterdir()] == [".0123abcd-new.case"]
 
 
@@ -235,36 +235,36 @@ def test_too_small_a_store_is_refused(numbers: Numbers, store: New) -> None:
 def test_a_patient_may_be_forgotten(numbers: Numbers, store: New) -> None:
     one = numbers.open(store()).paths
     other = numbers.open(store(dtype="float16")).paths
-    assert store().forget("numbers", {"case_2", "case_5", "case_x"}) == 4
+    assert store().delete("numbers", {"case_2", "case_5", "case_x"}) == 4
     for paths in (one, other):
         assert [path.exists() for path in paths] == [True, True, False, True, True, False]
     text = (Path(store().folder) / "sets" / "numbers.json").read_text()
     assert "case_2" not in text
     assert "case_1" in text
     one[2].write_bytes(one[1].read_bytes())  # not looked at again: they are known to be gone
-    assert store().forget("numbers", {"case_2", "case_5", "case_x"}) == 0
+    assert store().delete("numbers", {"case_2", "case_5", "case_x"}) == 0
     one[2].unlink()
     numbers.open(store())  # they came back, and go again
-    assert store().forget("numbers", {"case_2"}) == 1
+    assert store().delete("numbers", {"case_2"}) == 1
     (Path(store().folder) / "sets" / "numbers.json").unlink()
-    assert store().forget("numbers", {"case_1"}) == 2, "without the ledger, too"
+    assert store().delete("numbers", {"case_1"}) == 2, "without the ledger, too"
 
 
 def test_memory_is_shared_out(numbers: Numbers, store: New) -> None:
     stored = numbers.open(store())
-    one = store(memory_gb=1.5 * held_bytes(stored, None) / 2**30)
-    assert one.hold(stored, (8, 8, 8)) is None, "what surrounds a case counts, too"
-    assert one.hold(stored) is not None
-    assert one.hold(stored) is None, "there was room for one"
+    one = store(memory_gb=1.5 * memory_bytes(stored, None) / 2**30)
+    assert one.load_into_memory(stored, (8, 8, 8)) is None, "what surrounds a case counts, too"
+    assert one.load_into_memory(stored) is not None
+    assert one.load_into_memory(stored) is None, "there was room for one"
 
 
 def test_a_case_in_memory_is_surrounded(numbers: Numbers, store: New) -> None:
     stored = numbers.open(store())
-    held = Held(stored, least=(5, 9, 5))
+    held = InMemoryCases(stored, min_shape=(5, 9, 5))
     assert held.shapes[0].tolist() == [5, 9, 5]
-    assert held.margins[0].tolist() == [0, 1, 0]
+    assert held.pad_before[0].tolist() == [0, 1, 0]
     image, mask = np.empty((2, 5, 9, 5), np.float32), np.empty((1, 5, 9, 5), np.int64)
-    held.read(0, [-m for m in held.margins[0].tolist()], image, mask)
+    held.read(0, [-m for m in held.pad_before[0].tolist()], image, mask)
     inner = np.empty((2, 5, 6, 4), np.float32)
     stored.read(0, (slice(0, 5), slice(0, 6), slice(0, 4)), inner, None)
     np.testing.assert_array_equal(image[:, :, 1:7, :4], inner)

@@ -19,23 +19,29 @@ from typing import Any
 
 from medlight.core.case import Case
 from medlight.core.errors import DataError, MedlightError
-from medlight.io.store.entry import DamagedError, Head, Prepared, read_head, write_entry
-from medlight.io.store.held import Held, held_bytes
-from medlight.io.store.ledger import Ledger, digest
-from medlight.io.store.making import Making
-from medlight.io.store.pixels import check_settings, encode_image, encode_mask
-from medlight.io.store.room import SUFFIX, Room, told_when_full
-from medlight.io.store.survey import survey
-from medlight.io.store.table import Stored
+from medlight.io.store.build import StoreBuild
+from medlight.io.store.case_file import (
+    CaseHeader,
+    DamagedError,
+    PreparedCase,
+    read_case_header,
+    write_case_file,
+)
+from medlight.io.store.codec import check_settings, encode_image, encode_mask
+from medlight.io.store.hash_cache import HashCache, json_digest
+from medlight.io.store.in_memory import InMemoryCases, memory_bytes
+from medlight.io.store.lookup import look_up
+from medlight.io.store.quota import CASE_SUFFIX, Quota, explain_disk_errors
+from medlight.io.store.stored_cases import StoredCases
 
 log = logging.getLogger(__name__)
 
 STORE_VERSION = 2
 """Raised by hand when what `medlight.io` or `medlight.transforms` make of the same file changes;
 tests hold golden hashes of it."""
-_TOLD = 5  # broken cases named in one message
+_MAX_LISTED = 5  # broken cases named in one message
 
-Build = Callable[[Case], Prepared]
+BuildCase = Callable[[Case], PreparedCase]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -49,7 +55,7 @@ class Store:
             "float16".
         max_gb: what the folder may take; cases of other keys, used longest ago, leave first.
         memory_gb: data sets up to this size, in all, are held in memory.
-        workers: cases prepared at the same time; None: one for each CPU, eight at most.
+        num_workers: cases prepared at the same time; None: one for each CPU, eight at most.
     """
 
     folder: str | Path = "~/.cache/medlight/store"
@@ -57,23 +63,23 @@ class Store:
     dtype: Any = "int16"
     max_gb: float = 200.0
     memory_gb: float = 4.0
-    workers: int | None = None
+    num_workers: int | None = None
 
-    _left: float = field(init=False, repr=False)
+    _memory_left: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_settings(self.codec, self.dtype)
         self.folder = Path(self.folder).expanduser()
-        self._room = Room(self.folder, self.max_gb)
-        self._left = self.memory_gb * 2**30
+        self._quota = Quota(self.folder, self.max_gb)
+        self._memory_left = self.memory_gb * 2**30
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy in another process counts for itself."""
-        return {key: value for key, value in vars(self).items() if key != "_room"}
+        return {key: value for key, value in vars(self).items() if key != "_quota"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._room = Room(Path(self.folder), self.max_gb)
+        self._quota = Quota(Path(self.folder), self.max_gb)
 
     def open(
         self,
@@ -81,9 +87,9 @@ class Store:
         *,
         name: str,
         recipe: Mapping[str, Any],
-        build: Build,
+        build: BuildCase,
         check: bool = False,
-    ) -> Stored:
+    ) -> StoredCases:
         """The cases as one table; those that are not in the store are made first.
 
         Args:
@@ -96,84 +102,97 @@ class Store:
         """
         whole = {**recipe, "store.version": STORE_VERSION, "store.codec": self.codec}
         whole["store.dtype"] = self.dtype
-        ledger = Ledger(Path(self.folder) / "sets" / f"{name}.json")
-        workers = self.workers or min(os.cpu_count() or 1, 8)
-        with told_when_full(Path(self.folder)):
-            found = survey(
-                cases, ledger, whole, partial(self._path, whole), check=check, workers=workers
+        hash_cache = HashCache(Path(self.folder) / "sets" / f"{name}.json")
+        num_workers = self.num_workers or min(os.cpu_count() or 1, 8)
+        with explain_disk_errors(Path(self.folder)):
+            lookup = look_up(
+                cases,
+                hash_cache,
+                whole,
+                partial(self._path, whole),
+                check=check,
+                num_workers=num_workers,
             )
-            self._room.kept.update(path.name for path in found.paths)
-            if found.todo:
-                ledger.save()
-                told = ", ".join(f"{n} {why}" for why, n in found.reasons.most_common(_TOLD))
-                log.info(
-                    "%s: preparing %d of %d cases (%s)", name, len(found.todo), len(cases), told
+            self._quota.protected.update(path.name for path in lookup.paths)
+            if lookup.missing:
+                hash_cache.save()
+                reasons = ", ".join(
+                    f"{n} {why}" for why, n in lookup.reasons.most_common(_MAX_LISTED)
                 )
-                make = partial(self._made, name=name, build=build)
-                making = Making(Path(self.folder), make, name=name)
-                making.run(found.todo, workers=workers)
-                found.heads |= making.made
-                found.errors += making.errors
+                log.info(
+                    "%s: preparing %d of %d cases (%s)",
+                    name,
+                    len(lookup.missing),
+                    len(cases),
+                    reasons,
+                )
+                make = partial(self._build_case, name=name, build=build)
+                store_build = StoreBuild(Path(self.folder), make, name=name)
+                store_build.run(lookup.missing, num_workers=num_workers)
+                lookup.headers |= store_build.built
+                lookup.errors += store_build.errors
         with suppress(OSError):  # a folder that only others may write serves, too
-            ledger.save()
-        _raise_for(found.errors, len(cases))
+            hash_cache.save()
+        _raise_for(lookup.errors, len(cases))
         ids = [case.id for case in cases]
-        return Stored(ids, found.paths, [found.heads[case] for case in ids])
+        return StoredCases(ids, lookup.paths, [lookup.headers[case] for case in ids])
 
-    def hold(self, stored: Stored, least: Sequence[int] | None = None) -> Held | None:
-        """The voxels in memory, where `memory_gb` leaves room for them; see `Held`."""
-        size = held_bytes(stored, least) if len(stored) else 0
-        if not size or size > self._left:
+    def load_into_memory(
+        self, stored: StoredCases, min_shape: Sequence[int] | None = None
+    ) -> InMemoryCases | None:
+        """The voxels in memory, where `memory_gb` leaves room for them; see `InMemoryCases`."""
+        size = memory_bytes(stored, min_shape) if len(stored) else 0
+        if not size or size > self._memory_left:
             return None
-        self._left -= size
-        return Held(stored, least=least)
+        self._memory_left -= size
+        return InMemoryCases(stored, min_shape=min_shape)
 
-    def forget(self, name: str, cases: Collection[str]) -> int:
+    def delete(self, name: str, cases: Collection[str]) -> int:
         """Remove all that was ever made of these cases of a data set; how many files that was.
 
         For a patient's right to be removed: the store of every codec and recipe is searched, once
         for each case.
         """
-        ledger = Ledger(Path(self.folder) / "sets" / f"{name}.json")
-        if ledger.dropped(cases) or not Path(self.folder).is_dir():
+        hash_cache = HashCache(Path(self.folder) / "sets" / f"{name}.json")
+        if hash_cache.is_forgotten(cases) or not Path(self.folder).is_dir():
             return 0
         gone = 0
-        with told_when_full(Path(self.folder)):
-            for path in Path(self.folder).glob(f"[0-9a-f][0-9a-f]/[!.]*{SUFFIX}"):
+        with explain_disk_errors(Path(self.folder)):
+            for path in Path(self.folder).glob(f"[0-9a-f][0-9a-f]/[!.]*{CASE_SUFFIX}"):
                 with suppress(FileNotFoundError, DamagedError):
-                    about = read_head(path).about
-                    if about["set"] == name and about["case"] in cases:
+                    metadata = read_case_header(path).metadata
+                    if metadata["set"] == name and metadata["case"] in cases:
                         path.unlink()
                         gone += 1
-            ledger.drop(cases)
+            hash_cache.forget_cases(cases)
         return gone
 
     def _path(self, recipe: Mapping[str, Any], hashes: Mapping[str, str]) -> Path:
-        key = digest({"files": hashes, "recipe": recipe})[:32]
-        return Path(self.folder) / key[:2] / f"{key}{SUFFIX}"
+        key = json_digest({"files": hashes, "recipe": recipe})[:32]
+        return Path(self.folder) / key[:2] / f"{key}{CASE_SUFFIX}"
 
-    def _made(self, case: Case, path: Path, *, name: str, build: Build) -> Head:
+    def _build_case(self, case: Case, path: Path, *, name: str, build: BuildCase) -> CaseHeader:
         try:
-            return read_head(path)  # by another process, meanwhile
+            return read_case_header(path)  # by another process, meanwhile
         except (FileNotFoundError, DamagedError):
             pass
         prepared = build(case)
         try:
-            coded = encode_image(prepared.image, self.dtype, align=self.codec == "blosc2")
+            encoded = encode_image(prepared.image, self.dtype, align=self.codec == "blosc2")
             mask = None if prepared.mask is None else encode_mask(prepared.mask)
         except ValueError as error:
             raise DataError(f"case {case.id!r}: {error}; mend it, or leave it out") from error
-        size = coded.values.nbytes + (0 if mask is None else mask.nbytes)
-        self._room.make(size)
-        write_entry(path, {"set": name, "case": case.id}, prepared, coded, mask, self.codec)
-        self._room.settle(size, path.stat().st_size)
-        return read_head(path)
+        size = encoded.values.nbytes + (0 if mask is None else mask.nbytes)
+        self._quota.reserve(size)
+        write_case_file(path, {"set": name, "case": case.id}, prepared, encoded, mask, self.codec)
+        self._quota.commit(size, path.stat().st_size)
+        return read_case_header(path)
 
 
 def _raise_for(errors: Sequence[MedlightError], cases: int) -> None:
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        first = "\n  ".join(str(error) for error in errors[:_TOLD])
-        more = f"\n  and {len(errors) - _TOLD} more" if len(errors) > _TOLD else ""
+        first = "\n  ".join(str(error) for error in errors[:_MAX_LISTED])
+        more = f"\n  and {len(errors) - _MAX_LISTED} more" if len(errors) > _MAX_LISTED else ""
         raise DataError(f"{len(errors)} of {cases} cases cannot be used:\n  {first}{more}")

@@ -1,0 +1,208 @@
+"""The one pass over the files: what each of them says, small enough to keep for a million.
+
+Shapes: *S spatial axes, C channels last, both as stored.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from medlight.audit.geometry import sform_qform_gap_mm, skew
+from medlight.audit.perceptual_hash import perceptual_hash, thumbnail
+from medlight.core.errors import MedlightError
+from medlight.core.grid import Grid
+from medlight.core.index import Index
+from medlight.io import annotations
+from medlight.io.raw import RawImage, read_raw
+
+IMAGE, MASK = "image", "mask"
+FILES_PER_TASK = 256
+"""Files a process is given at a time: enough to forget the cost of handing them over."""
+MAX_LABELS = 1000
+STATISTICS_VOXELS = 1 << 22
+"""Voxels from which mean and deviation are taken, evenly spread; extremes are of all of them."""
+
+
+@dataclass(slots=True)
+class FileInfo:
+    """What one file says of itself.
+
+    Attributes:
+        row: of its case in the index.
+        role: "image", "mask", ...
+        error: why it cannot be used; nothing below is known then.
+        sform_qform_gap_mm: how far apart sform and qform put a corner; 0 where one of them is
+            missing.
+        skew: largest cosine between two voxel axes; 0 where they are at right angles.
+        minimum, maximum, mean, std: of intensities, scaled as the header says.
+        n_fractional: voxels that are no whole numbers; of masks only.
+        counts: label to voxels; of masks only, None where it is no mask at all.
+        perceptual_hash: perceptual hash; None for masks and constant images.
+        thumbnail: of 2 or 3 axes, as bytes of int8.
+    """
+
+    row: int
+    role: str
+    path: str
+    error: str | None = None
+    size: int = 0
+    sha256: str = ""
+    dtype_name: str = ""
+    grid: Grid | None = None
+    channels: int = 1
+    sform_qform_gap_mm: float = 0.0
+    skew: float = 0.0
+    n_nonfinite: int = 0
+    minimum: float = 0.0
+    maximum: float = 0.0
+    mean: float = 0.0
+    std: float = 0.0
+    n_fractional: int = 0
+    label_counts: dict[int, int] | None = None
+    perceptual_hash: int | None = None
+    thumbnail: bytes = b""
+
+    @property
+    def readable(self) -> bool:
+        return self.error is None
+
+    @property
+    def constant(self) -> bool:
+        return self.readable and self.role != MASK and self.minimum == self.maximum
+
+
+def scan_files(index: Index, *, num_processes: int = 1, show: bool | None = None) -> list[FileInfo]:
+    """Open every file of every case once, in the order of cases and roles.
+
+    Args:
+        num_processes: that read at the same time; 1 reads in this one.
+        show: a progress bar; None: where there is a terminal.
+    """
+    work = [
+        (row, role, path)
+        for role in index.files
+        if role != annotations.ANNOTATIONS_ROLE
+        for row, path in enumerate(index.paths(role))
+        if path is not None
+    ]
+    hidden = not (sys.stderr.isatty() if show is None else show)
+    with tqdm(total=len(work), desc="checking", unit="file", disable=hidden) as bar:
+        info = []
+        for part in _done(work, num_processes):
+            info += part
+            bar.update(len(part))
+    return sorted(info, key=lambda info: info.row)
+
+
+Work = Sequence[tuple[int, str, str]]
+
+
+def _done(work: Work, num_processes: int) -> Iterable[list[FileInfo]]:
+    at_once = max(1, min(FILES_PER_TASK, len(work) // (4 * num_processes)))
+    parts = iter([work[k : k + at_once] for k in range(0, len(work), at_once)])
+    if num_processes <= 1 or len(work) < 2 * num_processes:
+        yield from map(_scan_all, parts)
+        return
+    with ProcessPoolExecutor(num_processes, mp_context=get_context("forkserver")) as pool:
+        while some := list(
+            islice(parts, 8 * num_processes)
+        ):  # bounded: results are taken as they come
+            yield from pool.map(_scan_all, some)
+
+
+def _scan_all(work: Work) -> list[FileInfo]:
+    return [scan_file(*each) for each in work]
+
+
+def scan_file(row: int, role: str, path: str) -> FileInfo:
+    """Open one file. What is wrong with it is in `error`, and raises nothing."""
+    info = FileInfo(row, role, path)
+    try:
+        raw = read_raw(Path(path))
+    except MedlightError as error:
+        info.error = str(error)
+        return info
+    with np.errstate(all="ignore"):  # absurd numbers overflow, and are told as they are
+        _describe(info, raw)
+    return info
+
+
+def _describe(info: FileInfo, raw: RawImage) -> None:
+    info.size, info.sha256, info.dtype_name = raw.size, raw.sha256, raw.dtype_name
+    info.grid = raw.grid
+    info.channels = raw.values.shape[-1] if raw.values.ndim > raw.grid.ndim else 1
+    if raw.sform is not None or raw.qform is not None:  # pictures have no place in the world
+        info.skew = skew(raw.grid)
+        info.sform_qform_gap_mm = sform_qform_gap_mm(raw.grid.shape, raw.sform, raw.qform)
+    _measure(info, raw)
+    if info.role == MASK:
+        info.label_counts, info.n_fractional = count_labels(raw.values, raw.slope, raw.inter)
+    elif not info.constant:
+        thumb = thumbnail(raw.values, raw.grid)
+        if thumb.any():
+            info.perceptual_hash = perceptual_hash(thumb)
+            info.thumbnail = np.rint(thumb * (127 / np.abs(thumb).max())).astype(np.int8).tobytes()
+
+
+def _measure(info: FileInfo, raw: RawImage) -> None:
+    values = raw.values
+    if values.dtype.kind == "f":
+        finite = np.isfinite(values)
+        info.n_nonfinite = values.size - int(np.count_nonzero(finite))
+        if info.n_nonfinite:
+            values = values[finite]
+    if not values.size:
+        return
+    ends = sorted(float(end) * raw.slope + raw.inter for end in (values.min(), values.max()))
+    info.minimum, info.maximum = ends
+    spread = values.ravel(order="K")[:: 1 + values.size // STATISTICS_VOXELS].astype(np.float64)
+    info.mean = float(spread.mean()) * raw.slope + raw.inter
+    info.std = float(spread.std()) * abs(raw.slope)
+
+
+def count_labels(
+    values: NDArray[Any], slope: float = 1.0, inter: float = 0.0
+) -> tuple[dict[int, int] | None, int]:
+    """Label to number of voxels, and how many voxels hold no whole number.
+
+    None where there are more than a thousand labels: an image, not a mask.
+    """
+    counts: dict[int, int] = {}
+    n_fractional = 0
+    flat = values.ravel(order="K")
+    for start in range(0, flat.size, STATISTICS_VOXELS):
+        part = flat[start : start + STATISTICS_VOXELS]
+        if part.dtype.kind == "f" or (slope, inter) != (1.0, 0.0):
+            scaled = part.astype(np.float64) * slope + inter
+            scaled = scaled[np.isfinite(scaled)]
+            whole = np.rint(scaled)
+            n_fractional += part.size - int(np.count_nonzero(np.abs(scaled - whole) <= 1e-3))
+            part = np.clip(whole, -(2**53), 2**53).astype(np.int64)
+        if not part.size:
+            continue
+        lowest = int(part.min())
+        if int(part.max()) - lowest < 1 << 16:
+            # Unsigned numbers may be beyond int64, and differences of signed ones beyond theirs.
+            part = part - part.dtype.type(lowest) if part.dtype.kind == "u" else part
+            above = part.astype(np.int64) - (0 if part.dtype.kind == "u" else lowest)
+            found = np.bincount(above)
+            labels = np.flatnonzero(found)
+            whole_labels = [label + lowest for label in labels.tolist()]
+            pairs = zip(whole_labels, found[labels].tolist(), strict=True)
+        else:
+            labels, found = np.unique(part, return_counts=True)
+            pairs = zip(labels.tolist(), found.tolist(), strict=True)
+        for label, number in pairs:
+            counts[label] = counts.get(label, 0) + number
+        if len(counts) > MAX_LABELS:
+            return None, n_fractional
+    return counts, n_fractional

@@ -1,0 +1,96 @@
+"""Numbers as people read them, and what may be said of them."""
+
+import math
+
+from medlight.compare.cases import ALL_CLASSES, ScoreKey
+from medlight.compare.paired import PairedResult, better, metric_info
+from medlight.compare.power import ALPHA
+from medlight.compare.variance import VarianceComponents
+from medlight.metrics.bootstrap import Interval
+
+DASH = "\N{EN DASH}"
+
+
+def format_number(value: float, metric: str, *, signed: bool = False) -> str:
+    """Four decimals of a share, two of millimetres and millilitres."""
+    if math.isnan(value):
+        return DASH
+    places = 2 if metric_info(metric).unit else 4
+    return f"{value:{'+' if signed else ''}.{places}f}"
+
+
+def format_interval(interval: Interval, metric: str, *, signed: bool = False) -> str:
+    """A mean and its interval."""
+    middle = format_number(interval.mean, metric, signed=signed)
+    if math.isnan(interval.low):
+        return middle
+    ends = [format_number(end, metric, signed=signed) for end in (interval.low, interval.high)]
+    return f"{middle} ({ends[0]} to {ends[1]})"
+
+
+def format_p_value(p: float) -> str:
+    """A p value.
+
+    >>> format_p_value(0.00001), format_p_value(0.0312), format_p_value(0.4)
+    ('<0.001', '0.031', '0.40')
+    """
+    if math.isnan(p):
+        return DASH
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def metric_title(metric: str) -> str:
+    known = metric_info(metric)
+    named = f"size of {known.title}" if known.better == "zero" else known.title
+    return f"{named} ({known.unit})" if known.unit else named
+
+
+def class_label(key: ScoreKey) -> str:
+    return "all" if key[1] == ALL_CLASSES else key[1]
+
+
+def verdict(result: PairedResult) -> str:
+    """What both the interval and the corrected test say: better, worse, or not told apart."""
+    found = result.difference
+    apart = result.adjusted < ALPHA and (found.low > 0 or found.high < 0)
+    if not apart:
+        return "not told apart"
+    return "better" if (found.mean > 0) == (better(result.key[0]) == "higher") else "worse"
+
+
+def conclusion(result: PairedResult) -> str:
+    """A claim, and beside it what this design could have seen."""
+    metric = result.key[0]
+    known = metric_info(metric)
+    of = "" if result.key[1] == ALL_CLASSES else f" of {result.key[1]}"
+    said = (
+        f"{result.group}: {known.title}{of} "
+        f"{format_interval(result.difference, metric, signed=True)}"
+        f"{' ' + known.unit if known.unit else ''} against the reference, "
+        f"p = {format_p_value(result.adjusted)}: {verdict(result)}."
+    ).replace("p = <", "p < ")
+    return f"{said} {power_statement(result)}"
+
+
+def power_statement(result: PairedResult) -> str:
+    if math.isnan(result.min_detectable):
+        return f"{result.patients} patients are too few to say what would have been noticed."
+    unit = metric_info(result.key[0]).unit
+    size = f"{result.min_detectable:.2g}{' ' + unit if unit else ''}"
+    return (
+        f"With these {result.patients} patients, a true difference of {size} would have been "
+        f"noticed in 4 of 5 such studies; a smaller one might well have been missed."
+    )
+
+
+def describe_variance(components: VarianceComponents, metric: str) -> str:
+    """What another seed or fold would have changed."""
+    seed, fold = format_number(components.seed, metric), format_number(components.fold, metric)
+    said = [f"cases differ by {format_number(components.case, metric)} (one standard deviation)"]
+    if not math.isnan(components.seed):
+        said.append(f"another seed moves the mean by {seed}")
+    if not math.isnan(components.fold):
+        said.append(f"another fold by {fold}")
+    if math.isnan(components.seed):
+        said.append("one seed only, so nothing is known of others")
+    return ", ".join(said)

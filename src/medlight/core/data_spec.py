@@ -1,0 +1,75 @@
+"""What a task must know of the data, and all it may know."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from medlight.core.labels import Labels
+
+
+@dataclass(frozen=True, slots=True)
+class DataSpec:
+    """Known once the index is read, handed from the data to the task that builds the net, and
+    kept in checkpoints: a prediction has nothing else of the data.
+
+    Attributes:
+        spatial_dims: 2 or 3.
+        channels: channels of an image.
+        labels: names and meaning of the targets; one output of the net each.
+        patch: spatial shape S of a training image, which is also the window of inference;
+            None where images keep a shape of their own and are taken whole.
+        tolerance_mm: how far apart two borders may lie and still count as the same, in the
+            normalised surface distance.
+        regions: name to labels of what is scored, where labels are not scored one by one; they may
+            overlap.
+        ignore: label of voxels that are not scored.
+        shape: spatial shape S that all training images have, which is `patch` where there is one;
+            None where they differ.
+        class_counts: training cases of each class; None where the targets are no classes.
+        mirror_axes: spatial axes along which training images were mirrored.
+        modality: name of the modality of each channel; empty where nobody said.
+    """
+
+    spatial_dims: int
+    channels: int
+    labels: Labels
+    patch: tuple[int, ...] | None = None
+    tolerance_mm: float = 1.0
+    regions: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    ignore: int | None = None
+    shape: tuple[int, ...] | None = None
+    class_counts: tuple[int, ...] | None = None
+    mirror_axes: tuple[int, ...] = ()
+    modality: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain containers, which checkpoints and JSON hold.
+
+        >>> spec = DataSpec(2, 1, Labels(("cat", "dog"), "multiclass"), patch=(8, 8))
+        >>> DataSpec.from_dict(spec.as_dict()) == spec
+        True
+        """
+        labels = {"names": list(self.labels.names), "kind": self.labels.kind}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {**plain, "labels": labels}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "DataSpec":
+        """The inverse of `as_dict`. What an older checkpoint lacks has its default."""
+        plain: dict[str, Any] = {
+            _OLD_FIELDS.get(key, key): tuple(value) if isinstance(value, list) else value
+            for key, value in values.items()
+        }
+        return cls(**{**plain, "labels": Labels.from_dict(values["labels"])})
+
+
+_OLD_FIELDS = {"counts": "class_counts", "mirrored": "mirror_axes"}
+"""What earlier versions called fields in their checkpoints."""
+
+
+@runtime_checkable
+class NeedsSpec(Protocol):
+    """A loss that depends on the data as a whole, and is told of it before training."""
+
+    def bind(self, spec: DataSpec) -> None:
+        """Raises ConfigError where loss and data do not fit."""

@@ -1,0 +1,110 @@
+"""Let validation cases choose what is done to predicted masks.
+
+Shapes: *S spatial axes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlight.inference.postprocess import (
+    Postprocessing,
+    PostprocessStep,
+    candidates,
+    postprocess_class,
+)
+
+POSTPROCESSING_FILE = "postprocessing.json"
+MIN_GAIN = 1e-3
+"""Mean Dice that a step must bring: less is noise, and a plain answer is easier to trust."""
+
+
+@dataclass(slots=True)
+class CandidateScores:
+    """Dice of every candidate, for each class and validation case.
+
+    A case without the class counts 1 where nothing is predicted and 0 where something is: else
+    removing a false finding would earn nothing.
+
+    Attributes:
+        names: of all classes, the background first.
+        scores: class to one list of Dice for each candidate, in their order.
+    """
+
+    names: Sequence[str]
+    ndim: int
+    scores: dict[str, list[list[float]]] = field(default_factory=dict)
+
+    def add(
+        self, predicted: NDArray[np.uint8], truth: NDArray[np.uint8], spacing_mm: Sequence[float]
+    ) -> None:
+        """Try all candidates on a case."""
+        steps = candidates(self.ndim)
+        for index, name in enumerate(self.names):
+            if not index:
+                continue
+            lists = self.scores.setdefault(name, [[] for _ in steps])
+            reference = truth == index
+            plain = dice_empty_is_one(predicted == index, reference)
+            for step, scores in zip(steps, lists, strict=True):
+                if step == PostprocessStep():
+                    scores.append(plain)
+                    continue
+                processed = predicted.copy()
+                postprocess_class(processed, index, step, spacing_mm)
+                scores.append(dice_empty_is_one(processed == index, reference))
+
+    def means(self) -> dict[str, Any]:
+        """For each class the cases, and the mean Dice of each candidate."""
+        return {
+            name: {
+                "cases": len(lists[0]),
+                "dice": {
+                    step.name: round(float(np.mean(scores)), 6)
+                    for step, scores in zip(candidates(self.ndim), lists, strict=True)
+                },
+            }
+            for name, lists in self.scores.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateMeans:
+    """What one run's validation cases say: see `CandidateScores.means`."""
+
+    ndim: int
+    means: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"spatial_dims": self.ndim, "classes": self.means}
+
+    @classmethod
+    def from_dict(cls, held: dict[str, Any]) -> "CandidateMeans":
+        return cls(int(held["spatial_dims"]), held["classes"])
+
+
+def select_postprocessing(choices: Sequence[CandidateMeans]) -> Postprocessing:
+    """The best candidate for each class, over the validation cases of all runs; the plainest of
+    equals, and nothing where the gain is not worth it."""
+    first = choices[0]
+    steps = candidates(first.ndim)
+    chosen = {}
+    for name in first.means:
+        cases = np.array([float(each.means[name]["cases"]) for each in choices])
+        table = np.array(
+            [[each.means[name]["dice"][step.name] for step in steps] for each in choices]
+        )
+        mean = cases @ table / cases.sum()
+        best = int(np.argmax(mean.round(6)))
+        if mean[best] - mean[0] >= MIN_GAIN:
+            chosen[name] = steps[best]
+    return Postprocessing(chosen)
+
+
+def dice_empty_is_one(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Of two masks; 1 where both are empty."""
+    total = int(one.sum()) + int(other.sum())
+    return 2 * int((one & other).sum()) / total if total else 1.0

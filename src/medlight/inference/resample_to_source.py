@@ -1,0 +1,191 @@
+"""Bring a prediction home: from the grid the net saw to the grid of the source file.
+
+Shapes: K classes, *S spatial axes of the net's grid, *T those of the source.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medlight.core.grid import Grid
+from medlight.inference.affine_resample import resample_labels
+from medlight.inference.axis_resample import AxisInterp, LogitPlane, interpolate_labels
+from medlight.inference.heads import Head, SoftmaxHead
+from medlight.inference.sliding_window import Slabs
+
+TOLERANCE_VOXELS = 1e-3
+
+
+@dataclass(slots=True, eq=False)
+class SourcePrediction:
+    """A prediction on the grid of its source.
+
+    Attributes:
+        labels: (*T) uint8.
+        probabilities: (K, *T) float32 in [0, 1]; outside the net's grid there is background.
+        entropy: (*T) float32 of the probabilities, as a share of the largest there can be.
+        disagreement: (*T) float32, what single answers disagree about, as a share of the same.
+    """
+
+    labels: NDArray[np.uint8]
+    probabilities: NDArray[np.float32] | None = None
+    entropy: NDArray[np.float32] | None = None
+    disagreement: NDArray[np.float32] | None = None
+
+
+def resample_logits(logits: Tensor, grid: Grid, source: Grid) -> NDArray[np.uint8]:
+    """(K, *S) logits on `grid` to (*T) label indices on `source`.
+
+    Where the grids differ only by order and direction of axes and by whole voxels, every voxel
+    is carried over exactly; otherwise logits are interpolated linearly before the label is
+    chosen. Outside `grid` there is background.
+    """
+    return resample_to_source(Slabs(0, iter([logits])), grid, source).labels
+
+
+def resample_to_source(
+    slabs: Slabs,
+    grid: Grid,
+    source: Grid,
+    *,
+    probabilities: bool = False,
+    uncertainty: bool = False,
+    with_entropy: bool = False,
+    head: Head = SoftmaxHead(),  # noqa: B008  # it is frozen
+) -> SourcePrediction:
+    """The same of logits that come part by part; no more than two planes are kept of them.
+
+    Args:
+        probabilities, uncertainty: what to tell beside the labels.
+        spread: the last channel is no class but the mean entropy of single answers; see
+            `medlight.inference.ensemble.ensemble_predictor`.
+        head: what the other channels mean.
+
+    Only where the axes of the two grids are not parallel, all logits are kept, in half precision.
+    """
+    ndim = grid.ndim
+    to_grid = np.linalg.inv(grid.affine) @ source.affine
+    matrix, offset = to_grid[:ndim, :ndim], to_grid[:ndim, 3]
+    axis_of = np.abs(matrix).argmax(axis=1)
+    scale = matrix[np.arange(ndim), axis_of]
+    rest = matrix.copy()
+    rest[np.arange(ndim), axis_of] = 0
+    parallel = len(set(axis_of)) == ndim
+    if not parallel or np.abs(rest).max() * max(source.shape) >= TOLERANCE_VOXELS:
+        if probabilities or uncertainty:
+            raise ValueError("probabilities need axes that are parallel to those of the source")
+        return SourcePrediction(
+            resample_labels(slabs, matrix, offset, grid.shape, source.shape, head)
+        )
+    interps = [
+        AxisInterp.from_affine(
+            source.shape[axis], grid.shape[k], scale[k], offset[k], TOLERANCE_VOXELS
+        )
+        for k, axis in enumerate(axis_of)
+    ]
+    resampler = _SlabResampler(
+        slabs.axis, interps, head, probabilities=probabilities, uncertainty=uncertainty
+    )
+    for part in slabs.parts:
+        resampler.add(part, with_entropy=with_entropy)
+    return resampler.finish(np.argsort(axis_of))
+
+
+class _SlabResampler:
+    """Source planes as soon as the planes of the net's grid beside them are there.
+
+    Volumes are held as (stream, first other, second other) axes of the net's grid; an image has a
+    second other axis of one voxel.
+    """
+
+    def __init__(
+        self,
+        axis: int,
+        interps: list[AxisInterp],
+        head: Head,
+        *,
+        probabilities: bool,
+        uncertainty: bool,
+    ) -> None:
+        self.axis, self.ndim, self.head = axis, len(interps), head
+        if self.ndim == 2:
+            interps = [*interps, AxisInterp.from_affine(1, 1, 1.0, 0.0, TOLERANCE_VOXELS)]
+        self.order = [axis, *(a for a in range(3) if a != axis)]
+        self.stream, self.first, self.second = (interps[a] for a in self.order)
+        shape = tuple(len(interps[a]) for a in self.order)
+        self.labels = np.zeros(shape, np.uint8)
+        self.shape, self.probabilities, self.uncertainty = shape, probabilities, uncertainty
+        self.extras: dict[str, NDArray[np.float32]] = {}
+        self.todo = iter(np.lexsort((self.stream.below, self.stream.above)).tolist())
+        self.next = next(self.todo, None)
+        self.have = 0
+        self.last: LogitPlane | None = None
+
+    def add(self, part: Tensor, *, with_entropy: bool) -> None:
+        """Take (K, *S) with the next planes along the axis."""
+        part = part[..., None] if self.ndim == 2 else part
+        planes = part.permute(0, *(a + 1 for a in self.order))
+        begin, self.have = self.have, self.have + planes.shape[1]
+        classes = planes.shape[0] - int(with_entropy)
+        ready = {} if self.last is None else {begin - 1: self.last}
+
+        def plane(i: int) -> LogitPlane:
+            if i not in ready:
+                values = planes[:, i - begin].contiguous()
+                ready[i] = LogitPlane(values, classes, self.first, self.second, self.head)
+            return ready[i]
+
+        while self.next is not None and self.stream.above[self.next] < self.have:
+            if self.stream.inside[self.next]:
+                low, high = (int(s[self.next]) for s in (self.stream.below, self.stream.above))
+                self._plane(plane(low), plane(high))
+                for old in [i for i in ready if i < low]:
+                    del ready[old]
+            self.next = next(self.todo, None)
+        values = planes[:, -1].clone()  # the part itself is overwritten
+        self.last = LogitPlane(values, classes, self.first, self.second, self.head)
+
+    def _plane(self, low: LogitPlane, high: LogitPlane) -> None:
+        row = self.next
+        weight = float(self.stream.weight[row])
+        inside = self.first.inside[:, None] & self.second.inside
+        if not (self.probabilities or self.uncertainty):
+            self.labels[row] = interpolate_labels(low, high, weight).cpu().numpy() * inside
+            return
+        values = (
+            torch.lerp(low.interpolated, high.interpolated, weight) if weight else low.interpolated
+        )
+        classes = len(low.logits)
+        logits, head = values[:classes], self.head
+        self.labels[row] = head.labels(logits).cpu().numpy() * inside
+        extras = {}
+        if self.probabilities:
+            extras["probabilities"] = head.probabilities(logits)
+        if self.uncertainty:
+            max_entropy = head.max_entropy(classes)
+            extras["entropy"] = head.entropy(head.log_probs(logits)) / max_entropy
+            if len(values) > classes:
+                extras["disagreement"] = extras["entropy"] - values[classes] / max_entropy
+        for name, extra in extras.items():
+            if name not in self.extras:
+                self.extras[name] = np.zeros((*extra.shape[:-2], *self.shape), np.float32)
+                if name == "probabilities":
+                    self.extras[name].T[:] = head.fill(classes)
+            target = self.extras[name][..., row, :, :]
+            np.copyto(target, extra.clamp_(0, 1).cpu().numpy(), where=inside)
+
+    def finish(self, source_axes: NDArray[np.int_]) -> SourcePrediction:
+        """Turn what was gathered to the axes of the source: its axis s is axis home[s] here."""
+
+        def turned(volume: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np.float32]:
+            lead = volume.ndim - 3
+            volume = volume.transpose(*range(lead), *(lead + a for a in np.argsort(self.order)))
+            volume = volume[..., 0] if self.ndim == 2 else volume
+            turn = (*range(lead), *(lead + int(a) for a in source_axes))
+            return np.ascontiguousarray(volume.transpose(turn))
+
+        extras = {name: turned(volume) for name, volume in self.extras.items()}
+        return SourcePrediction(turned(self.labels).astype(np.uint8, copy=False), **extras)

@@ -1,0 +1,126 @@
+"""What is known of the files of a data set: their hashes, and what was made from them last.
+
+Hashing reads every byte, so a hash is kept for as long as path, size and times of its file stay.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from medlight.core.case import Case
+from medlight.core.errors import DataError, DataNotFoundError
+from medlight.io.atomic import atomic_path
+
+_RACY_NS = 2_000_000_000  # a file this young may still change within the resolution of its time
+
+
+def json_digest(value: Any) -> str:
+    """sha256 of plain data, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+class HashCache:
+    """A small JSON file for each data set and folder. A lost one costs time only."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._old = self._read()
+        self._new: dict[str, dict[str, Any]] = {}
+        self._recipes: dict[str, Mapping[str, Any]] = {}
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+            kept = {"cases": dict(content["cases"]), "recipes": dict(content["recipes"])}
+            return kept | {"gone": list(content.get("gone", []))}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {"cases": {}, "recipes": {}, "gone": []}
+
+    def hashes(self, case: Case) -> dict[str, str]:
+        """Role to sha256 of the file, read only where it is not known."""
+        known = self._old["cases"].get(case.id, {}).get("files", {})
+        files = {role: _file_hash(case, path, known.get(role)) for role, path in case.files.items()}
+        self._new[case.id] = {"files": files}
+        return {role: str(entry[-1]) for role, entry in files.items()}
+
+    def record(self, case: Case, recipe: Mapping[str, Any]) -> None:
+        """Remember what the case is made with now."""
+        mark = json_digest(recipe)[:12]
+        self._recipes[mark] = recipe
+        self._new[case.id]["recipe"] = mark
+
+    def reason(self, case: Case, hashes: Mapping[str, str], recipe: Mapping[str, Any]) -> str:
+        """Why the case is not in the store: which key changed since it was made last."""
+        old = self._old["cases"].get(case.id)
+        if old is None:
+            return "new"
+        for role, sha in hashes.items():
+            entry = old.get("files", {}).get(role)
+            if entry is None or entry[-1] != sha:
+                return f"the {role} file changed"
+        before = self._old["recipes"].get(old.get("recipe"), {})
+        changes = [
+            f"{key} changed from {json.dumps(before.get(key))} to {json.dumps(recipe.get(key))}"
+            for key in sorted({*before, *recipe})
+            if before.get(key) != recipe.get(key)
+        ]
+        return ", ".join(changes) or "missing"
+
+    def save(self) -> None:
+        """Add what is new to the file; what another process wrote meanwhile stays."""
+        if any(self._old["cases"].get(case) != entry for case, entry in self._new.items()):
+            self._write()
+
+    def is_forgotten(self, cases: Collection[str]) -> bool:
+        """Whether these were dropped, and none of them was noted since."""
+        gone = set(self._old["gone"])
+        return all(_case_hash(case) in gone and case not in self._old["cases"] for case in cases)
+
+    def forget_cases(self, cases: Collection[str]) -> None:
+        """Forget that these were ever there, but for a mark that cannot be read."""
+        self._write(without=cases)
+
+    def _write(self, without: Collection[str] = ()) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path.with_suffix(".lock")):
+            content = self._read()
+            known = content["cases"] | self._new
+            content["cases"] = {case: known[case] for case in known if case not in without}
+            content["recipes"] |= self._recipes
+            used = {entry.get("recipe") for entry in content["cases"].values()}
+            content["recipes"] = {k: v for k, v in content["recipes"].items() if k in used}
+            content["gone"] = sorted({*content["gone"], *map(_case_hash, without)})
+            with atomic_path(self.path) as part:
+                part.write_text(json.dumps(content), encoding="utf-8")
+            self._old = content
+
+
+def _case_hash(case: str) -> str:
+    return json_digest(case)[:16]
+
+
+def _file_hash(case: Case, path: Path, known: list[Any] | None) -> list[Any]:
+    """[path, size, time of change of content, and of anything, sha256]."""
+    try:
+        stat = path.stat()
+        mark = [str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+        if known and known[:4] == mark:
+            return known
+        if not path.is_file():
+            raise DataError(f"case {case.id!r}: {path} is no file; put one there, or leave it out")
+        with path.open("rb") as file:
+            sha = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise DataNotFoundError(f"case {case.id!r}: {path}: there is no such file") from error
+    except OSError as error:
+        raise DataError(
+            f"case {case.id!r}: {path} cannot be read ({error.strerror or error}); copy or "
+            f"download it again, or leave the case out"
+        ) from error
+    racy = time.time_ns() - stat.st_ctime_ns < _RACY_NS
+    return [*([None] * 4 if racy else mark), sha]

@@ -1,0 +1,87 @@
+"""How far two runs may differ that differ in their seed alone."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from medlight.runs.renames import rename_config, rename_scores
+
+CONFIDENCE_LEVEL = 0.95
+MIN_SEEDS = 3
+"""Seeds from which a spread can be told at all."""
+RUN_ONLY_KEYS = ("seed", "paths", "job", "run", "resume", "logger", "callbacks", "tags", "group")
+"""Keys of a configuration that do not make it another experiment."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeedVariability:
+    """Attributes:
+    seeds: of the runs it was found from, each once.
+    tolerance: metric to the difference that two seeds stay below, 19 times of 20.
+    """
+
+    seeds: tuple[int, ...]
+    tolerance: Mapping[str, float]
+
+    @property
+    def summary(self) -> str:
+        if self.tolerance:
+            return f"seed noise from {len(self.seeds)} seeds"
+        return (
+            f"the noise of seeds is not known: {MIN_SEEDS} runs of this configuration with other "
+            f"seeds tell it, there are {len(self.seeds)}"
+        )
+
+
+def seed_variability(original: Path, siblings: Sequence[Path] = ()) -> SeedVariability:
+    """From finished runs with the same configuration but for the seed.
+
+    Two draws from a normal distribution of unknown spread differ by less than t s sqrt(2) in 95 %
+    of cases, with s their standard deviation over n seeds and t Student's quantile for n - 1
+    degrees of freedom.
+
+    Args:
+        original: a run directory, one of the seeds.
+        siblings: where to look; empty: the folder it lies in, and experiments/<its name>.
+    """
+    config = read_config(original)
+    places = list(siblings) or _sibling_runs(original)
+    values: dict[int, dict[str, Any]] = {}
+    for run in [original, *places]:
+        if (run / "config.yaml").is_file() and (run / "metrics.json").is_file():
+            other = read_config(run)
+            if _experiment_config(other) == _experiment_config(config):
+                metrics = rename_scores(json.loads((run / "metrics.json").read_text("utf-8")))
+                values.setdefault(int(other.get("seed", 0)), metrics)
+    seeds = tuple(sorted(values))
+    if len(seeds) < MIN_SEEDS:
+        return SeedVariability(seeds, {})
+    from scipy.stats import t
+
+    wide = float(t.ppf((1 + CONFIDENCE_LEVEL) / 2, len(seeds) - 1)) * np.sqrt(2)
+    tolerance = {}
+    for name in values[seeds[0]]:
+        found = [values[seed].get(name) for seed in seeds]
+        if None not in found:
+            tolerance[name] = wide * float(np.std(np.array(found, float), ddof=1))
+    return SeedVariability(seeds, tolerance)
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """The saved configuration, as written."""
+    return rename_config(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")))
+
+
+def _experiment_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in RUN_ONLY_KEYS}
+
+
+def _sibling_runs(run: Path) -> list[Path]:
+    name = read_config(run).get("name", "")
+    folders = [run.resolve().parent, Path("experiments") / str(name)]
+    return [each for folder in folders if folder.is_dir() for each in sorted(folder.iterdir())]

@@ -1,0 +1,114 @@
+"""A finished run, ready to predict: nothing of its data set is needed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medlight.core.data_spec import DataSpec
+from medlight.core.errors import ConfigError, DataError
+from medlight.core.grid import Grid
+from medlight.core.intensity import IntensityStatistics
+from medlight.core.sample import Sample
+from medlight.inference.heads import Head, SoftmaxHead
+from medlight.inference.postprocess import Postprocessing
+from medlight.inference.postprocess_selection import CandidateMeans, select_postprocessing
+from medlight.tasks.base import Task
+from medlight.transforms.preprocessor import Preprocessor
+
+LoadModel = Callable[[Path, str], "TrainedModel"]
+"""(run directory, checkpoint) to a run: the porch knows how to read its configuration."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedModel:
+    """Attributes:
+    name: of the run: its experiment and its folder.
+    digest: sha256 of the checkpoint.
+    task: with the weights of the checkpoint, in evaluation mode.
+    transforms: what images went through in training, without what was random.
+    recipe: the same as plain data; runs of an ensemble must agree in it.
+    device: where the net is.
+    precision: what the net computes in, where that is not float32.
+    candidate_means: what the run's validation cases say of postprocessing; None: nobody asked them.
+    """
+
+    name: str
+    digest: str
+    task: Task
+    transforms: Preprocessor | None
+    recipe: Mapping[str, Any]
+    device: torch.device
+    precision: torch.dtype | None = None
+    candidate_means: CandidateMeans | None = None
+
+    @property
+    def spec(self) -> DataSpec:
+        return self.task.spec
+
+    @property
+    def head(self) -> Head:
+        """What the channels of its output mean, where voxels are labelled."""
+        return getattr(self.task, "head", SoftmaxHead())
+
+    def to(self, device: torch.device) -> "TrainedModel":
+        """The same run elsewhere; the weights are moved, not copied."""
+        return replace(self, task=self.task.to(device), device=device)
+
+    def net(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, C, *S) images to float32 logits, on the run's device."""
+        enabled = self.precision is not None
+        with torch.autocast(self.device.type, dtype=self.precision, enabled=enabled):
+            logits: torch.Tensor = self.task(images.to(self.device))
+        return logits.float()
+
+    def preprocess(self, image: NDArray[np.float32], grid: Grid) -> Sample:
+        """A (C, *S) image as it lies in its file, as the net sees it. DataError where it is none
+        that the net can see."""
+        spec = self.spec
+        if grid.ndim != spec.spatial_dims:
+            raise DataError(f"it has {grid.ndim} axes, but the net takes {spec.spatial_dims}")
+        if len(image) != spec.channels:
+            named = f" ({', '.join(spec.modality)})" if spec.modality else ""
+            raise DataError(
+                f"it has {len(image)} channels, but the net takes {spec.channels}{named}"
+            )
+        if not np.isfinite(image).all():
+            raise DataError("it holds values that are not finite")
+        sample: Sample = {"image": torch.from_numpy(image), "grid": grid, "source_grid": grid}
+        if self.transforms is None:
+            return sample
+        sample = self.transforms.geometry(sample)
+        values = sample["image"].numpy()
+        self.transforms.intensity(IntensityStatistics.of(values), spec.modality).apply(values)
+        return sample
+
+
+def shared_postprocessing(models: Sequence[TrainedModel]) -> Postprocessing:
+    """What the validation cases of all runs chose together; nothing where one of them was not
+    asked."""
+    choices = [each.candidate_means for each in models if each.candidate_means is not None]
+    return select_postprocessing(choices) if len(choices) == len(models) else Postprocessing({})
+
+
+def check_compatible(models: Sequence[TrainedModel]) -> None:
+    """ConfigError where runs cannot answer together: they must take the same images, prepared in
+    the same way, and know the same classes. Windows may differ."""
+    first = models[0]
+    for other in models[1:]:
+        for what, one, two in (
+            ("classes", first.spec.labels, other.spec.labels),
+            ("outputs", first.head, other.head),
+            ("channels", first.spec.channels, other.spec.channels),
+            ("modalities", first.spec.modality, other.spec.modality),
+            ("transforms", first.recipe, other.recipe),
+        ):
+            if one != two:
+                raise ConfigError(
+                    f"{first.name} and {other.name} cannot answer together: their {what} differ, "
+                    f"{one} and {two}; name runs that agree"
+                )

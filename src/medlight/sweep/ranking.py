@@ -1,0 +1,143 @@
+"""What a sweep found: jobs ranked by their validation score."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from medlight.metrics.bootstrap import bootstrap_interval
+from medlight.sweep.job import DONE, ENDED, PRUNED, Job, Status
+from medlight.sweep.job_names import override_values, short_keys
+from medlight.sweep.progress import format_duration
+
+MAX_ROWS = 40
+WIDE_SCREEN = 100
+"""Columns of the screen from which on the job's folder is shown."""
+DASH = "\N{EN DASH}"
+
+
+@dataclass(frozen=True, slots=True)
+class RankedJob:
+    """One job of the ranking.
+
+    Attributes:
+        score: best validation score; nan where there is none.
+        test: the same metric on the test cases; `low` and `high` its 95 % interval by patient.
+    """
+
+    job: Job
+    status: Status
+    score: float
+    test: float
+    low: float
+    high: float
+
+
+def rank_jobs(jobs: Sequence[Job], *, metric: str, mode: str) -> list[RankedJob]:
+    """Best first; then those that were pruned; what has not ended is left out."""
+    entries = [ranked_job(job, metric) for job in jobs if job.read().state in ENDED]
+    sign = -1 if mode == "max" else 1
+
+    def order(each: RankedJob) -> tuple[bool, bool, float]:
+        nothing = math.isnan(each.score)
+        return each.status.state == PRUNED, nothing, 0 if nothing else sign * each.score
+
+    return sorted(entries, key=order)
+
+
+def ranked_job(job: Job, metric: str) -> RankedJob:
+    status = job.read()
+    score = math.nan if status.score is None else status.score
+    name = metric.partition("/")[2]
+    found, patients = read_test_values(job.folder / "cases.csv", name)
+    one = bootstrap_interval(found, patients) if found else None
+    scores = _json(job.folder / "metrics.json")
+    test = scores.get(f"test/{name}")
+    return RankedJob(
+        job=job,
+        status=status,
+        score=score,
+        test=math.nan if test is None or status.state != DONE else float(test),
+        low=one.low if one else math.nan,
+        high=one.high if one else math.nan,
+    )
+
+
+def read_test_values(path: Path, metric: str) -> tuple[list[float], list[str]]:
+    """Values of the test cases (and classes), and whose they are; empty where there are none."""
+    if not path.is_file():
+        return [], []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["stage"] == "test_score"]
+    if rows and metric == "accuracy" and "truth" in rows[0]:
+        return [float(r["truth"] == r["prediction"]) for r in rows], [r["patient"] for r in rows]
+    if not rows or metric not in rows[0]:
+        return [], []
+    return [float(row[metric] or "nan") for row in rows], [row["patient"] for row in rows]
+
+
+def ranking_csv(entries: Sequence[RankedJob]) -> str:
+    """What the table shows, in full."""
+    keys = list(
+        dict.fromkeys(key for each in entries for key in override_values(each.status.overrides))
+    )
+    text = io.StringIO()
+    write = csv.writer(text, lineterminator="\n").writerow
+    write(
+        [
+            "job",
+            *keys,
+            "state",
+            "val_score",
+            "test_score",
+            "test_score_low",
+            "test_score_high",
+            "epochs",
+        ]
+    )
+    for each in entries:
+        said = override_values(each.status.overrides)
+        numbers = [repr(x) for x in (each.score, each.test, each.low, each.high)]
+        chosen = [said.get(key, "") for key in keys]
+        write([each.job.key, *chosen, each.status.state, *numbers, each.status.epoch])
+    return text.getvalue()
+
+
+def ranking_table(entries: Sequence[RankedJob], metric: str, *, width: int) -> Table:
+    names = short_keys(key for each in entries for key in override_values(each.status.overrides))
+    table = Table(title=f"Ranked by {metric}", title_justify="left")
+    table.add_column("", justify="right")
+    for name in names.values():
+        table.add_column(name, no_wrap=True)
+    test = f"test/{metric.partition('/')[2]}"
+    for name in (metric, f"{test}\n(95 % interval)", "epochs", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if width >= WIDE_SCREEN:
+        table.add_column("job", justify="right", no_wrap=True)
+    for place, each in enumerate(entries[:MAX_ROWS], 1):
+        said = override_values(each.status.overrides)
+        tested = DASH if math.isnan(each.test) else f"{each.test:.4f}"
+        if not math.isnan(each.low):
+            tested += f" ({each.low:.4f} to {each.high:.4f})"
+        table.add_row(
+            str(place),
+            *(escape(said.get(key, "")) for key in names),
+            DASH if math.isnan(each.score) else f"{each.score:.4f}",
+            "pruned" if each.status.state == PRUNED else tested,
+            str(each.status.epoch),
+            format_duration(each.status.seconds),
+            *([each.job.key] if width >= WIDE_SCREEN else []),
+            style="bold" if place == 1 else "dim" if each.status.state == PRUNED else "",
+        )
+    return table
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

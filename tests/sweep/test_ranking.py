@@ -1,0 +1,45 @@
+"""Ranks and intervals, checked by hand."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from medlight.metrics.bootstrap import bootstrap_interval
+from medlight.sweep.job import DONE, FAILED, PRUNED, Job
+from medlight.sweep.ranking import rank_jobs
+
+
+def made(folder: Path, name: str, state: str, score: float | None, dice: list[float]) -> Job:
+    job = Job(folder / name)
+    job.set_overrides([f"name={name}"])
+    job.update(state=state, score=score)
+    if dice:
+        lines = [f"c{n},p{n // 2},0,test,liver,{value}" for n, value in enumerate(dice)]
+        head = "case,patient,fold,stage,class,dice"
+        (job.folder / "cases.csv").write_text("\n".join([head, *lines]) + "\n")
+        (job.folder / "metrics.json").write_text(json.dumps({"test/dice": sum(dice) / len(dice)}))
+    return job
+
+
+@pytest.mark.parametrize(("mode", "order"), [("max", "bacdp"), ("min", "cabdp")])
+def test_order(tmp_path: Path, mode: str, order: str) -> None:
+    jobs = [
+        made(tmp_path, "a", DONE, 0.5, [0.1, 0.2, 0.3, 0.4]),
+        made(tmp_path, "p", PRUNED, 0.99, []),
+        made(tmp_path, "b", DONE, 0.7, [0.1, 0.2]),
+        made(tmp_path, "f", FAILED, 0.9, []),
+        made(tmp_path, "c", DONE, 0.3, []),
+        made(tmp_path, "d", DONE, None, []),
+    ]
+    ranked = rank_jobs(jobs, metric="val/dice", mode=mode)
+    assert "".join(each.job.key for each in ranked) == order
+
+
+def test_the_interval_is_by_patient(tmp_path: Path) -> None:
+    dice = [0.1, 0.2, 0.3, 0.4, 0.9, 0.8]
+    [found] = rank_jobs([made(tmp_path, "a", DONE, 0.5, dice)], metric="val/dice", mode="max")
+    wanted = bootstrap_interval(dice, ["p0", "p0", "p1", "p1", "p2", "p2"])
+    assert (found.low, found.high) == (wanted.low, wanted.high)
+    assert math.isclose(found.test, 0.45)
