@@ -26,9 +26,9 @@ from medlight.core.labels import Labels
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.io.archive import extract
 from medlight.jobs.predict import predict
-from medlight.jobs.trained_model import TrainedModel
 from medlight.losses.soft_dice import SoftDice
 from medlight.tasks.segmentation import SegmentationTask
+from medlight.tasks.trained_model import TrainedModel
 from medlight.transforms.volume import Volume
 
 CASES, ROUNDS = 2, 2

@@ -21,8 +21,8 @@ from medlight.core.labels import Labels
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.io.nifti import write_nifti
 from medlight.jobs.predict import predict
-from medlight.jobs.trained_model import TrainedModel
 from medlight.tasks.segmentation import SegmentationTask
+from medlight.tasks.trained_model import TrainedModel
 from medlight.transforms.volume import Volume
 
 SHAPE = (512, 512, 600)

@@ -12,11 +12,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 import pytorch_lightning as pl
+from medlight.callbacks.calibration import Calibration
 from PIL import Image
 from rich.console import Console
 from sklearn.metrics import accuracy_score, f1_score
 
-from medlight.callbacks.calibration import Calibration
 from medlight.callbacks.results import Results, rows_to_csv, scores_to_json
 from medlight.callbacks.selective import Selective
 from medlight.metrics.bootstrap import Interval

@@ -19,8 +19,8 @@ from medlight.inference.heads import SoftmaxHead
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.jobs.export import check_parity, export
 from medlight.jobs.predict import predict
-from medlight.jobs.trained_model import TrainedModel
 from medlight.tasks.segmentation import SegmentationTask
+from medlight.tasks.trained_model import TrainedModel
 from medlight.transforms.volume import Volume
 
 LABELS = Labels(("background", "liver", "tumour"), "mask")

@@ -18,9 +18,9 @@ from medlight.core.labels import Labels
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.io.inputs import InputCase, find_inputs
 from medlight.jobs.predict import predict
-from medlight.jobs.trained_model import TrainedModel
 from medlight.tasks.classification import ClassificationTask
 from medlight.tasks.segmentation import SegmentationTask
+from medlight.tasks.trained_model import TrainedModel
 from medlight.transforms.radiograph import Radiograph
 from medlight.transforms.volume import Volume
 

@@ -12,6 +12,7 @@ from rich import get_console
 
 from medlight.callbacks.test_callback import STAGE, TestCallback, add_case_columns
 from medlight.core.case_result import CaseResult, Row
+from medlight.core.outcome import OutcomeSpec
 from medlight.io.write import write_mask
 from medlight.metrics.bootstrap import Interval
 from medlight.report.score_table import score_table
@@ -40,30 +41,33 @@ class Results(TestCallback):
             write_prediction(result, self.run_dir / "predictions")
 
     def on_test_results(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
-        scores = task.summarise(rows)
+        outcome = task.outcome
+        scores = outcome.summarise(rows)
         named = {f"{STAGE}/{name}": float(value) for name, value in scores.items()}
         task.log_dict(named)
         if not trainer.is_global_zero:
             return
         lines = add_case_columns(rows, trainer.datamodule)  # type: ignore[attr-defined]
-        intervals = task.intervals(lines)
-        write_scores(self.run_dir, lines, scores, intervals)
+        intervals = outcome.intervals(lines)
+        write_scores(self.run_dir, outcome.spec, lines, scores, intervals)
         console = get_console()
-        console.print(score_table(scores, intervals, policy=task.policy, width=console.width))
+        console.print(score_table(outcome.spec, scores, intervals, width=console.width))
 
 
 def write_scores(
     folder: Path,
+    spec: OutcomeSpec,
     lines: Sequence[Row],
     scores: Mapping[str, float],
     intervals: Mapping[str, Interval],
 ) -> None:
-    """`cases.csv`, and `metrics.json` with each score, `<metric>_low` and `<metric>_high`."""
+    """`cases.csv`, `outcome.json`, which says how to read it, and `metrics.json` with each score, `<metric>_low` and `<metric>_high`."""
     named = {f"{STAGE}/{name}": value for name, value in scores.items()}
     for name, found in intervals.items():
         metric, slash, label = name.partition("/")
         for end, value in (("low", found.low), ("high", found.high)):
             named[f"{STAGE}/{metric}_{end}{slash}{label}"] = value
+    write_text(folder / "outcome.json", json.dumps(spec.as_dict(), indent=1) + "\n")
     write_text(folder / "cases.csv", rows_to_csv(lines))
     write_text(folder / "metrics.json", scores_to_json(named))
 

@@ -1,6 +1,5 @@
 """Which cases a human should look at first, and whether that list is worth anything."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from medlight.report.score_figures import plot_risk_coverage
 from medlight.report.score_table import format_score
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
+from medlight.tasks.outcome import Outcome
 
 
 class Selective(TestCallback):
@@ -35,33 +35,31 @@ class Selective(TestCallback):
 
     def on_test_results(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
         if trainer.is_global_zero:
-            write_review_order(self.run_dir, rows, show=self.show)
+            write_review_order(self.run_dir, task.outcome, rows, show=self.show)
 
 
-def write_review_order(run_dir: Path, rows: Sequence[Row], *, show: int) -> None:
-    """List, picture and table of the cases that rows tell an uncertainty of."""
-    cases = rank_by_uncertainty(rows)
+def write_review_order(run_dir: Path, outcome: Outcome, rows: Sequence[Row], *, show: int) -> None:
+    """List, figure and table of the cases whose rows have an uncertainty."""
+    cases = rank_by_uncertainty(outcome.risks(rows))
     if not cases:
         return
-    risk_name = "error" if "truth" in rows[0] else "1 - Dice"
     lines: list[Row] = [
         {"rank": rank, "case": each.case, "uncertainty": each.uncertainty, "risk": each.risk}
         for rank, each in enumerate(cases, start=1)
     ]
     write_text(run_dir / "look_first.csv", rows_to_csv(lines))
-    known = [each for each in cases if not math.isnan(each.risk + each.uncertainty)]
+    known = [each for each in cases if each.known]
     if len(known) > 1:
         (run_dir / "panels").mkdir(parents=True, exist_ok=True)
         uncertainty = np.array([each.uncertainty for each in known])
         risk = np.array([each.risk for each in known])
         path = run_dir / "panels" / "risk_coverage.png"
-        plot_risk_coverage(uncertainty, risk, path, risk_name=risk_name)
+        plot_risk_coverage(uncertainty, risk, path, risk_name=outcome.spec.risk)
     if show:
         console = get_console()
-        console.print(
-            f"Look at these first (AURC {format_score(aurc(rows))}; all in look_first.csv):"
-        )
-        console.print(_table(cases[:show], risk_name))
+        area = format_score(aurc(cases))
+        console.print(f"Look at these first (AURC {area}; all in look_first.csv):")
+        console.print(_table(cases[:show], outcome.spec.risk))
 
 
 def _table(cases: Sequence[CaseRisk], risk_name: str) -> Table:

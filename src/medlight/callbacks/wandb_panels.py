@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from pytorch_lightning.loggers import WandbLogger
 
 from medlight.callbacks.epoch_reporter import TrialPruned
+from medlight.callbacks.panels import gather_worst
 from medlight.callbacks.test_callback import TestCallback
 from medlight.core.case_result import CaseResult, Row
 from medlight.io.atomic import create_once
 from medlight.loggers.wandb import finish_runs
 from medlight.report.slices import CaseSlice, WorstCases
-from medlight.tasks.base import Task, gather_rows
+from medlight.tasks.base import Task
+from medlight.tasks.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -40,29 +42,30 @@ class WandbPanels(TestCallback):
     def __init__(self, *, max_cases: int = 12) -> None:
         super().__init__()
         self.max_cases = max_cases
-        self._worst = WorstCases(max_cases)
+        self._worst: WorstCases | None = None
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_test_start(trainer, pl_module)
-        self._worst = WorstCases(self.max_cases)
+        task: Any = pl_module
+        self._worst = WorstCases(self.max_cases, task.outcome.score)
 
     def on_case(self, trainer: pl.Trainer, result: CaseResult) -> None:
-        if wandb_loggers(trainer) and self._may_share(trainer):
+        if self._worst is not None and wandb_loggers(trainer) and self._may_share(trainer):
             self._worst.add(result)
 
     def on_test_results(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
-        if not wandb_loggers(trainer):
+        if not wandb_loggers(trainer) or self._worst is None:
             return
-        found: list[Any] = gather_rows([self._worst.slices])  # type: ignore[list-item]
-        worst = WorstCases(self.max_cases)
-        for slices in found:
-            worst.merge(slices)
+        worst = gather_worst(self._worst)
         if not trainer.is_global_zero:
             return
         names: Sequence[str] = task.spec.labels.names
-        media = case_tables(rows, names, key=None if self._may_share(trainer) else hash_key())
+        media = case_tables(
+            rows, task.outcome, key=None if self._may_share(trainer) else hash_key()
+        )
         if worst.slices:
-            media["panels"] = wandb_images(worst.slices, names)
+            captions = [task.outcome.caption(each) for each in worst.slices]
+            media["panels"] = wandb_images(worst.slices, captions, names)
         for logger in wandb_loggers(trainer):
             for name, value in media.items():
                 log_or_warn(logger, f"test/{name}", value)
@@ -75,7 +78,7 @@ class WandbPanels(TestCallback):
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         # After a fit the test goes on in the same run, where there is one.
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        if wandb_loggers(trainer) and (stage != "fit" or not data.split.test):
+        if wandb_loggers(trainer) and (stage == "test" or (stage == "fit" and not data.split.test)):
             finish_runs(trainer.loggers)
 
     def on_exception(
@@ -99,20 +102,19 @@ def log_or_warn(logger: WandbLogger, name: str, value: Any) -> None:
         log.warning("W&B did not take %s: %s", name, error)
 
 
-def case_tables(rows: Sequence[Row], names: Sequence[str], *, key: bytes | None) -> dict[str, Any]:
-    """The table of cases, their ids hashed where there is a key, and for classes the confusion."""
+def case_tables(rows: Sequence[Row], outcome: Outcome, *, key: bytes | None) -> dict[str, Any]:
+    """The table of cases, their ids hashed if there is a key, and the outcome's charts."""
     import wandb
 
     columns: list[str | int] = list(dict.fromkeys(name for row in rows for name in row))
     hidden = [row | {"case": hash_case_id(str(row["case"]), key)} if key else row for row in rows]
     lines = [[row.get(str(column)) for column in columns] for row in hidden]
     media: dict[str, Any] = {"table": wandb.Table(columns=columns, data=lines)}
-    if "truth" in columns:
-        media["confusion"] = wandb.plot.confusion_matrix(
-            y_true=[names.index(str(row["truth"])) for row in rows],
-            preds=[names.index(str(row["prediction"])) for row in rows],
-            class_names=list(names),
+    for name, chart in outcome.charts(rows).items():
+        media[name] = wandb.plot.confusion_matrix(
+            y_true=list(chart.truth), preds=list(chart.prediction), class_names=list(chart.names)
         )
+    if outcome.calibrates:
         media["calibration"] = calibration_plot(rows)
     return media
 
@@ -132,7 +134,9 @@ def calibration_plot(rows: Sequence[Row]) -> Any:
     return wandb.plot.line(table, "probability", "share right", title="Calibration")
 
 
-def wandb_images(slices: Sequence[CaseSlice], names: Sequence[str]) -> list[Any]:
+def wandb_images(
+    slices: Sequence[CaseSlice], captions: Sequence[str], names: Sequence[str]
+) -> list[Any]:
     """Pictures whose masks can be switched on and off in the browser, padded to one size, as W&B
     wants them."""
     import wandb
@@ -140,14 +144,14 @@ def wandb_images(slices: Sequence[CaseSlice], names: Sequence[str]) -> list[Any]
     labels = dict(enumerate(names))
     size = np.max([picture.image.shape[:2] for picture in slices], axis=0)
     sent = []
-    for picture in slices:
+    for picture, caption in zip(slices, captions, strict=True):
         masks = {
             kind: {"mask_data": pad_to_size(mask, size), "class_labels": labels}
             for kind, mask in (("truth", picture.truth), ("prediction", picture.prediction))
             if mask is not None
         }
         pixels = pad_to_size(picture.image, size)
-        sent.append(wandb.Image(pixels, caption=caption(picture), masks=masks or None))
+        sent.append(wandb.Image(pixels, caption=caption, masks=masks or None))
     return sent
 
 
@@ -155,13 +159,6 @@ def pad_to_size(array: NDArray[np.uint8], size: NDArray[np.int_]) -> NDArray[np.
     """(H, W, ...) with zeros below and on the right."""
     below, right = size - array.shape[:2]
     return np.pad(array, [(0, below), (0, right)] + [(0, 0)] * (array.ndim - 2))
-
-
-def caption(picture: CaseSlice) -> str:
-    row = picture.rows[0] if picture.rows else {}
-    if "truth" in row:
-        return f"{picture.case}: truth {row['truth']}, prediction {row['prediction']}"
-    return f"{picture.case}: mean Dice {picture.score:.3f}"
 
 
 def hash_case_id(case: str, key: bytes) -> str:

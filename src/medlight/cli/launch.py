@@ -30,7 +30,7 @@ from medlight.cli.config import (
     save_config,
 )
 from medlight.cli.errors import explain_error
-from medlight.cli.load_run import load_postprocessing, load_trained
+from medlight.cli.load_run import load_trained
 from medlight.cli.main import parse_verb
 from medlight.cli.options import conf_dir, conf_dirs, groups
 from medlight.cli.rerun import find_run_dirs
@@ -38,10 +38,8 @@ from medlight.cli.validate import check_targets
 from medlight.core.errors import ConfigError, DataNotFoundError, MedlightError
 from medlight.core.malloc import tune_malloc
 from medlight.data.datamodule import DataModule
-from medlight.inference.postprocess_selection import select_postprocessing
 from medlight.jobs.check import check_before_training
 from medlight.tasks.base import Task
-from medlight.tasks.segmentation import SegmentationTask
 
 log = logging.getLogger(__name__)
 
@@ -102,12 +100,8 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
         return None
     rank_zero_only(check_before_training)(data)
     task: Task = instantiate(cfg.task, _convert_="all")(spec=data.spec)
-    if (
-        len(runs) == 1
-        and (choice := load_postprocessing(runs[0]))
-        and isinstance(task, SegmentationTask)
-    ):
-        task.postprocessing = select_postprocessing([choice])
+    if len(runs) == 1:
+        task.use_choices(runs[0])
     if not data.split.val:
         _without_validation(cfg.callbacks or {})
     loggers = [each for each in instantiate_group(cfg.logger) if isinstance(each, Logger)]

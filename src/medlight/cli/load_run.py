@@ -14,7 +14,7 @@ from medlight.cli.config import load_config
 from medlight.core.data_spec import DataSpec
 from medlight.core.errors import DataError, DataNotFoundError
 from medlight.inference.postprocess_selection import POSTPROCESSING_FILE, CandidateMeans
-from medlight.jobs.trained_model import TrainedModel
+from medlight.tasks.trained_model import TrainedModel
 
 log = logging.getLogger(__name__)
 

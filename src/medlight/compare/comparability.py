@@ -20,7 +20,7 @@ def check_comparable(groups: Sequence[Group], reference: Group) -> None:
 
 def _check_same_setup(run: Run, other: Run) -> None:
     for what, mine, theirs in (
-        ("task", run.cases.kind, other.cases.kind),
+        ("task", run.cases.spec.kind, other.cases.spec.kind),
         ("classes", _listed(run.cases.classes), _listed(other.cases.classes)),
         ("metric policy", run.get("policy"), other.get("policy")),
     ):
@@ -83,8 +83,8 @@ def _check_same_truth(groups: Sequence[Group], reference: Group) -> None:
 
 
 def _in_order(run: Run, names: Sequence[str]) -> np.ndarray:
-    """The truth of a run, its classes ordered as `names`."""
-    order = [run.cases.classes.index(name) for name in names]
-    if run.cases.kind == "segmentation":
-        return run.cases.truth[:, order]
-    return np.argsort(order)[run.cases.truth.astype(int)].astype(float)
+    """The (N, K) truth of a run, its classes ordered as `names`."""
+    truth = run.cases.truth
+    if not names or truth.shape[1] != len(names):
+        return truth
+    return truth[:, [run.cases.classes.index(name) for name in names]]

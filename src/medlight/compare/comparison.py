@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlight.compare.auroc import area_interval
-from medlight.compare.cases import ALL_CLASSES, ScoreKey
+from medlight.compare.case_scores import ALL_CLASSES, ScoreKey
 from medlight.compare.comparability import check_comparable
 from medlight.compare.cost import costs
 from medlight.compare.groups import Group, config_differences
 from medlight.compare.paired import (
+    AUROC,
     PairedResult,
     auroc_results,
     better,
@@ -116,7 +117,7 @@ def compare(
     per_case = single | mean_over_classes(single)
     scores, differences = bootstrap_means(single, patients, n_resamples)
     results = paired_results([g.name for g in ordered[1:]], per_case, differences, patients)
-    if ordered[0].first_cases.kind == "classification" and (not metrics or "auroc" in metrics):
+    if _pooled_auroc(ordered[0]) and (not metrics or AUROC in metrics):
         areas = [group_auroc(g, cases, patients) for g in ordered]
         results += auroc_results([g.name for g in ordered[1:]], areas, patients)
         scores |= {k: [area_interval(of[k], patients) for of in areas] for k in areas[0]}
@@ -145,12 +146,18 @@ def compare(
     )
 
 
+def _pooled_auroc(group: Group) -> bool:
+    """Whether the runs give probabilities that an area under the curve can be computed from."""
+    metric = group.first_cases.spec.metrics.get(AUROC)
+    return metric is not None and metric.value == AUROC
+
+
 def _keys(groups: Sequence[Group], metrics: Sequence[str]) -> list[ScoreKey]:
     """The scores that all groups have, of these metrics where some are named."""
     there = [key for key in groups[0].shared_scores if all(key in g.shared_scores for g in groups)]
     known = dict.fromkeys(metric for metric, _ in there)
-    if groups[0].first_cases.kind == "classification":
-        known["auroc"] = None
+    if _pooled_auroc(groups[0]):
+        known[AUROC] = None
     if strange := [metric for metric in metrics if metric not in known]:
         raise ConfigError(
             f"--metric {strange[0]}: not in every cases.csv; there is {', '.join(known)}"

@@ -2,7 +2,7 @@
 
 import math
 
-from medlight.compare.cases import ALL_CLASSES, ScoreKey
+from medlight.compare.case_scores import ALL_CLASSES, ScoreKey
 from medlight.compare.paired import PairedResult, better, metric_info
 from medlight.compare.power import ALPHA
 from medlight.compare.variance import VarianceComponents

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.compare.cases import CaseScores, ScoreKey
+from medlight.compare.case_scores import CaseScores, ScoreKey
 from medlight.compare.runs import Run
 
 REPEAT_KEYS = ("seed", "data.seed", "data.fold")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlight.compare.auroc import Auroc, auroc, delong, difference_interval, standard_error
-from medlight.compare.cases import ALL_CLASSES, ScoreKey
+from medlight.compare.case_scores import ALL_CLASSES, ScoreKey
 from medlight.compare.groups import Group
 from medlight.compare.power import (
     ALPHA,
@@ -27,8 +27,8 @@ from medlight.compare.statistics import (
 from medlight.metrics.bootstrap import Interval, bootstrap_intervals
 from medlight.metrics.names import METRICS, Metric
 
-PER_CLASS_ONLY = ("recall",)
-"""Metrics whose classes share out the cases: over all classes they are another metric."""
+AUROC = "auroc"
+"""The metric that is computed from all cases together."""
 
 ScoreValues = Mapping[ScoreKey, NDArray[np.float64]]
 """(metric, class) to (N, G) values, the reference first."""
@@ -157,19 +157,23 @@ def group_auroc(
         area, influence, number = 0.0, np.zeros(len(cases)), 0
         for run in group.runs:
             k = run.cases.classes.index(name)
-            one = auroc(run.cases.probabilities[:, k], run.cases.truth == k, run.cases.patients)
+            truth, score = run.cases.truth[:, k], run.cases.probabilities[:, k]
+            known = ~np.isnan(truth)
+            patients_known = [p for p, yes in zip(run.cases.patients, known, strict=True) if yes]
+            one = auroc(score[known], truth[known] == 1, patients_known)
             if np.isnan(one.area):
                 continue
             area, number = area + one.area, number + 1
-            influence[[place[case] for case in run.cases.ids]] += one.influence
+            at = [place[case] for case, yes in zip(run.cases.ids, known, strict=True) if yes]
+            influence[at] += one.influence
         missing = float("nan") if not number else 1.0
-        found["auroc", name] = Auroc(
+        found[AUROC, name] = Auroc(
             missing * area / max(number, 1), missing * influence / max(number, 1), len(cases)
         )
     known = [area for area in found.values() if not np.isnan(area.area)]
     if known:
         influence = np.mean([each.influence for each in known], axis=0)
-        found["auroc", ALL_CLASSES] = Auroc(
+        found[AUROC, ALL_CLASSES] = Auroc(
             float(np.mean([a.area for a in known])), influence, len(cases)
         )
     return found

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from medlight.compare.cases import ALL_CLASSES
+from medlight.compare.case_scores import ALL_CLASSES
 from medlight.compare.comparison import Comparison, compare
 from medlight.compare.formatting import format_interval, format_number, metric_title
 from medlight.compare.groups import group_runs

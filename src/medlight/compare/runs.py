@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from medlight.compare.cases import CaseScores, read_case_scores
+from medlight.compare.case_scores import CaseScores
+from medlight.compare.cases import read_case_scores
 from medlight.core.errors import ConfigError, DataError, DataNotFoundError
 from medlight.runs.renames import rename_config
 

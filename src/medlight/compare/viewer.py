@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medlight.compare.cases import ALL_CLASSES
+from medlight.compare.case_scores import ALL_CLASSES
 from medlight.compare.comparison import Comparison
 from medlight.compare.groups import Group
 from medlight.compare.paired import better

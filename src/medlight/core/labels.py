@@ -6,8 +6,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-LabelKind = Literal["multiclass", "multilabel", "mask"]
-LABEL_KINDS: tuple[LabelKind, ...] = ("multiclass", "multilabel", "mask")
+LabelKind = Literal["multiclass", "multilabel", "number", "mask"]
+LABEL_KINDS: tuple[LabelKind, ...] = ("multiclass", "multilabel", "number", "mask")
+
+_WORDS: dict[LabelKind, tuple[str, str]] = {
+    "multiclass": ("one label per image", "classification"),
+    "multilabel": ("several labels per image", "multilabel"),
+    "number": ("numbers instead of labels", "a task of your own (docs/new_task.md)"),
+    "mask": ("masks", "segmentation"),
+}
+"""Kind to what an image has, and to the task for it."""
 
 _OLD_KINDS = {"class": "multiclass", "findings": "multilabel"}
 """What earlier versions called kinds in their checkpoints."""
@@ -46,6 +54,20 @@ class Labels:
     def foreground(self) -> tuple[str, ...]:
         """The names that are scored: all but the background of a mask."""
         return self.names[1:] if self.kind == "mask" else self.names
+
+    @property
+    def per_voxel(self) -> bool:
+        """Whether they are masks: a label for each voxel, not for each image."""
+        return self.kind == "mask"
+
+    def describe(self) -> str:
+        """What an image has, in words."""
+        return _WORDS[self.kind][0]
+
+    @property
+    def suggested_task(self) -> str:
+        """The option of `task=` that learns them."""
+        return _WORDS[self.kind][1]
 
     def encode(self, tags: Mapping[str, float]) -> int | np.ndarray:
         """Tags of one case as a target: the index of its class, or (K,) float32 with nan.

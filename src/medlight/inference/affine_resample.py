@@ -7,20 +7,38 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from medlight.inference.heads import Head
-from medlight.inference.sliding_window import Slabs
 
 
-def resample_labels(
-    slabs: Slabs,
-    matrix: NDArray[np.float64],
-    offset: NDArray[np.float64],
-    shape: tuple[int, ...],
-    source_shape: tuple[int, ...],
-    head: Head,
-) -> NDArray[np.uint8]:
-    """(*T) labels of logits interpolated at `matrix` @ voxel + `offset` of a grid of `shape`."""
-    parts = [head.center_(part).half() for part in slabs.parts]
-    return _sample_by_slab(torch.cat(parts, slabs.axis + 1), matrix, offset, source_shape, head)
+class AffineResampler:
+    """Keeps all logits, in half precision, and interpolates them at the end.
+
+    Args:
+        axis: along which the parts come.
+        matrix, offset: voxel of the source to voxel of the net's grid.
+        source_shape: (*T) of the source.
+        head: what the channels mean.
+    """
+
+    def __init__(
+        self,
+        axis: int,
+        matrix: NDArray[np.float64],
+        offset: NDArray[np.float64],
+        source_shape: tuple[int, ...],
+        head: Head,
+    ) -> None:
+        self.axis, self.matrix, self.offset = axis, matrix, offset
+        self.source_shape, self.head = source_shape, head
+        self._parts: list[Tensor] = []
+
+    def add(self, part: Tensor) -> None:
+        """Take (K, *S) logits of the next planes; they are centred in place."""
+        self._parts.append(self.head.center_(part).half())
+
+    def labels(self) -> NDArray[np.uint8]:
+        """(*T) labels, once all parts have come."""
+        logits = torch.cat(self._parts, self.axis + 1)
+        return _sample_by_slab(logits, self.matrix, self.offset, self.source_shape, self.head)
 
 
 def _sample_by_slab(

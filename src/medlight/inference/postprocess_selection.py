@@ -3,8 +3,10 @@
 Shapes: *S spatial axes.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,6 +86,14 @@ class CandidateMeans:
     @classmethod
     def from_dict(cls, held: dict[str, Any]) -> "CandidateMeans":
         return cls(int(held["spatial_dims"]), held["classes"])
+
+
+def load_candidate_means(run_dir: Path) -> CandidateMeans | None:
+    """What the verb `postprocess` wrote into a run directory; None if it was not asked."""
+    path = Path(run_dir) / POSTPROCESSING_FILE
+    if not path.is_file():
+        return None
+    return CandidateMeans.from_dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def select_postprocessing(choices: Sequence[CandidateMeans]) -> Postprocessing:

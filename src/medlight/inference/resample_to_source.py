@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medlight.core.grid import Grid
-from medlight.inference.affine_resample import resample_labels
+from medlight.inference.affine_resample import AffineResampler
 from medlight.inference.axis_resample import AxisInterp, LogitPlane, interpolate_labels
 from medlight.inference.heads import Head, SoftmaxHead
 from medlight.inference.sliding_window import Slabs
@@ -56,42 +56,83 @@ def resample_to_source(
     with_entropy: bool = False,
     head: Head = SoftmaxHead(),  # noqa: B008  # it is frozen
 ) -> SourcePrediction:
-    """The same of logits that come part by part; no more than two planes are kept of them.
+    """Logits that come part by part on the grid of their source; see `SourceResampler`."""
+    resampler = SourceResampler(
+        slabs.axis, grid, source, head,
+        probabilities=probabilities, uncertainty=uncertainty, with_entropy=with_entropy,
+    )  # fmt: skip
+    for part in slabs.parts:
+        resampler.add(part)
+    return resampler.finish()
+
+
+class SourceResampler:
+    """Logits that come part by part on the grid of their source; at most two planes are kept.
+
+    Only if the axes of the two grids are not parallel, all logits are kept, in half precision.
 
     Args:
-        probabilities, uncertainty: what to tell beside the labels.
-        spread: the last channel is no class but the mean entropy of single answers; see
+        axis: spatial axis along which the parts come.
+        grid, source: of the logits, and of the result.
+        head: what the channels mean.
+        probabilities, uncertainty: what to give beside the labels.
+        with_entropy: the last channel is no class but the mean entropy of single answers; see
             `medlight.inference.ensemble.ensemble_predictor`.
-        head: what the other channels mean.
 
-    Only where the axes of the two grids are not parallel, all logits are kept, in half precision.
+    Raises:
+        ValueError: probabilities were asked for, and the axes are not parallel.
     """
-    ndim = grid.ndim
-    to_grid = np.linalg.inv(grid.affine) @ source.affine
-    matrix, offset = to_grid[:ndim, :ndim], to_grid[:ndim, 3]
-    axis_of = np.abs(matrix).argmax(axis=1)
-    scale = matrix[np.arange(ndim), axis_of]
-    rest = matrix.copy()
-    rest[np.arange(ndim), axis_of] = 0
-    parallel = len(set(axis_of)) == ndim
-    if not parallel or np.abs(rest).max() * max(source.shape) >= TOLERANCE_VOXELS:
-        if probabilities or uncertainty:
-            raise ValueError("probabilities need axes that are parallel to those of the source")
-        return SourcePrediction(
-            resample_labels(slabs, matrix, offset, grid.shape, source.shape, head)
+
+    def __init__(
+        self,
+        axis: int,
+        grid: Grid,
+        source: Grid,
+        head: Head = SoftmaxHead(),  # noqa: B008  # it is frozen
+        *,
+        probabilities: bool = False,
+        uncertainty: bool = False,
+        with_entropy: bool = False,
+    ) -> None:
+        ndim = grid.ndim
+        to_grid = np.linalg.inv(grid.affine) @ source.affine
+        matrix, offset = to_grid[:ndim, :ndim], to_grid[:ndim, 3]
+        self._axis_of = np.abs(matrix).argmax(axis=1)
+        scale = matrix[np.arange(ndim), self._axis_of]
+        rest = matrix.copy()
+        rest[np.arange(ndim), self._axis_of] = 0
+        parallel = len(set(self._axis_of)) == ndim
+        self._with_entropy = with_entropy
+        self._by_plane: _SlabResampler | None = None
+        self._whole: AffineResampler | None = None
+        if not parallel or np.abs(rest).max() * max(source.shape) >= TOLERANCE_VOXELS:
+            if probabilities or uncertainty:
+                raise ValueError("probabilities need axes that are parallel to those of the source")
+            self._whole = AffineResampler(axis, matrix, offset, source.shape, head)
+            return
+        interps = [
+            AxisInterp.from_affine(
+                source.shape[axis], grid.shape[k], scale[k], offset[k], TOLERANCE_VOXELS
+            )
+            for k, axis in enumerate(self._axis_of)
+        ]
+        self._by_plane = _SlabResampler(
+            axis, interps, head, probabilities=probabilities, uncertainty=uncertainty
         )
-    interps = [
-        AxisInterp.from_affine(
-            source.shape[axis], grid.shape[k], scale[k], offset[k], TOLERANCE_VOXELS
-        )
-        for k, axis in enumerate(axis_of)
-    ]
-    resampler = _SlabResampler(
-        slabs.axis, interps, head, probabilities=probabilities, uncertainty=uncertainty
-    )
-    for part in slabs.parts:
-        resampler.add(part, with_entropy=with_entropy)
-    return resampler.finish(np.argsort(axis_of))
+
+    def add(self, part: Tensor) -> None:
+        """Take (K, *S) logits of the next planes."""
+        if self._by_plane is not None:
+            self._by_plane.add(part, with_entropy=self._with_entropy)
+        elif self._whole is not None:
+            self._whole.add(part)
+
+    def finish(self) -> SourcePrediction:
+        """The prediction, once all parts have come."""
+        if self._by_plane is not None:
+            return self._by_plane.finish(np.argsort(self._axis_of))
+        assert self._whole is not None
+        return SourcePrediction(self._whole.labels())
 
 
 class _SlabResampler:

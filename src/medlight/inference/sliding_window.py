@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -38,23 +37,33 @@ class Slabs:
     parts: Iterator[Tensor]
 
 
-def write_labels(
-    slabs: Slabs,
-    labels: NDArray[np.uint8],
-    head: Head = SoftmaxHead(),  # noqa: B008  # it is frozen
-) -> Slabs:
-    """The same parts; on the way, the label of each voxel is written to `labels` (*S)."""
+class LabelMap:
+    """The label of each voxel, from logits as they come.
 
-    def parts() -> Iterator[Tensor]:
-        place = 0
-        for part in slabs.parts:
-            planes = part.shape[slabs.axis + 1]
-            at = (*[slice(None)] * slabs.axis, slice(place, place + planes))
-            labels[at] = head.labels(part).cpu().numpy()
-            place += planes
-            yield part
+    Args:
+        shape: (*S) of the image.
+        axis: along which the parts come.
+        head: what the channels of the logits mean.
 
-    return Slabs(slabs.axis, parts())
+    Attributes:
+        labels: (*S) uint8, as far as parts have come.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        axis: int,
+        head: Head = SoftmaxHead(),  # noqa: B008  # it is frozen
+    ) -> None:
+        self.labels = np.empty(tuple(shape), np.uint8)
+        self._axis, self._head, self._done = axis, head, 0
+
+    def add(self, part: Tensor) -> None:
+        """Take (K, *S) logits of the next planes."""
+        planes = part.shape[self._axis + 1]
+        at = (*[slice(None)] * self._axis, slice(self._done, self._done + planes))
+        self.labels[at] = self._head.labels(part).cpu().numpy()
+        self._done += planes
 
 
 class SlidingWindow:

@@ -1,4 +1,4 @@
-"""What an exported net does not say: how images become its input, and its output a mask."""
+"""What an exported net does not say: how images become its input, and what its output means."""
 
 from typing import Any
 
@@ -6,26 +6,22 @@ import numpy as np
 
 from medlight.core.errors import ConfigError
 from medlight.core.intensity import IntensityStatistics
-from medlight.inference.heads import SigmoidHead, region_class_order
-from medlight.inference.sliding_window import MIN_WEIGHT, SIGMA_SCALE, SlidingWindow
-from medlight.jobs.trained_model import TrainedModel
+from medlight.inference.sliding_window import SlidingWindow
 from medlight.nets.input_size import InputSize
+from medlight.tasks.trained_model import TrainedModel
 
-FORMAT = 2
-TASKS = {"mask": "segmentation", "multiclass": "classification", "multilabel": "multilabel"}
+FORMAT = 3
 
 
-def describe_artifact(
-    model: TrainedModel, inference: SlidingWindow, postprocessing: dict[str, Any]
-) -> dict[str, Any]:
+def describe_artifact(model: TrainedModel, inference: SlidingWindow) -> dict[str, Any]:
     """Plain data: all that `artifact_run.py` needs to know.
 
-    ConfigError for transforms that cannot be described.
+    Raises:
+        ConfigError: the transforms cannot be described.
     """
     spec = model.spec
-    about = {
+    return {
         "format": FORMAT,
-        "task": TASKS[spec.labels.kind],
         "classes": list(spec.labels.names),
         "input": {
             "spatial_dims": spec.spatial_dims,
@@ -33,37 +29,7 @@ def describe_artifact(
             "modality": list(spec.modality),
         },
         "preprocessing": preprocessing(model),
-    }
-    if about["task"] != "segmentation":
-        return about
-    input_size, head = input_size_of(model), model.head
-    output: dict[str, Any] = {"channels": len(spec.labels), "label": "of the largest"}
-    if isinstance(head, SigmoidHead):
-        output = {
-            "channels": len(head.regions),
-            "label": "of the last region whose logit is above 0; else background",
-            "regions": dict(zip(head.regions, region_class_order(head.regions), strict=True)),
-        }
-    return about | {
-        "output": output,
-        "window": {
-            "shape": None if spec.patch is None else list(spec.patch),
-            "overlap": inference.overlap,
-            "weight": "gaussian",
-            "sigma": SIGMA_SCALE,
-            "least_weight": MIN_WEIGHT,
-            "padding": "smallest value of each channel, on both sides",
-            "net_shape": None if spec.patch is None else list(input_size.round_up(spec.patch)),
-            "divisor": list(input_size.divisor),
-            "min_size": list(input_size.min_size),
-            "mirrored_in_training": list(spec.mirror_axes),
-        },
-        "inversion": {
-            "interpolation": "linear, of logits; then the label",
-            "grid": "of the input file",
-            "outside": spec.labels.names[0],
-        },
-        "postprocessing": postprocessing,
+        **model.task.outcome.describe_export(model, inference),
     }
 
 

@@ -1,4 +1,4 @@
-"""Predict with this folder alone: python run.py <image> <mask>; for classes, <image> alone.
+"""Predict with this folder alone: python run.py <image> <mask>; if it labels no voxels, <image> alone.
 
 Needs numpy, scipy and nibabel (pillow for pictures), and onnxruntime for net.onnx or torch for
 net.pt2. It does what artifact.json describes, step by step and plainly: take it as the reference
@@ -163,6 +163,14 @@ def to_source(logits, affine, source, shape):
     return labels * inside
 
 
+def activate(values):
+    """Outputs of the net to probabilities, or as they are."""
+    how = ARTIFACT["output"]["activation"]
+    if how == "softmax":
+        return np.exp(values - values.max()) / np.exp(values - values.max()).sum()
+    return 1 / (1 + np.exp(-values)) if how == "sigmoid" else values
+
+
 def to_labels(logits):
     """The label with the largest logit; or regions, painted one over the other in their order."""
     if "regions" not in ARTIFACT["output"]:
@@ -213,12 +221,9 @@ def main() -> None:
     image, source, header = read(Path(sys.argv[1]))
     net = load_net()
     ready, affine = prepare(image, source)
-    if ARTIFACT["task"] != "segmentation":
-        logits = net(ready[None])[0].astype(np.float64)
-        shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
-        if ARTIFACT["task"] == "multilabel":  # a question each
-            shares = 1 / (1 + np.exp(-logits))
-        print(json.dumps(dict(zip(ARTIFACT["classes"], shares.round(6).tolist(), strict=True))))
+    if "window" not in ARTIFACT:  # one answer an image
+        values = activate(net(ready[None])[0].astype(np.float64))
+        print(json.dumps(dict(zip(ARTIFACT["classes"], values.round(6).tolist(), strict=True))))
         return
     logits = (
         predict_windows(ready, net) if ARTIFACT["window"]["shape"] else predict_whole(ready, net)

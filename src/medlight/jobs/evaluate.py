@@ -9,15 +9,15 @@ import pytorch_lightning as pl
 
 from medlight.core.errors import ConfigError, DataNotFoundError, SplitError
 from medlight.data.datamodule import DataModule
+from medlight.jobs.calibration import test
 from medlight.jobs.evaluate_folds import evaluate_folds, print_run_scores
-from medlight.jobs.trained_model import (
+from medlight.tasks.trained_model import LoadModel, TrainedModel, check_compatible
     LoadModel,
     TrainedModel,
     check_compatible,
     shared_postprocessing,
 )
 from medlight.tasks.base import Task
-from medlight.tasks.segmentation import SegmentationTask
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ def evaluate(
     load: LoadModel,
     runs: Sequence[Path] = (),
     checkpoint: str = "best",
+    calibrate: bool = False,
 ) -> None:
     """Score the test side of the run's own split.
 
@@ -41,14 +42,16 @@ def evaluate(
         load: reads a run.
         runs: the run directories that `run=` names.
         checkpoint: "best", "last", or the path of a checkpoint.
+        calibrate: divide the logits of a classifier by the temperature that fits the validation
+            cases; it is reported either way.
     """
     if len(runs) > 1 and not _same_cases(runs):
-        return evaluate_folds(runs, run_dir) if trainer.is_global_zero else None
+        return evaluate_folds(runs, run_dir, task.outcome) if trainer.is_global_zero else None
     if not data.split.test:
         raise SplitError(f"{run_dir}: fold {data.split.fold} has no test cases to evaluate")
     if len(runs) > 1:
         if trainer.is_global_zero:
-            print_run_scores(runs)
+            print_run_scores(runs, task.outcome)
         log.info("%d runs were tested on the same cases: here they answer together", len(runs))
         _set_ensemble(
             task, [load(run, checkpoint).to(trainer.strategy.root_device) for run in runs]
@@ -62,7 +65,7 @@ def evaluate(
         raise DataNotFoundError(
             f"no checkpoint at {path}; train first, or name one with job.checkpoint=<path>"
         )
-    trainer.test(task, datamodule=data, ckpt_path=path, verbose=False)
+    test(task, data, trainer, run_dir, checkpoint=path, calibrate=calibrate)
 
 
 def _set_ensemble(task: Task, models: Sequence[TrainedModel]) -> None:
@@ -75,9 +78,7 @@ def _set_ensemble(task: Task, models: Sequence[TrainedModel]) -> None:
             f"these runs were trained on windows of {told}; medlight predict run=... takes them "
             f"together, and medlight evaluate predictions=... scores what it writes"
         )
-    task.ensemble = [each.net for each in models]
-    if isinstance(task, SegmentationTask):
-        task.postprocessing = shared_postprocessing(models)
+    task.join(models)
 
 
 def _same_cases(runs: Sequence[Path]) -> bool:

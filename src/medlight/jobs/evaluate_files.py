@@ -13,7 +13,7 @@ import numpy as np
 from rich import get_console
 from rich.progress import track
 
-from medlight.callbacks.panels import plot_worst
+from medlight.callbacks.panels import plot_panels
 from medlight.callbacks.results import write_scores
 from medlight.callbacks.test_callback import STAGE
 from medlight.core.case_result import CaseResult, Row
@@ -22,12 +22,12 @@ from medlight.core.grid import Grid
 from medlight.core.labels import Labels
 from medlight.io.read import read_image, read_mask
 from medlight.jobs.mask_pairs import MaskPair, mask_pairs, read_label_names
-from medlight.metrics.segmentation import segmentation_intervals, summarise_segmentation
 from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.report.score_table import score_table
-from medlight.report.slices import CaseSlice, WorstCases, case_score, case_slice
+from medlight.report.slices import CaseSlice, WorstCases, case_slice
 from medlight.runs.environment import code_version, command_line, strip_local_paths
 from medlight.runs.files import write_text
+from medlight.tasks.segmentation_outcome import SegmentationOutcome
 from medlight.transforms.reorient import reorient
 
 log = logging.getLogger(__name__)
@@ -78,18 +78,19 @@ def evaluate_files(
         Labels(names, "mask"), regions=given or None, tolerance_mm=tolerance_mm, ignore=ignore
     )
     pairs = mask_pairs(*folders, images=images, missing=missing)
-    worst = WorstCases(max_cases)
+    outcome = SegmentationOutcome(tuple(scorer.regions), policy=scorer.policy, labels=names)
+    worst = WorstCases(max_cases, outcome.score)
     rows: list[Row] = []
-    for found, slices in _score_pairs(pairs, scorer, plot=max_cases > 0):
+    for found, slices in _score_pairs(pairs, scorer, outcome, plot=max_cases > 0):
         rows += found
         worst.merge(slices)
-    scores = summarise_segmentation(rows, tuple(scorer.regions))
+    scores = outcome.summarise(rows)
     lines: list[Row] = [
         {"case": row["case"], "patient": row["case"], "fold": "", "stage": STAGE, **row}
         for row in rows
     ]
-    intervals = segmentation_intervals(lines, tuple(scorer.regions))
-    write_scores(run_dir, lines, scores, intervals)
+    intervals = outcome.intervals(lines)
+    write_scores(run_dir, outcome.spec, lines, scores, intervals)
     record: dict[str, Any] = {
         "code": code_version(),
         "command": [strip_local_paths(word) for word in command_line()],
@@ -98,25 +99,27 @@ def evaluate_files(
         "missing": [pair.case for pair in pairs if pair.prediction is None],
     }
     write_text(run_dir / "provenance.json", json.dumps(record, indent=2) + "\n")
-    plot_worst(worst.slices, names, run_dir / "panels")
+    plot_panels(outcome, worst, rows, run_dir / "panels")
     console = get_console()
     title = f"{len(pairs)} cases"
     if record["missing"]:
         title += f", {len(record['missing'])} without a prediction, counted as empty"
-    console.print(
-        score_table(scores, intervals, policy=scorer.policy, title=title, width=console.width)
-    )
+    console.print(score_table(outcome.spec, scores, intervals, title=title, width=console.width))
     log.info("Results saved to %s", os.path.relpath(run_dir))
 
 
 def _score_pairs(
-    pairs: Sequence[MaskPair], scorer: SegmentationScorer, *, plot: bool
+    pairs: Sequence[MaskPair],
+    scorer: SegmentationScorer,
+    outcome: SegmentationOutcome,
+    *,
+    plot: bool,
 ) -> "list[tuple[tuple[Row, ...], list[CaseSlice]]]":
     """Rows and pictures in the order of the pairs. DataError names all cases that cannot be scored:
     one that is left out would change the mean."""
     found, wrong = [], []
     with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
-        answers = pool.map(partial(_score_case, scorer=scorer, plot=plot), pairs)
+        answers = pool.map(partial(_score_case, scorer=scorer, outcome=outcome, plot=plot), pairs)
         quiet = not get_console().is_terminal
         for answer in track(answers, "scoring", len(pairs), transient=True, disable=quiet):
             if isinstance(answer, MedlightError):
@@ -131,7 +134,7 @@ def _score_pairs(
 
 
 def _score_case(
-    pair: MaskPair, scorer: SegmentationScorer, *, plot: bool
+    pair: MaskPair, scorer: SegmentationScorer, outcome: SegmentationOutcome, *, plot: bool
 ) -> "tuple[tuple[Row, ...], list[CaseSlice]] | MedlightError":
     try:
         reference, grid = _read_mask(pair.reference, scorer)
@@ -140,7 +143,9 @@ def _score_case(
             predicted, other = _read_mask(pair.prediction, scorer)
             _check_same_grid(pair, grid, other)
         rows = scorer.rows(pair.case, predicted, reference, grid)
-        return rows, [_render_slice(pair, rows, predicted, reference, grid)] if plot else []
+        return rows, [
+            _render_slice(pair, rows, outcome.score(rows), predicted, reference, grid)
+        ] if plot else []
     except MedlightError as error:
         return error
 
@@ -180,7 +185,7 @@ def _format_spacing(grid: Grid) -> str:
 
 
 def _render_slice(
-    pair: MaskPair, rows: tuple[Row, ...], predicted: Any, reference: Any, grid: Grid
+    pair: MaskPair, rows: tuple[Row, ...], score: float, predicted: Any, reference: Any, grid: Grid
 ) -> CaseSlice:
     """The slice to show, on the image where there is one, else on black."""
     import torch
@@ -198,4 +203,4 @@ def _render_slice(
     result = CaseResult(
         case=pair.case, rows=rows, image=parts[0], prediction=parts[1][0], truth=parts[2][0]
     )
-    return case_slice(result, case_score(rows))
+    return case_slice(result, score)

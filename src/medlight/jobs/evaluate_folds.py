@@ -16,21 +16,16 @@ from medlight.callbacks.results import write_scores
 from medlight.callbacks.selective import write_review_order
 from medlight.core.case_result import Row
 from medlight.core.errors import DataError, DataNotFoundError
-from medlight.metrics.bootstrap import Interval
-from medlight.metrics.classification import classification_intervals, summarise_classification
-from medlight.metrics.multilabel import multilabel_intervals, summarise_multilabel
-from medlight.metrics.names import METRICS
-from medlight.metrics.segmentation import segmentation_intervals, summarise_segmentation
+from medlight.core.outcome import OutcomeSpec
 from medlight.report.score_table import format_score, score_table
 from medlight.runs.files import write_text
+from medlight.tasks.outcome import Outcome
 
-TEXT_COLUMNS = ("case", "patient", "fold", "stage", "class", "truth", "prediction")
-"""Columns of cases.csv that hold text; all others hold numbers."""
 REVIEW_CASES = 5
-HEADLINE_METRICS = ("dice", "hd95_mm", "nsd", "accuracy", "auroc", "ece", "aurc")
+MAX_METRICS = 5
 
 
-def evaluate_folds(runs: Sequence[Path], run_dir: Path) -> None:
+def evaluate_folds(runs: Sequence[Path], run_dir: Path, outcome: Outcome) -> None:
     """Write `cases.csv`, `metrics.json`, `provenance.json` and `look_first.csv` of all test cases
     of `runs`, and print a line for each run and the table of all. No case may be in two runs.
 
@@ -40,31 +35,31 @@ def evaluate_folds(runs: Sequence[Path], run_dir: Path) -> None:
     if len(set(policies.values())) > 1:
         told = "\n  ".join(f"{run.name}: {policy}" for run, policy in policies.items())
         raise DataError(f"these runs were scored under different policies:\n  {told}")
-    of_run = {run: read_rows(run) for run in runs}
+    of_run = {run: read_rows(run, outcome.spec) for run in runs}
     _check_disjoint(of_run)
     rows = [row for part in of_run.values() for row in part]
-    scores, intervals = score_rows(rows)
-    write_scores(run_dir, rows, scores, intervals)
+    scores, intervals = outcome.summarise(rows), outcome.intervals(rows)
+    write_scores(run_dir, outcome.spec, rows, scores, intervals)
     policy = next(iter(policies.values()))
     record = {"policy": policy, "runs": [run.name for run in runs]}
     write_text(run_dir / "provenance.json", json.dumps(record, indent=2) + "\n")
     console = get_console()
-    console.print(_run_table({run.name: score_rows(part)[0] for run, part in of_run.items()}))
+    console.print(_run_table({run.name: outcome.summarise(part) for run, part in of_run.items()}))
     cases = len({row["case"] for row in rows})
     title = f"{len(runs)} runs together, {cases} cases"
-    console.print(score_table(scores, intervals, policy=policy, title=title, width=console.width))
-    write_review_order(run_dir, rows, show=REVIEW_CASES)
+    console.print(score_table(outcome.spec, scores, intervals, title=title, width=console.width))
+    write_review_order(run_dir, outcome, rows, show=REVIEW_CASES)
 
 
-def print_run_scores(runs: Sequence[Path]) -> None:
+def print_run_scores(runs: Sequence[Path], outcome: Outcome) -> None:
     """Print a line for each run that has been tested."""
     tested = [run for run in runs if (run / "cases.csv").is_file()]
     if tested:
-        lines = {run.name: score_rows(read_rows(run))[0] for run in tested}
-        get_console().print(_run_table(lines))
+        lines = {run.name: outcome.summarise(read_rows(run, outcome.spec)) for run in tested}
+        get_console().print(_run_table(lines, outcome))
 
 
-def read_rows(run: Path) -> list[Row]:
+def read_rows(run: Path, spec: OutcomeSpec) -> list[Row]:
     """The lines of a run's cases.csv, numbers as numbers."""
     path = run / "cases.csv"
     if not path.is_file():
@@ -74,23 +69,11 @@ def read_rows(run: Path) -> list[Row]:
     with path.open(newline="", encoding="utf-8") as file:
         return [
             {
-                key: text if key in TEXT_COLUMNS else _parse_number(text)
+                key: text if key in spec.text_columns else _parse_number(text)
                 for key, text in line.items()
             }
             for line in csv.DictReader(file)
         ]
-
-
-def score_rows(rows: Sequence[Row]) -> tuple[dict[str, float], dict[str, Interval]]:
-    """Scores and intervals from the lines of cases.csv alone."""
-    if rows and "truth" in rows[0]:
-        names = [key.removeprefix("p_") for key in rows[0] if key.startswith("p_")]
-        return summarise_classification(rows, names), classification_intervals(rows, names)
-    if rows and "class" not in rows[0]:
-        names = [key.removeprefix("truth_") for key in rows[0] if key.startswith("truth_")]
-        return summarise_multilabel(rows, names), multilabel_intervals(rows, names)
-    names = list(dict.fromkeys(str(row["class"]) for row in rows))
-    return summarise_segmentation(rows, names), segmentation_intervals(rows, names)
 
 
 def _parse_number(text: str) -> float | int:
@@ -115,13 +98,18 @@ def _check_disjoint(of_run: Mapping[Path, Sequence[Row]]) -> None:
         )
 
 
-def _run_table(scores: Mapping[str, Mapping[str, float]]) -> Table:
+def _run_table(scores: Mapping[str, Mapping[str, float]], outcome: Outcome) -> Table:
     table = Table(title="Each run", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("run", overflow="fold")
-    known = [m for m in HEADLINE_METRICS if any(m in own for own in scores.values())]
-    for metric in known:
-        unit = METRICS[metric].unit
-        table.add_column(METRICS[metric].title + (f" {unit}" if unit else ""), justify="right")
+    known = {
+        name: metric
+        for name, metric in outcome.spec.metrics.items()
+        if any(name in own for own in scores.values())
+    }
+    shown = list(known)[:MAX_METRICS]
+    for name in shown:
+        unit = known[name].unit
+        table.add_column(known[name].title + (f" {unit}" if unit else ""), justify="right")
     for run, own in scores.items():
-        table.add_row(run, *(format_score(own.get(metric)) for metric in known))
+        table.add_row(run, *(format_score(own.get(name)) for name in shown))
     return table

@@ -12,12 +12,11 @@ from torch import Tensor, nn
 import medlight
 from medlight.core.errors import ConfigError, ExportError, MissingExtraError
 from medlight.inference.heads import Head
-from medlight.inference.postprocess_selection import select_postprocessing
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.jobs.artifact import describe_artifact, input_size_of
 from medlight.jobs.model_card import model_card
-from medlight.jobs.trained_model import LoadModel, TrainedModel
 from medlight.runs.files import write_text
+from medlight.tasks.trained_model import LoadModel, TrainedModel
 
 log = logging.getLogger(__name__)
 
@@ -74,21 +73,21 @@ def export(
     except ExportError:
         path.unlink()
         raise
-    postprocessing = (
-        select_postprocessing([model.candidate_means]).as_dict() if model.candidate_means else {}
-    )
+    described = describe_artifact(model, inference)
     about = {
         "medlight": medlight.__version__,
         "run": model.name,
         "checkpoint": model.digest,
         "net": path.name,
-        **describe_artifact(model, inference, postprocessing),
+        **described,
         "parity": parity,
     }
     write_text(folder / "artifact.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
     source = Path(__file__).with_name(RUNNER).read_text(encoding="utf-8")
     write_text(folder / "run.py", source)
-    write_text(folder / "MODEL_CARD.md", model_card(run, model, postprocessing))
+    write_text(
+        folder / "MODEL_CARD.md", model_card(run, model, described.get("postprocessing", {}))
+    )
     log.info(
         "%s equals the checkpoint: logits to %.2g, %.4f %% of labels",
         path.name, parity["max_difference"], 100 * parity["label_agreement"],

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 from medlight.data.datamodule import DataModule
+from medlight.jobs.calibration import test
 from medlight.tasks.base import Task
 from medlight.tasks.init_weights import load_initial_weights
 
@@ -20,6 +21,7 @@ def fit(
     run_dir: Path,
     resume: str | Path | None = None,
     init: str | Path | None = None,
+    calibrate: bool = False,
 ) -> float | None:
     """Fit, test where the split has a test side, and return the best validation score.
 
@@ -31,6 +33,8 @@ def fit(
             run ended before there was one; None: start anew.
         init: a run directory or a checkpoint whose weights to start from, as far as they fit; what
             became of each is written to `init.txt`.
+        calibrate: divide the logits of a classifier by the temperature that fits the validation
+            cases; it is reported either way.
     """
     last = run_dir / "checkpoints" / "last.ckpt"
     if resume and trainer.is_global_zero and not last.is_file():
@@ -44,6 +48,6 @@ def fit(
     checkpoint = trainer.checkpoint_callback
     best = getattr(checkpoint, "best_model_path", None) or None
     if data.split.test:
-        trainer.test(task, datamodule=data, ckpt_path=best, verbose=False)
+        test(task, data, trainer, run_dir, checkpoint=best, calibrate=calibrate)
     score = getattr(checkpoint, "best_model_score", None)
     return None if score is None else float(score)

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medlight.jobs.trained_model import TrainedModel
-from medlight.metrics.names import COUNTS, METRICS
+from medlight.core.outcome import Metric
+from medlight.metrics.names import COUNTS
+from medlight.tasks.trained_model import TrainedModel
 
 CARD = """\
 # {name}
@@ -15,7 +16,7 @@ CARD = """\
 
 ## Intended use
 
-Research on images like those it was trained on. It is no medical device: it has not been cleared
+Research on images like those it was trained on. It is not a medical device: it has not been cleared
 for diagnosis or treatment, and nothing here replaces a reader.
 
 ## Data
@@ -43,7 +44,7 @@ def model_card(run: Path, model: TrainedModel, postprocessing: Mapping[str, Any]
         name=model.name,
         purpose=_purpose(model),
         data=_data(provenance),
-        scores=_scores(scores, provenance),
+        scores=_scores(scores, provenance, model.task.outcome.spec.metrics),
         limits=_limits(model, postprocessing),
         origin=_origin(provenance, model),
     )
@@ -58,9 +59,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _purpose(model: TrainedModel) -> str:
     spec = model.spec
-    kinds = {"mask": "Labels each voxel", "multiclass": "Names the class of an image"}
-    kind = kinds.get(spec.labels.kind, "Says of each finding whether an image shows it")
-    kind = kind.replace("voxel", "pixel") if spec.spatial_dims == 2 else kind
+    kind = model.task.outcome.purpose(spec.spatial_dims)
     channels = ", ".join(spec.modality) or f"{spec.channels} channel(s) of unnamed modality"
     return f"{kind}: {', '.join(spec.labels.foreground)}. Takes {spec.spatial_dims}-D {channels}."
 
@@ -83,16 +82,18 @@ def _data(provenance: Mapping[str, Any]) -> str:
     ])  # fmt: skip
 
 
-def _scores(scores: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
+def _scores(
+    scores: Mapping[str, Any], provenance: Mapping[str, Any], metrics: Mapping[str, Metric]
+) -> str:
     """A line for each score of the test, with its 95 % bootstrap interval by patient."""
     lines = []
     for key, value in scores.items():
         name, _, label = key.removeprefix("test/").partition("/")
-        if (name not in METRICS and name not in COUNTS) or value is None:
+        if (name not in metrics and name not in COUNTS) or value is None:
             continue
         ends = [scores.get(f"test/{name}_{end}" + (f"/{label}" if label else ""))
                 for end in ("low", "high")]  # fmt: skip
-        known = METRICS.get(name)
+        known = metrics.get(name)
         title = known.title if known else name.replace("_", " ")
         unit = f" {known.unit}" if known and known.unit else ""
         shown = f"{value:.4f}{unit}" if known else f"{value:.0f}"

@@ -18,10 +18,14 @@ from medlight.core.sample import Sample
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.io.inputs import InputCase, InputPaths, find_inputs
 from medlight.io.read import read_channels
-from medlight.jobs.predict_classes import ClassWriter
-from medlight.jobs.predict_masks import MaskWriter
-from medlight.jobs.trained_model import LoadModel, TrainedModel, check_compatible
 from medlight.runs.files import write_text
+from medlight.tasks.trained_model import (
+    LoadModel,
+    PredictionWriter,
+    PredictOptions,
+    TrainedModel,
+    check_compatible,
+)
 
 log = logging.getLogger(__name__)
 
@@ -74,11 +78,11 @@ def predict(
         "probabilities": probabilities,
         "uncertainty": uncertainty,
     }
-    make: Any = MaskWriter if spec.labels.kind == "mask" else ClassWriter
-    writer: MaskWriter | ClassWriter = make(
-        models, inference, output,
-        probabilities=probabilities, uncertainty=uncertainty, postprocess=postprocess,
+    options = PredictOptions(
+        inference=inference, output=output, probabilities=probabilities,
+        uncertainty=uncertainty, postprocess=postprocess,
     )  # fmt: skip
+    writer = models[0].task.outcome.writer(models, options)
     settings["postprocessing"] = writer.postprocessing_config
     _check_earlier(output, settings, writer.done.all_cases - {case.name for case in cases})
     keys = {case.name: cache_key(case, settings) for case in cases}
@@ -102,10 +106,7 @@ def predict(
 
 
 def _predict(
-    todo: Sequence[InputCase],
-    keys: dict[str, str],
-    model: TrainedModel,
-    writer: MaskWriter | ClassWriter,
+    todo: Sequence[InputCase], keys: dict[str, str], model: TrainedModel, writer: PredictionWriter
 ) -> dict[str, str]:
     """Name to reason of the cases that failed."""
     failed: dict[str, str] = {}

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.bootstrap_scores import Scores, score_intervals
 from medlight.metrics.names import SPECIFICITY
-from medlight.metrics.selective import aurc
 from medlight.metrics.weighted_metrics import (
     WeightedRanking,
     weighted_calibration_error,
@@ -37,8 +36,6 @@ def summarise_classification(rows: Rows, names: Sequence[str]) -> dict[str, floa
     truth, predicted, probability = rows_to_arrays(rows, names)
     found = _scores(np.ones((1, len(rows))), truth, predicted, probability, names)
     scores = {name: float(value[0]) for name, value in found.items()}
-    if "uncertainty" in rows[0]:
-        scores["aurc"] = aurc(rows)
     each = {f"cases/{name}": int((truth == k).sum()) for k, name in enumerate(names)}
     return {**scores, "cases": len(rows), **each}
 

@@ -1,29 +1,12 @@
-"""What a score is called, in which unit it is, and which way is better: one table for all.
+"""The scores of the field: how each is called, in which unit it is, and which way is better.
 
-Names follow `<metric>[/<class>]` in metrics.json; the part before the slash stands here. Columns of
-cases.csv have the same names. What is no score but a denominator stands in `COUNTS`.
+Names follow `<metric>[/<class>]` in metrics.json; the part before the slash is listed here. Columns
+of cases.csv have the same names. Denominators, which are not scores, are in `COUNTS`.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
 
-Direction = Literal["higher", "lower", "zero"]
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """How a score is read.
-
-    Attributes:
-        better: "higher", "lower", or "zero" for signed errors, whose size counts.
-        unit: "mm", "mL" or "" for shares and pure numbers.
-        title: as the field writes it.
-    """
-
-    better: Direction
-    unit: str
-    title: str
-
+from medlight.core.outcome import Metric
 
 METRICS: dict[str, Metric] = {
     # One value for each case and class of a segmentation.
@@ -36,24 +19,28 @@ METRICS: dict[str, Metric] = {
     "volume_relative_error": Metric("zero", "", "relative volume error"),
     "detected": Metric("higher", "", "detected"),
     # Only as summaries of cases.
-    "volume_ml_absolute_error": Metric("lower", "mL", "absolute volume error"),
-    "accuracy": Metric("higher", "", "accuracy"),
-    "recall": Metric("higher", "", "recall"),
-    "balanced_accuracy": Metric("higher", "", "balanced accuracy"),
-    "f1": Metric("higher", "", "F1"),
-    "auroc": Metric("higher", "", "AUROC"),
-    "auprc": Metric("higher", "", "AUPRC"),
-    "sensitivity_at_specificity": Metric("higher", "", "sensitivity at 95 % spec."),
-    "ece": Metric("lower", "", "ECE"),
-    "brier": Metric("lower", "", "Brier"),
-    "log_loss": Metric("lower", "", "log loss"),
-    "aurc": Metric("lower", "", "AURC"),
-    # One value for each case.
-    "uncertainty": Metric("lower", "", "uncertainty"),
+    "volume_ml_absolute_error": Metric("lower", "mL", "absolute volume error", value=""),
+    "accuracy": Metric("higher", "", "accuracy", "case", "correct", "mcnemar"),
+    "brier": Metric("lower", "", "Brier", "case", "brier"),
+    "recall": Metric("higher", "", "recall", "class", "correct_in_class", macro=False),
+    "auroc": Metric("higher", "", "AUROC", "pooled", "auroc", "delong"),
+    "balanced_accuracy": Metric("higher", "", "balanced accuracy", "pooled", ""),
+    "f1": Metric("higher", "", "F1", "pooled", ""),
+    "auprc": Metric("higher", "", "AUPRC", "pooled", ""),
+    "sensitivity_at_specificity": Metric("higher", "", "sensitivity at 95 % spec.", "pooled", ""),
+    "ece": Metric("lower", "", "ECE", "pooled", ""),
+    "log_loss": Metric("lower", "", "log loss", "pooled", ""),
+    "aurc": Metric("lower", "", "AURC", "pooled", ""),
 }
 
 CASE_METRICS = tuple(METRICS)[:8]
 """The metric columns of a segmentation's cases.csv, in their order."""
+
+
+def catalogued(names: Sequence[str]) -> dict[str, Metric]:
+    """Some of these metrics, in the order of their names."""
+    return {name: METRICS[name] for name in names}
+
 
 COUNTS = ("cases", "not_scored", "false_negatives", "false_positives")
 """Summaries that are denominators: cases scored, cases where a class is neither in the reference

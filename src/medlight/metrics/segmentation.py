@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from medlight.metrics.bootstrap import Interval, bootstrap_interval, bootstrap_intervals
 from medlight.metrics.names import CASE_METRICS
-from medlight.metrics.selective import aurc
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -34,8 +33,6 @@ def summarise_segmentation(rows: Rows, names: Sequence[str]) -> dict[str, float]
         scores |= _counts([row for row in rows if row["class"] == name], name)
     present = [row for row in rows if row["n_reference"] or row["n_predicted"]]
     scores["cases"] = len({row["case"] for row in present})
-    if rows and "uncertainty" in rows[0]:
-        scores["aurc"] = aurc(rows)
     return scores
 
 

@@ -1,13 +1,13 @@
 """Does uncertainty know where the errors are? Risk-coverage curves (Geifman and El-Yaniv 2017).
 
-A case's risk is what went wrong: 1 - mean Dice over the classes that count, or 1 for a wrong class.
-If the most uncertain cases are left to a human, the risk of the others should fall.
+A case's risk is what went wrong, as its task defines it: 1 - mean Dice over the classes that count,
+1 for a wrong class. If the most uncertain cases are left to a human, the risk of the others should
+fall.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,26 +21,15 @@ class CaseRisk:
     uncertainty: float
     risk: float
 
-
-def rank_by_uncertainty(rows: Sequence[Mapping[str, Any]]) -> list[CaseRisk]:
-    """The cases of rows that have an `uncertainty`, the ones to look at first in front."""
-    of_case: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        if "uncertainty" in row:
-            of_case.setdefault(str(row["case"]), []).append(row)
-    found = [
-        CaseRisk(case, float(own[0]["uncertainty"]), case_risk(own))
-        for case, own in of_case.items()
-    ]
-    return sorted(found, key=lambda each: (-each.uncertainty, each.case))
+    @property
+    def known(self) -> bool:
+        """Whether it has both."""
+        return not math.isnan(self.risk + self.uncertainty)
 
 
-def case_risk(rows: Sequence[Mapping[str, Any]]) -> float:
-    """From the rows of one case; nan where there is nothing to score."""
-    if "truth" in rows[0]:
-        return float(rows[0]["truth"] != rows[0]["prediction"])
-    known = [float(row["dice"]) for row in rows if "dice" in row and not math.isnan(row["dice"])]
-    return 1 - sum(known) / len(known) if known else math.nan
+def rank_by_uncertainty(cases: Iterable[CaseRisk]) -> list[CaseRisk]:
+    """The most uncertain first: the order in which to look at them."""
+    return sorted(cases, key=lambda each: (-each.uncertainty, each.case))
 
 
 def selective_risk(uncertainty: ArrayLike, risk: ArrayLike) -> NDArray[np.float64]:
@@ -62,11 +51,9 @@ def selective_risk(uncertainty: ArrayLike, risk: ArrayLike) -> NDArray[np.float6
     return running
 
 
-def aurc(rows: Sequence[Mapping[str, Any]]) -> float:
+def aurc(cases: Iterable[CaseRisk]) -> float:
     """Area under the risk-coverage curve: the mean of `selective_risk`; nan without cases."""
-    known = [
-        each for each in rank_by_uncertainty(rows) if not math.isnan(each.risk + each.uncertainty)
-    ]
+    known = [each for each in rank_by_uncertainty(cases) if each.known]
     if not known:
         return math.nan
     curve = selective_risk([k.uncertainty for k in known], [k.risk for k in known])

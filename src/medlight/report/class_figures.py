@@ -54,6 +54,24 @@ def plot_mistakes(slices: Sequence[CaseSlice], path: Path) -> None:
     page.savefig(path, dpi=110)
 
 
+def plot_cases(slices: Sequence[CaseSlice], captions: Sequence[str], path: Path) -> None:
+    """Images with a caption each, in a grid."""
+    page, cells = slice_grid(slices, caption=0.6)
+    for axes, picture, caption in zip(cells, slices, captions, strict=True):
+        show_slice(axes, picture, "image")
+        axes.set_title(caption, color=LIGHT_TEXT, fontsize=8, wrap=True)
+    page.savefig(path, dpi=110)
+
+
+def confusion_counts(
+    truth: Sequence[int], prediction: Sequence[int], classes: int
+) -> NDArray[np.int64]:
+    """(K, K) cases: rows are truths, columns predictions."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (list(truth), list(prediction)), 1)
+    return counts
+
+
 def mistake_caption(row: Mapping[str, str | int | float]) -> str:
     """Case, truth and prediction with their probabilities."""
     truth, guess = row["truth"], row["prediction"]

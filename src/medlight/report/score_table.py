@@ -7,15 +7,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from medlight.core.outcome import OutcomeSpec
 from medlight.metrics.bootstrap import Interval
-from medlight.metrics.names import METRICS
 
-SHOWN_METRICS = (
-    ("dice", "hd95_mm", "nsd", "detected", "volume_ml_error", "assd_mm"),
-    ("f1", "auroc", "auprc", "sensitivity_at_specificity"),
-)
-"""Columns of the two kinds of table, the first ones also where there is little room; metrics.json
-holds the others."""
 EN_DASH = "\N{EN DASH}"
 MAX_WIDTH = 100
 COLUMN_WIDTH, MAX_NAME_WIDTH = 13, 20
@@ -23,15 +17,17 @@ COLUMN_WIDTH, MAX_NAME_WIDTH = 13, 20
 
 
 def score_table(
+    spec: OutcomeSpec,
     scores: Mapping[str, float],
     intervals: Mapping[str, Interval] | None = None,
     *,
-    policy: str = "",
     title: str = "Test",
     width: int = MAX_WIDTH,
 ) -> Table:
     """One line a class and one for all, from names `<metric>` and `<metric>/<class>`.
 
+    The spec says which metrics to show, the first ones also if there is little room; metrics.json
+    holds the others.
     Below each number stands its 95 % interval. A metric without classes (accuracy) stands above
     the table, the policy below it.
     """
@@ -39,20 +35,20 @@ def score_table(
     split = {name: name.partition("/")[::2] for name in scores}
     classes = dict.fromkeys(label for _, label in split.values() if label)
     with_classes = {metric for metric, label in split.values() if label}
-    columns = [metric for kind in SHOWN_METRICS for metric in kind if metric in with_classes]
+    columns = [metric for metric in spec.shown if metric in with_classes]
     width = min(width, MAX_WIDTH)
     first = min(MAX_NAME_WIDTH, max(map(len, ("class", *classes)))) + 3
     columns = columns[: max(1, (width - first - COLUMN_WIDTH) // COLUMN_WIDTH)]
     alone = [name for name, (metric, label) in split.items() if not label]
     head = ", ".join(
-        f"{METRICS[name].title} {format_score(scores[name])}{_format_interval(known.get(name))}"
+        f"{spec.metrics[name].title} {format_score(scores[name])}{_format_interval(known.get(name))}"
         for name in alone
-        if name not in with_classes and name in METRICS
+        if name not in with_classes and name in spec.metrics
     )
     table = Table(
         title=f"{title}: {head}" if head else title,
         title_justify="left",
-        caption=_caption(policy, intervals is not None),
+        caption=_caption(spec.policy, intervals is not None),
         caption_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -60,8 +56,8 @@ def score_table(
     )
     table.add_column("class", ratio=1, overflow="fold")
     for metric in columns:
-        words = METRICS[metric].title.replace(" error", "\nerror").replace(" at ", "\nat ")
-        unit = METRICS[metric].unit
+        words = spec.metrics[metric].title.replace(" error", "\nerror").replace(" at ", "\nat ")
+        unit = spec.metrics[metric].unit
         table.add_column(f"{words}\n{unit}" if unit else words, justify="right")
     table.add_column("cases", justify="right")
     for label in classes:

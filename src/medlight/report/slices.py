@@ -5,6 +5,7 @@ radiological orientation: anterior above, the patient's right on the left.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,33 +37,27 @@ class CaseSlice:
 
 
 class WorstCases:
-    """Keeps the `max_cases` cases with the lowest score, worst first."""
+    """Keeps the `max_cases` cases with the lowest score, worst first.
 
-    def __init__(self, max_cases: int) -> None:
-        self.max_cases = max_cases
+    Args:
+        max_cases: how many.
+        score: rows of a case to how good it is; `Outcome.score` of its task.
+    """
+
+    def __init__(self, max_cases: int, score: Callable[[Sequence[Row]], float]) -> None:
+        self.max_cases, self.score = max_cases, score
         self.slices: list[CaseSlice] = []
 
     def add(self, result: CaseResult) -> None:
-        score = case_score(result.rows)
+        score = self.score(result.rows) if result.rows else math.inf
         if len(self.slices) == self.max_cases and score >= self.slices[-1].score:
             return
-        self.merge([case_slice(result, score)])
+        if self.max_cases:
+            self.merge([case_slice(result, score)])
 
     def merge(self, others: list[CaseSlice]) -> None:
         ranked = sorted([*self.slices, *others], key=lambda p: (p.score, p.case))
         self.slices = ranked[: self.max_cases]
-
-
-def case_score(rows: tuple[Row, ...]) -> float:
-    """Mean Dice over the classes that count, or the probability given to the truth.
-
-    A case without a score comes last.
-    """
-    if rows and "truth" in rows[0]:
-        return float(rows[0][f"p_{rows[0]['truth']}"])
-    scores = [float(row["dice"]) for row in rows if "dice" in row]
-    known = [score for score in scores if not math.isnan(score)]
-    return sum(known) / len(known) if known else math.inf
 
 
 def case_slice(result: CaseResult, score: float) -> CaseSlice:

@@ -40,6 +40,7 @@ KEYS = {
     "sweep.failures": "sweep.max_failures",
     "sweep.startup": "sweep.n_startup_trials",
     "sweep.reduction": "sweep.reduction_factor",
+    "callbacks.calibration.apply": "job.calibrate",
     "job.processes": "job.num_processes",
     "job.given": "job.overrides",
 }
@@ -54,8 +55,8 @@ OPTIONS = {"task=findings": "task=multilabel", "job=doctor": "job=profile"}
 VALUES = {"job.missing=refuse": "job.missing=error", "job.missing=miss": "job.missing=empty"}
 """Values of a key, as typed."""
 
-REMOVED = ("inference.half",)
-"""Keys that never did anything."""
+REMOVED = ("inference.half", "callbacks.calibration")
+"""Keys that are gone: they never did anything, or are settings of the verb now."""
 
 TARGETS = {
     "medlight.augment.intensity.Noise": "medlight.augment.intensity.GaussianNoise",
@@ -79,8 +80,16 @@ SCORES = {"missed": "false_negatives", "false_alarms": "false_positives", "left_
 """Names in metrics.json, without stage and class."""
 
 
-def rename_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def rename_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """A saved configuration under the present names; nested mappings stay nested."""
+    renamed = _renamed(config, "")
+    calibration = (config.get("callbacks") or {}).get("calibration")
+    if calibration and isinstance(renamed.get("job"), dict):
+        renamed["job"]["calibrate"] = calibration.get("apply", False)
+    return renamed
+
+
+def _renamed(config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     target = str(config.get("_target_", ""))
     of_target = KEYS_OF_TARGET.get(TARGETS.get(target, target), {})
     renamed: dict[str, Any] = {}
@@ -90,7 +99,7 @@ def rename_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]
             continue
         name = of_target.get(key, KEYS.get(dotted, dotted).rpartition(".")[2])
         if isinstance(value, Mapping):
-            renamed[name] = rename_config(value, f"{dotted}.")
+            renamed[name] = _renamed(value, f"{dotted}.")
         else:
             renamed[name] = TARGETS.get(value, value) if key == "_target_" else value
     return renamed

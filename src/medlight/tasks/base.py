@@ -4,21 +4,26 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from medlight.core.case_result import CaseResult, Row
 from medlight.core.data_spec import DataSpec, NeedsSpec
 from medlight.core.errors import ConfigError
-from medlight.metrics.bootstrap import Interval
 from medlight.metrics.names import COUNTS
 from medlight.nets.build import build
 from medlight.nets.gradient_checkpointing import enable_gradient_checkpointing
 from medlight.tasks.optimizer import build_optimizer
+from medlight.tasks.outcome import Outcome
+
+if TYPE_CHECKING:
+    from medlight.tasks.trained_model import TrainedModel
 
 Batch = Mapping[str, Any]
 
@@ -37,8 +42,6 @@ class Task(pl.LightningModule, ABC):
         optimizer: partial of an optimizer; called with the parameters.
         schedule: partial of a learning-rate schedule; called with the optimizer and
             `total_steps`; stepped after every optimizer step. None: constant.
-        ensemble: nets that answer for whole cases in place of the task's own, together: set on a
-            built task to test an ensemble.
         channels_last: keep weights and images channels last, which is faster on most devices.
         compiled: compile the net with torch.compile, on its first batch. Checkpoints are the same.
         gradient_checkpointing: compute the net's blocks again on the way back instead of keeping
@@ -73,8 +76,11 @@ class Task(pl.LightningModule, ABC):
             last = (torch.channels_last, torch.channels_last_3d)
             self.memory_format = last[spec.spatial_dims - 2]
             self.net.to(memory_format=self.memory_format)
-        self.ensemble: Sequence[Callable[[Tensor], Tensor]] = ()
+        self.outcome = self.build_outcome()
+        self.nets: Sequence[Callable[[Tensor], Tensor]] = (self,)
         self._rows: list[Row] = []
+        self.validation_rows: list[Row] = []
+        self.test_rows: list[Row] = []
 
     @classmethod
     @abstractmethod
@@ -86,10 +92,9 @@ class Task(pl.LightningModule, ABC):
         """Of the net: one for each label."""
         return len(self.spec.labels)
 
-    @property
     @abstractmethod
-    def policy(self) -> str:
-        """What its scores rest on; numbers under different policies must not be compared."""
+    def build_outcome(self) -> Outcome:
+        """What a finished case of this task is; called once, when the net is built."""
 
     @abstractmethod
     def step(self, batch: Batch) -> Tensor:
@@ -99,13 +104,16 @@ class Task(pl.LightningModule, ABC):
     def infer(self, batch: Batch) -> list[CaseResult]:
         """Predict whole cases, and score them where the truth is known."""
 
-    @abstractmethod
-    def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
-        """Rows of cases to metrics: "<metric>" or "<metric>/<class>" to a number."""
+    def calibrate(self, temperature: float) -> None:
+        """Divide the logits of whole cases by a temperature from now on; for classifiers."""
+        raise ConfigError(f"{type(self).__name__} has no probabilities to calibrate")
 
-    @abstractmethod
-    def intervals(self, rows: Sequence[Row]) -> dict[str, Interval]:
-        """95 % intervals of these metrics, from rows that name their patients."""
+    def join(self, models: "Sequence[TrainedModel]") -> None:
+        """Let other trained nets predict whole cases together in place of the task's own."""
+        self.nets = [each.net for each in models]
+
+    def use_choices(self, run_dir: Path) -> None:
+        """Take over what the validation cases of a run chose for its predictions, if anything."""
 
     def setup(self, stage: str) -> None:
         if self.compiled:
@@ -127,10 +135,13 @@ class Task(pl.LightningModule, ABC):
         self._rows = []
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._rows += [row for result in self.test_step(batch, batch_idx) for row in result.rows]
+        self.test_step(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
-        scores = self.summarise(gather_rows(self._rows))
+        self.validation_rows = gather_rows(self._rows)
+        if self.trainer.state.fn == TrainerFn.VALIDATING:
+            return  # a job wants the rows; they are no step of a curve
+        scores = self.outcome.summarise(self.validation_rows)
         named = {
             f"val/{name}": value
             for name, value in scores.items()
@@ -138,12 +149,21 @@ class Task(pl.LightningModule, ABC):
         }
         self.log_dict(named)  # of the rows of all ranks, so the same on each
 
+    def on_test_epoch_start(self) -> None:
+        self._rows = []
+
+    def on_test_epoch_end(self) -> None:
+        self.test_rows = gather_rows(self._rows)
+
     def test_step(  # type: ignore[override]  # callbacks want results, Lightning wants nothing
         self, batch: Batch, batch_idx: int
     ) -> list[CaseResult]:
-        return [] if "padding" in batch else self.infer(batch)
+        results = [] if "padding" in batch else self.infer(batch)
+        self._rows += [row for result in results for row in result.rows]
+        return results
 
-    predict_step = test_step
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[CaseResult]:
+        return [] if "padding" in batch else self.infer(batch)
 
     def configure_optimizers(self) -> Any:
         uses_grad_scaler = self.trainer.precision == "16-mixed"

@@ -1,51 +1,54 @@
-"""Any of several findings per image, nan where nobody looked."""
+"""Any of several labels per image, nan for those nobody looked for."""
 
 import math
-from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from medlight.core.case_result import CaseResult, Row
+from medlight.core.case_result import Row
 from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError
-from medlight.metrics.bootstrap import Interval
-from medlight.metrics.multilabel import multilabel_intervals, summarise_multilabel
-from medlight.tasks.base import Batch
-from medlight.tasks.classification import ClassificationTask
+from medlight.inference.heads import entropy
+from medlight.tasks.image_task import ImageTask
+from medlight.tasks.multilabel_outcome import MultilabelOutcome
 
 
-class MultilabelTask(ClassificationTask):
+class MultilabelTask(ImageTask):
     """The net gives (B, K) logits; `loss` gets them with (B, K) targets: 1, 0, nan, -1 uncertain.
 
-    Uncertain findings are not scored. The uncertainty of a case is the mean over its findings.
+    Uncertain labels are not scored. The uncertainty of a case is the mean over its labels.
     """
 
     @classmethod
     def check_data(cls, spec: DataSpec) -> None:
         if spec.labels.kind != "multilabel":
-            fit = "segmentation" if spec.labels.kind == "mask" else "classification"
             raise ConfigError(
-                f"task=findings needs several findings per image; for this data choose task={fit}"
+                "task=multilabel needs several labels per image, but the data has "
+                f"{spec.labels.describe()}; choose task={spec.labels.suggested_task}"
             )
 
-    def infer(self, batch: Batch) -> list[CaseResult]:
-        answers = [net(batch["image"]).float().sigmoid() for net in self.ensemble or [self]]
-        probabilities = torch.stack(answers).mean(0).cpu()
-        images = batch["image"].float().cpu().numpy()
-        labels = batch["label"].tolist() if "label" in batch else [None] * len(images)
+    def build_outcome(self) -> MultilabelOutcome:
+        return MultilabelOutcome(self.spec.labels.names)
+
+    def activate(self, output: Tensor) -> Tensor:
+        return output.sigmoid()
+
+    def answer(self, values: Tensor) -> Row:
         names = self.spec.labels.names
-        results = []
-        for case, image, truth, p in zip(batch["case"], images, labels, probabilities, strict=True):
-            row: Row = {"case": case}
-            for name, value in zip(names, truth or (), strict=False):
-                row[f"truth_{name}"] = value if value in (0, 1) else math.nan
-            row |= {f"p_{name}": float(value) for name, value in zip(names, p, strict=True)}
-            row["uncertainty"] = float(torch.minimum(p, 1 - p).mean())
-            results.append(CaseResult(case=case, rows=(row,), image=image))
-        return results
+        return {f"p_{name}": float(p) for name, p in zip(names, values, strict=True)}
 
-    def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
-        return summarise_multilabel(rows, self.spec.labels.names)
+    def truth(self, label: Any) -> Row:
+        names = self.spec.labels.names
+        return {
+            f"truth_{name}": value if value in (0, 1) else math.nan
+            for name, value in zip(names, label, strict=True)
+        }
 
-    def intervals(self, rows: Sequence[Row]) -> dict[str, Interval]:
-        return multilabel_intervals(rows, self.spec.labels.names)
+    def uncertainty(self, values: Tensor) -> float:
+        return float(torch.minimum(values, 1 - values).mean())
+
+    def entropy(self, values: Tensor) -> Tensor:
+        """The mean over the labels."""
+        both = torch.stack([values, 1 - values]).clamp_min(1e-12).log()
+        return (entropy(both, dim=0) / math.log(2)).mean(1)

@@ -1,7 +1,8 @@
 """One label per voxel, in 2-D and 3-D."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,17 +14,19 @@ from medlight.core.case_result import CaseResult, Row
 from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError
 from medlight.core.grid import Grid
+from medlight.core.outcome import UNCERTAINTY
 from medlight.inference.ensemble import ensemble_predictor
 from medlight.inference.foreground_entropy import ForegroundEntropy
 from medlight.inference.heads import Head, SigmoidHead, SoftmaxHead
 from medlight.inference.postprocess import Postprocessing
-from medlight.inference.resample_to_source import resample_to_source
-from medlight.inference.sliding_window import SlidingWindow, write_labels
-from medlight.metrics.bootstrap import Interval
-from medlight.metrics.segmentation import segmentation_intervals, summarise_segmentation
+from medlight.inference.postprocess_selection import load_candidate_means, select_postprocessing
+from medlight.inference.resample_to_source import SourceResampler
+from medlight.inference.sliding_window import LabelMap, SlidingWindow
 from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.nets.input_size import InputSize, crop_to, pad_to
 from medlight.tasks.base import Batch, Task
+from medlight.tasks.segmentation_outcome import SegmentationOutcome
+from medlight.tasks.trained_model import TrainedModel, shared_postprocessing
 
 Target = Literal["labels", "regions"]
 CERTAIN_LOGIT = 30.0
@@ -53,12 +56,6 @@ class SegmentationTask(Task):
         spec = self.spec
         self._check_target()
         super().__post_init__()
-        self.scorer = SegmentationScorer.from_labels(
-            spec.labels,
-            regions=dict(spec.regions) or None,
-            tolerance_mm=spec.tolerance_mm,
-            ignore=spec.ignore,
-        )
         self.head: Head = SoftmaxHead()
         if self.target == "regions":
             self.head = SigmoidHead(dict(spec.regions))
@@ -76,8 +73,8 @@ class SegmentationTask(Task):
     def check_data(cls, spec: DataSpec) -> None:
         if spec.labels.kind != "mask":
             raise ConfigError(
-                "task=segmentation needs masks, but the data has one label per image; "
-                "choose task=classification, or data with masks"
+                f"task=segmentation needs masks, but the data has {spec.labels.describe()}; choose "
+                f"task={spec.labels.suggested_task}, or data with masks"
             )
 
     def _check_target(self) -> None:
@@ -100,9 +97,16 @@ class SegmentationTask(Task):
     def out_channels(self) -> int:
         return len(self.spec.regions) if self.target == "regions" else len(self.spec.labels)
 
-    @property
-    def policy(self) -> str:
-        return self.scorer.policy
+    def build_outcome(self) -> SegmentationOutcome:
+        spec = self.spec
+        self.scorer = SegmentationScorer.from_labels(
+            spec.labels,
+            regions=dict(spec.regions) or None,
+            tolerance_mm=spec.tolerance_mm,
+            ignore=spec.ignore,
+        )
+        scored, policy = tuple(self.scorer.regions), self.scorer.policy
+        return SegmentationOutcome(scored, policy=policy, labels=spec.labels.names)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, *S) to (B, K, *S) logits. Sizes the net cannot take are padded meanwhile."""
@@ -142,46 +146,59 @@ class SegmentationTask(Task):
     def infer(self, batch: Batch) -> list[CaseResult]:
         return [self._infer_case(batch, i) for i in range(len(batch["case"]))]
 
-    def _infer_case(self, batch: Batch, i: int) -> CaseResult:
+    def _case(self, batch: Batch, i: int) -> CaseResult:
         image, case = batch["image"][i], batch["case"][i]
-        mirror_axes = self.spec.mirror_axes if self.inference.tta else ()
-        net = ensemble_predictor(self.ensemble or [self], mirror_axes, head=self.head)
-        prediction = np.empty(image.shape[1:], np.uint8)
-        slabs = write_labels(
-            self.inference.slabs(image, net, self.spec.patch), prediction, self.head
-        )
         truth = _labels(batch["mask"][i, 0]) if "mask" in batch else None
-        shown = {"case": case, "truth": truth, "prediction": prediction}
-        shown["image"] = image.float().cpu().numpy()
-        if truth is not None and "reference" not in batch:
-            for _ in slabs.parts:
-                pass
-            return CaseResult(rows=self.scorer.dice_rows(case, prediction, truth), **shown)
-        source_grid, uncertainty = batch["source_grid"][i], ForegroundEntropy(self.head)
-        source_labels = resample_to_source(
-            uncertainty.accumulate(slabs), batch["grid"][i], source_grid, head=self.head
-        ).labels
-        source_labels = self._postprocess(source_labels, source_grid)
-        rows: tuple[Row, ...] = ()
+        mirror_axes = self.spec.mirror_axes if self.inference.tta else ()
+        net = ensemble_predictor(self.nets, mirror_axes, head=self.head)
+        slabs = self.inference.slabs(image, net, self.spec.patch)
+        labels = LabelMap(image.shape[1:], slabs.axis, self.head)
+        if truth is not None and "reference" not in batch:  # validation: in the frame of the net
+            for part in slabs.parts:
+                labels.add(part)
+            rows = self.scorer.dice_rows(case, labels.labels, truth)
+            return self._result(case, rows, image, truth, labels)
+        source = batch["source_grid"][i]
+        entropy = ForegroundEntropy(self.head)
+        resampler = SourceResampler(slabs.axis, batch["grid"][i], source, self.head)
+        for part in slabs.parts:
+            labels.add(part)
+            entropy.add(part)
+            resampler.add(part)
+        mask = self._postprocess(resampler.finish().labels, source)
+        rows = ()
         if "reference" in batch:
-            rows = self.scorer.rows(
-                case, source_labels, batch["reference"][i].cpu().numpy(), source_grid
-            )
-            rows = tuple(row | {"uncertainty": uncertainty.value} for row in rows)
-        return CaseResult(
-            rows=rows, source_prediction=source_labels, source_grid=source_grid, **shown
-        )
+            scored = self.scorer.rows(case, mask, batch["reference"][i].cpu().numpy(), source)
+            rows = tuple(row | {UNCERTAINTY: entropy.value} for row in scored)
+        result = self._result(case, rows, image, truth, labels)
+        return replace(result, source_prediction=mask, source_grid=source)
+
+    def _result(
+        self,
+        case: str,
+        rows: tuple[Row, ...],
+        image: Tensor,
+        truth: NDArray[np.uint8] | None,
+        labels: LabelMap,
+    ) -> CaseResult:
+        shown = image.float().cpu().numpy()
+        return CaseResult(case, rows, shown, truth=truth, prediction=labels.labels)
 
     def _postprocess(self, labels: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
         if self.postprocessing is None:
             return labels
         return self.postprocessing(labels, self.spec.labels.names, grid.spacing_mm)
 
-    def summarise(self, rows: Sequence[Row]) -> dict[str, float]:
-        return summarise_segmentation(rows, tuple(self.scorer.regions))
+    def join(self, models: "Sequence[TrainedModel]") -> None:
+        """Let other trained nets answer, and post-process as their validation cases chose."""
+        super().join(models)
+        self.postprocessing = shared_postprocessing(models)
 
-    def intervals(self, rows: Sequence[Row]) -> dict[str, Interval]:
-        return segmentation_intervals(rows, tuple(self.scorer.regions))
+    def use_choices(self, run_dir: Path) -> None:
+        """Post-process as the verb `postprocess` chose for this run, if it was asked."""
+        choice = load_candidate_means(run_dir)
+        if choice is not None:
+            self.postprocessing = select_postprocessing([choice])
 
 
 def _labels(tensor: Tensor) -> np.ndarray:

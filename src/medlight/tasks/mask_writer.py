@@ -15,13 +15,13 @@ from medlight.core.sample import Sample
 from medlight.inference.ensemble import ensemble_predictor, merge_slabs
 from medlight.inference.postprocess import Postprocessing, voxel_size_ml
 from medlight.inference.resample_to_source import SourcePrediction, resample_to_source
-from medlight.inference.sliding_window import Slabs, SlidingWindow
+from medlight.inference.sliding_window import Slabs
 from medlight.io.inputs import InputCase
+from medlight.io.resumable_csv import CsvRow, ResumableCsv
 from medlight.io.write import write_mask, write_unit_range
-from medlight.jobs.resumable_csv import CsvRow, ResumableCsv
-from medlight.jobs.trained_model import TrainedModel, shared_postprocessing
 from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.runs.files import file_stem
+from medlight.tasks.trained_model import PredictOptions, TrainedModel, shared_postprocessing
 
 
 class MaskWriter:
@@ -33,25 +33,19 @@ class MaskWriter:
 
     batch_size = 1
 
-    def __init__(
-        self,
-        models: Sequence[TrainedModel],
-        inference: SlidingWindow,
-        output: Path,
-        *,
-        probabilities: bool,
-        uncertainty: bool,
-        postprocess: bool,
-    ) -> None:
-        self.models, self.inference, self.output = models, inference, output
+    def __init__(self, models: Sequence[TrainedModel], options: PredictOptions) -> None:
+        inference = options.inference
+        self.models, self.inference, self.output = models, inference, options.output
         self.spec, self.head = models[0].spec, models[0].head
         mirror_axes = self.spec.mirror_axes if inference.tta else ()
         self.mirror_axes = mirror_axes
         self.extras = [name for name, wanted in (
-            ("probabilities", probabilities), ("entropy", uncertainty),
-            ("disagreement", uncertainty and bool(len(models) > 1 or mirror_axes)),
+            ("probabilities", options.probabilities), ("entropy", options.uncertainty),
+            ("disagreement", options.uncertainty and bool(len(models) > 1 or mirror_axes)),
         ) if wanted]  # fmt: skip
-        self.postprocessing = shared_postprocessing(models) if postprocess else Postprocessing({})
+        self.postprocessing = (
+            shared_postprocessing(models) if options.postprocess else Postprocessing({})
+        )
         self.postprocessing_config = self.postprocessing.as_dict()
         means = [f"mean_{name}" for name in self.extras if name != "probabilities"]
         spec = self.spec
@@ -60,7 +54,9 @@ class MaskWriter:
         )
         self.regions = regions.regions
         columns = ["case", "class", "voxels", "volume_ml", *means]
-        self.done = ResumableCsv(output / "volumes.csv", columns, rows_per_case=len(self.regions))
+        self.done = ResumableCsv(
+            self.output / "volumes.csv", columns, rows_per_case=len(self.regions)
+        )
 
     def is_done(self, case: InputCase, key: str) -> bool:
         return self.done.is_done(case.name, key, [self._path(case), *self._extra_paths(case)])

@@ -1,9 +1,9 @@
 """A finished run, ready to predict: nothing of its data set is needed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,11 +17,64 @@ from medlight.core.sample import Sample
 from medlight.inference.heads import Head, SoftmaxHead
 from medlight.inference.postprocess import Postprocessing
 from medlight.inference.postprocess_selection import CandidateMeans, select_postprocessing
+from medlight.inference.sliding_window import SlidingWindow
+from medlight.io.inputs import InputCase
+from medlight.io.resumable_csv import CsvRow, ResumableCsv
 from medlight.tasks.base import Task
 from medlight.transforms.preprocessor import Preprocessor
 
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """What to write of each prediction, and where.
+
+    Attributes:
+        inference: windows, and whether reflections are averaged.
+        output: folder to write to.
+        probabilities: the probability of each class as well.
+        uncertainty: entropy, and disagreement of several answers, as well.
+        postprocess: do what the runs' validation cases chose.
+    """
+
+    inference: SlidingWindow
+    output: Path
+    probabilities: bool = False
+    uncertainty: bool = False
+    postprocess: bool = True
+
+
+class PredictionWriter(Protocol):
+    """Predicts cases and writes what it found of each, so that it can go on after a stop.
+
+    Attributes:
+        batch_size: how many cases to hand over at a time.
+        done: the table that says which cases are written.
+        postprocessing_config: what is done to predictions, as plain data.
+    """
+
+    batch_size: int
+    done: ResumableCsv
+    postprocessing_config: dict[str, Any]
+
+    def is_done(self, case: InputCase, key: str) -> bool:
+        """Whether all files of a case are there, made in just this way."""
+        ...
+
+    def groups(
+        self, cases: Sequence[tuple[InputCase, Sample]]
+    ) -> Iterator[Sequence[tuple[InputCase, Sample]]]:
+        """Cases that can be predicted together."""
+        ...
+
+    def write(
+        self, group: Sequence[tuple[InputCase, Sample]]
+    ) -> Iterator[tuple[InputCase, Sequence[CsvRow]]]:
+        """Give the lines of each case once its files are written."""
+        ...
+
+
 LoadModel = Callable[[Path, str], "TrainedModel"]
-"""(run directory, checkpoint) to a run: the porch knows how to read its configuration."""
+"""(run directory, checkpoint) to a run: cli knows how to read its configuration."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

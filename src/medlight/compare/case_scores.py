@@ -1,0 +1,135 @@
+"""Columns of cases.csv to what each case scored, by the description in outcome.json."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlight.compare.case_values import CASE_VALUES
+from medlight.core.errors import DataError
+from medlight.core.outcome import CLASS_COLUMN, Metric, OutcomeSpec
+
+ALL_CLASSES = ""
+"""The class of a score that belongs to the case as a whole."""
+
+ScoreKey = tuple[str, str]
+"""(metric, class); the class is "" for a score of the whole case."""
+
+Columns = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseScores:
+    """The test cases of one run, in the order of their ids.
+
+    Attributes:
+        spec: what they are.
+        ids, patients: of each of the N cases.
+        classes: names, as cases.csv orders them; without a background.
+        scores: (metric, class) to (N,) values, nan if there is none. Errors with a sign come as
+            their size.
+        truth: (N, K) what the reference says of each class, or (N, 1) of the case.
+        probabilities: (N, K), if the spec has them.
+    """
+
+    spec: OutcomeSpec
+    ids: tuple[str, ...]
+    patients: tuple[str, ...]
+    classes: tuple[str, ...]
+    scores: Mapping[ScoreKey, NDArray[np.float64]]
+    truth: NDArray[np.float64]
+    probabilities: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+
+
+def case_scores(path: Path, columns: Columns, spec: OutcomeSpec) -> CaseScores:
+    """Raises DataError, naming `path`, if the columns are not what the spec says."""
+    read = _rows_by_class if spec.per_class_rows else _rows_by_case
+    found = read(path, columns, spec)
+    if not found.scores:
+        raise DataError(f"{path}: no column with a score; another version wrote it")
+    return found
+
+
+def _rows_by_class(path: Path, columns: Columns, spec: OutcomeSpec) -> CaseScores:
+    ids = tuple(sorted(set(columns["case"])))
+    classes = tuple(dict.fromkeys(columns[CLASS_COLUMN]))
+    number = {case: i for i, case in enumerate(ids)}
+    place = {name: k for k, name in enumerate(classes)}
+    row = np.array([number[case] for case in columns["case"]])
+    of = np.array([place[name] for name in columns[CLASS_COLUMN]])
+    if len(set(zip(row.tolist(), of.tolist(), strict=True))) != len(row):
+        raise DataError(f"{path}: a case has two lines for one class")
+
+    def table(name: str) -> NDArray[np.float64]:
+        values = np.full((len(ids), len(classes)), math.nan)
+        values[row, of] = _numbers(path, name, columns)
+        return values
+
+    scores: dict[ScoreKey, NDArray[np.float64]] = {}
+    for name, metric in spec.metrics.items():
+        if metric.value == "column" and name in columns:
+            values = _sized(table(name), metric)
+            scores |= {(name, label): values[:, k] for label, k in place.items()}
+    patients = dict(zip(columns["case"], columns["patient"], strict=True))
+    truth = table(spec.truth) if spec.truth in columns else np.zeros((len(ids), 1))
+    return CaseScores(spec, ids, tuple(patients[i] for i in ids), classes, scores, truth)
+
+
+def _rows_by_case(path: Path, columns: Columns, spec: OutcomeSpec) -> CaseScores:
+    order = np.argsort(np.array(columns["case"]))
+    ids = tuple(columns["case"][i] for i in order)
+    if len(set(ids)) != len(ids):
+        raise DataError(f"{path}: a case has two lines")
+    truth = _answers(path, columns, spec, spec.truth)[order]
+    probability = np.zeros((0, 0))
+    answered = np.zeros_like(truth)
+    if spec.probability:
+        names = spec.columns(spec.probability)
+        probability = np.stack([_numbers(path, n, columns) for n in names], axis=1)[order]
+    if "prediction" in spec.text_columns:
+        answered = _answers(path, columns, spec, "prediction")[order]
+    scores: dict[ScoreKey, NDArray[np.float64]] = {}
+    for name, metric in spec.metrics.items():
+        if metric.value == "column":
+            pattern = f"{name}_{{class}}" if metric.level == "class" else name
+            labels = spec.classes if metric.level == "class" else (ALL_CLASSES,)
+            for label, column in zip(labels, spec.columns(pattern), strict=True):
+                if column in columns:
+                    values = _numbers(path, column, columns)[order]
+                    scores[name, label] = _sized(values, metric)
+        elif metric.value in CASE_VALUES:
+            values = CASE_VALUES[metric.value](truth, probability, answered)
+            if values.ndim == 1:
+                scores[name, ALL_CLASSES] = values
+            else:
+                scores |= {(name, label): values[:, k] for k, label in enumerate(spec.classes)}
+    patients = tuple(columns["patient"][i] for i in order)
+    return CaseScores(spec, ids, patients, spec.classes, scores, truth, probability)
+
+
+def _answers(path: Path, columns: Columns, spec: OutcomeSpec, pattern: str) -> NDArray[np.float64]:
+    """(N, K) of a column of class names or of one a class; (N, 1) of a column of numbers."""
+    if pattern not in spec.text_columns:
+        names = [name for name in spec.columns(pattern) if name in columns]
+        if not names:
+            return np.zeros((len(columns["case"]), 1))
+        return np.stack([_numbers(path, name, columns) for name in names], axis=1)
+    if strange := sorted(set(columns[pattern]) - set(spec.classes)):
+        raise DataError(f"{path}: {strange[0]!r} in column {pattern} is not a class of the run")
+    return np.array([[float(each == name) for name in spec.classes] for each in columns[pattern]])
+
+
+def _numbers(path: Path, name: str, columns: Columns) -> NDArray[np.float64]:
+    if name not in columns:
+        raise DataError(f"{path}: no column {name}; another version wrote it")
+    try:
+        return np.array([float(value) if value else math.nan for value in columns[name]])
+    except ValueError as error:
+        raise DataError(f"{path}: column {name} holds what is not a number ({error})") from error
+
+
+def _sized(values: NDArray[np.float64], metric: Metric) -> NDArray[np.float64]:
+    return np.abs(values) if metric.better == "zero" else values
