@@ -44,7 +44,7 @@ def test_means_of_recorded_runs_are_those_of_their_metrics(recipe: str) -> None:
                 assert score.mean >= abs(recorded[known])
             elif recorded.get(known) is not None:
                 assert score.mean == pytest.approx(recorded[known], abs=1e-6), known
-        assert found.metric in {key.components("/")[1] for key in recorded}
+        assert found.metric in {key.split("/")[1] for key in recorded}
 
 
 def test_what_is_better_is_told(new_run: NewRun, tmp_path: Path) -> None:

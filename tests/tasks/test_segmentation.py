@@ -64,7 +64,7 @@ def test_whole_cases_are_scored_on_the_grid_of_their_source() -> None:
     assert validated.source_prediction is None
     for row, quick in zip(result.rows, validated.rows, strict=True):
         assert row | quick == row  # a flip changes no score
-    assert [row["multiclass"] for row in result.rows] == ["liver", "tumour"]
+    assert [row["class"] for row in result.rows] == ["liver", "tumour"]
     n_reference = [int((reference == k).sum()) for k in (1, 2)]
     assert [row["n_reference"] for row in result.rows] == n_reference
 
@@ -121,7 +121,7 @@ def test_regions_are_scored_in_validation_and_tests() -> None:
         del batch["reference"]
         [validated] = task.infer(batch)
     for result in (tested, validated):
-        assert [row["multiclass"] for row in result.rows] == ["whole", "tumour"]
+        assert [row["class"] for row in result.rows] == ["whole", "tumour"]
         assert result.rows[0]["n_reference"] == int((batch["mask"] > 0).sum())
     assert {"dice/whole", "dice/tumour"} < set(task.summarise(tested.rows))
 
