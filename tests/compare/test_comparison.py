@@ -206,10 +206,10 @@ def test_half_written_and_foreign_runs_are_named(new_run: NewRun, tmp_path: Path
     reasons = [each.reason for each in skipped]
     for said, reason in zip(list(bad)[1:], reasons[1:], strict=True):
         assert said in reason
-    with pytest.raises(DataNotFoundError, match="no such directory"):
+    with pytest.raises(DataNotFoundError, match="does not exist"):
         read_runs([tmp_path / "nowhere"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataNotFoundError, match="no run directory"):
+    with pytest.raises(DataNotFoundError, match="is not a run directory: it holds no"):
         read_runs([tmp_path / "empty"])
 
 

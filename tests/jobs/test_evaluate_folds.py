@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from medlight.callbacks.results import rows_to_csv
-from medlight.core.errors import DataError, DataNotFoundError
-from medlight.jobs.evaluate_folds import evaluate_folds, read_rows, score_rows
+from medlight.core.errors import DataError
+from medlight.jobs.evaluate_folds import evaluate_folds, score_rows
+from medlight.runs.directory import RunDirectory
 
 
 def line(case: str, fold: int, dice: float) -> dict:
@@ -34,7 +35,7 @@ def test_all_cases_count_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str
     summary = json.loads((tmp_path / "metrics.json").read_text())
     assert summary["test/dice"] == pytest.approx((1 + 0.5 + 0.3) / 3)
     assert summary["test/dice_low/liver"] < 0.6 < summary["test/dice_high/liver"]
-    rows = read_rows(tmp_path)
+    rows = RunDirectory(tmp_path).cases().rows()
     assert [row["case"] for row in rows] == ["a", "b", "c", "d"]
     assert score_rows(rows)[0]["dice"] == summary["test/dice"]
     shown = capsys.readouterr().out
@@ -50,7 +51,7 @@ def test_runs_that_cannot_stand_in_one_table(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"(?s)different policies.*fold0: p.*fold2: q"):
         evaluate_folds([one, other], tmp_path)
     (one / "cases.csv").unlink()
-    with pytest.raises(DataNotFoundError, match="has not been tested; type medlight evaluate run="):
+    with pytest.raises(DataError, match="has not been tested; type medlight evaluate run="):
         evaluate_folds([one, two], tmp_path)
 
 
@@ -62,6 +63,6 @@ def test_classes(tmp_path: Path) -> None:
         for c, t in (("1", "x"), ("2", "y"), ("3", "x"))
     ]
     (run / "cases.csv").write_text(rows_to_csv(rows))
-    scores, between = score_rows(read_rows(run))
+    scores, between = score_rows(RunDirectory(run).cases().rows())
     assert scores["accuracy"] == pytest.approx(2 / 3)
     assert between["accuracy"].low < 2 / 3

@@ -25,6 +25,7 @@ from medlight.callbacks.loop_state import (
     restore_epoch_means,
     rewind,
 )
+from medlight.runs.directory import LAST_CHECKPOINT_FILE
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class LastCheckpoint(pl.Callback):
     """
 
     def __init__(self, *, dirpath: str | Path, every_n_minutes: float | None = 5.0) -> None:
-        self.path = Path(dirpath) / "last.ckpt"
+        self.path = Path(dirpath) / LAST_CHECKPOINT_FILE
         self.every_n_minutes = every_n_minutes
         self._consistent_at: tuple[int, int] | None = None
         """(epoch, batches done) that the weights stand for now; None where that is no such pair."""

@@ -15,6 +15,7 @@ from medlight.core.case_result import CaseResult, Row
 from medlight.io.write import write_mask
 from medlight.metrics.bootstrap import Interval
 from medlight.report.score_table import score_table
+from medlight.runs.directory import CASES_FILE, METRICS_FILE
 from medlight.runs.files import file_stem, write_text
 from medlight.tasks.base import Task
 
@@ -64,8 +65,8 @@ def write_scores(
         metric, slash, label = name.partition("/")
         for end, value in (("low", found.low), ("high", found.high)):
             named[f"{STAGE}/{metric}_{end}{slash}{label}"] = value
-    write_text(folder / "cases.csv", rows_to_csv(lines))
-    write_text(folder / "metrics.json", scores_to_json(named))
+    write_text(folder / CASES_FILE, rows_to_csv(lines))
+    write_text(folder / METRICS_FILE, scores_to_json(named))
 
 
 def write_prediction(result: CaseResult, folder: Path) -> None:

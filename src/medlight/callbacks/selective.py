@@ -16,6 +16,7 @@ from medlight.core.case_result import Row
 from medlight.metrics.selective import CaseRisk, aurc, rank_by_uncertainty
 from medlight.report.score_figures import plot_risk_coverage
 from medlight.report.score_table import format_score
+from medlight.runs.directory import REVIEW_ORDER_FILE
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 
@@ -48,7 +49,7 @@ def write_review_order(run_dir: Path, rows: Sequence[Row], *, show: int) -> None
         {"rank": rank, "case": each.case, "uncertainty": each.uncertainty, "risk": each.risk}
         for rank, each in enumerate(cases, start=1)
     ]
-    write_text(run_dir / "look_first.csv", rows_to_csv(lines))
+    write_text(run_dir / REVIEW_ORDER_FILE, rows_to_csv(lines))
     known = [each for each in cases if not math.isnan(each.risk + each.uncertainty)]
     if len(known) > 1:
         (run_dir / "panels").mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,7 @@
 """cases.csv as arrays: what each case scored, whichever task wrote it."""
 
-import csv
-import gzip
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +10,10 @@ from numpy.typing import NDArray
 
 from medlight.core.errors import DataError
 from medlight.metrics.names import METRICS
+from medlight.runs.case_table import TEXT_COLUMNS, CaseTable
+from medlight.runs.directory import RunDirectory
 
 STAGE = "test"
-TEXT_COLUMNS = {"case", "patient", "fold", "stage", "class", "truth", "prediction"}
 ALL_CLASSES = ""
 """The class of a score that belongs to the case as a whole."""
 
@@ -46,59 +45,24 @@ class CaseScores:
 
 
 def read_case_scores(folder: Path) -> CaseScores:
-    """The cases of a run directory, from `cases.csv` or `cases.csv.gz`.
+    """Read the test cases of a run directory.
 
-    DataError says which file cannot be used, and why.
+    Raises:
+        DataError: nothing was tested, or the table cannot be used; it names the file.
     """
-    path = next((p for p in (folder / "cases.csv", folder / "cases.csv.gz") if p.exists()), None)
-    if path is None:
-        raise DataError(
-            f"{folder}: no cases.csv, so nothing was tested; medlight evaluate run={folder}"
-        )
-    columns = _columns(path)
-    tests = np.array([stage == STAGE for stage in columns.get("stage", [])], dtype=bool)
-    if not tests.any():
-        raise DataError(f"{path}: no line of stage {STAGE!r}")
-    kept = {name: _take(column, tests) for name, column in columns.items()}
-    if "class" in kept:
-        return _segmentation(path, kept)
-    return _classification(path, kept)
-
-
-def _columns(path: Path) -> dict[str, list[str]]:
-    try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-            head, *lines = list(csv.reader(file)) or [[]]
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-    short = next((n for n, line in enumerate(lines, 2) if len(line) != len(head)), None)
-    if short is not None:
-        raise DataError(
-            f"{path}: line {short} has {len(lines[short - 2])} columns instead of {len(head)}; "
-            f"it was not written to the end"
-        )
-    needed = {"case", "patient", "stage"}
-    if missing := sorted(needed - set(head)) or (
-        [] if {"class", "truth"} & set(head) else ["class or truth"]
+    lines = RunDirectory(folder).cases()
+    if missing := {"stage"} - set(lines.columns) or (
+        set() if {"class", "truth"} & set(lines.columns) else {"class or truth"}
     ):
-        raise DataError(f"{path}: no column {', '.join(missing)}; another version wrote it")
-    if not lines:
-        raise DataError(f"{path}: no case in it")
-    return dict(zip(head, map(list, zip(*lines, strict=True)), strict=True))
+        raise DataError(f"{lines.path}: no column {missing.pop()}; another version wrote it")
+    tests = lines.of_stage(STAGE)
+    if not len(tests):
+        raise DataError(f"{lines.path}: no line of stage {STAGE!r}")
+    return _segmentation(tests) if "class" in tests.columns else _classification(tests)
 
 
-def _take(column: Sequence[str], which: NDArray[np.bool_]) -> list[str]:
-    return [value for value, keep in zip(column, which, strict=True) if keep]
-
-
-def _numbers(path: Path, name: str, column: Sequence[str]) -> NDArray[np.float64]:
-    try:
-        return np.array([float(value) if value else math.nan for value in column])
-    except ValueError as error:
-        raise DataError(f"{path}: column {name} is not of numbers ({error})") from error
-
-
-def _segmentation(path: Path, columns: Mapping[str, list[str]]) -> CaseScores:
+def _segmentation(lines: CaseTable) -> CaseScores:
+    path, columns = lines.path, lines.columns
     ids = tuple(sorted(set(columns["case"])))
     classes = tuple(dict.fromkeys(columns["class"]))
     number = {case: i for i, case in enumerate(ids)}
@@ -114,7 +78,7 @@ def _segmentation(path: Path, columns: Mapping[str, list[str]]) -> CaseScores:
         if name in TEXT_COLUMNS or name == "n_predicted":
             continue
         table = np.full((len(ids), len(classes)), math.nan)
-        table[row, of] = _numbers(path, name, columns[name])
+        table[row, of] = lines.numbers(name)
         if name == "n_reference":
             truth = table
             continue
@@ -128,7 +92,8 @@ def _segmentation(path: Path, columns: Mapping[str, list[str]]) -> CaseScores:
     )
 
 
-def _classification(path: Path, columns: Mapping[str, list[str]]) -> CaseScores:
+def _classification(lines: CaseTable) -> CaseScores:
+    path, columns = lines.path, lines.columns
     order = np.argsort(np.array(columns["case"]))
     ids = tuple(columns["case"][i] for i in order)
     if len(set(ids)) != len(ids):
@@ -139,7 +104,7 @@ def _classification(path: Path, columns: Mapping[str, list[str]]) -> CaseScores:
         raise DataError(f"{path}: no column p_{strange[0]}; another version wrote it")
     truth = np.array([which[name] for name in columns["truth"]])[order]
     guess = np.array([which[name] for name in columns["prediction"]])[order]
-    p = np.stack([_numbers(path, f"p_{c}", columns[f"p_{c}"]) for c in classes], axis=1)[order]
+    p = np.stack([lines.numbers(f"p_{c}") for c in classes], axis=1)[order]
     right = (truth == guess).astype(float)
     off = p - np.eye(len(classes))[truth]
     scores: dict[ScoreKey, NDArray[np.float64]] = {
@@ -148,6 +113,6 @@ def _classification(path: Path, columns: Mapping[str, list[str]]) -> CaseScores:
     }
     scores |= {("recall", name): np.where(truth == k, right, math.nan) for name, k in which.items()}
     extra = [n for n in columns if n not in TEXT_COLUMNS and not n.startswith("p_")]
-    scores |= {(name, ALL_CLASSES): _numbers(path, name, columns[name])[order] for name in extra}
+    scores |= {(name, ALL_CLASSES): lines.numbers(name)[order] for name in extra}
     patients = tuple(columns["patient"][i] for i in order)
     return CaseScores("classification", ids, patients, classes, scores, truth.astype(float), p)

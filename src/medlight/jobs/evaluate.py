@@ -1,13 +1,12 @@
 """Test a trained checkpoint again, or several runs together."""
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
 
-from medlight.core.errors import ConfigError, DataNotFoundError, SplitError
+from medlight.core.errors import ConfigError, SplitError
 from medlight.data.datamodule import DataModule
 from medlight.jobs.evaluate_folds import evaluate_folds, print_run_scores
 from medlight.jobs.trained_model import (
@@ -16,6 +15,7 @@ from medlight.jobs.trained_model import (
     check_compatible,
     shared_postprocessing,
 )
+from medlight.runs.directory import RunDirectory
 from medlight.tasks.base import Task
 from medlight.tasks.segmentation import SegmentationTask
 
@@ -40,7 +40,7 @@ def evaluate(
     Args:
         load: reads a run.
         runs: the run directories that `run=` names.
-        checkpoint: "best", "last", or the path of a checkpoint.
+        checkpoint: "best", "last", or a path. A run without validation has no best: its last.
     """
     if len(runs) > 1 and not _same_cases(runs):
         return evaluate_folds(runs, run_dir) if trainer.is_global_zero else None
@@ -55,13 +55,7 @@ def evaluate(
         )
         trainer.test(task, datamodule=data, verbose=False)
         return
-    path = Path(checkpoint)
-    if checkpoint in ("best", "last"):
-        path = run_dir / "checkpoints" / f"{checkpoint}.ckpt"
-    if not path.is_file():
-        raise DataNotFoundError(
-            f"no checkpoint at {path}; train first, or name one with job.checkpoint=<path>"
-        )
+    path = RunDirectory(run_dir).checkpoint(checkpoint)
     trainer.test(task, datamodule=data, ckpt_path=path, verbose=False)
 
 
@@ -82,10 +76,5 @@ def _set_ensemble(task: Task, models: Sequence[TrainedModel]) -> None:
 
 def _same_cases(runs: Sequence[Path]) -> bool:
     """Whether all runs have the same test side."""
-    tested = set()
-    for run in runs:
-        path = run / "split.json"
-        if not path.is_file():
-            raise DataNotFoundError(f"{run} has no split.json: it has not been trained")
-        tested.add(tuple(sorted(json.loads(path.read_text(encoding="utf-8"))["test"])))
+    tested = {tuple(sorted(RunDirectory(run).split()["test"])) for run in runs}
     return len(tested) == 1

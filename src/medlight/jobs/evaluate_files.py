@@ -26,6 +26,7 @@ from medlight.metrics.segmentation import segmentation_intervals, summarise_segm
 from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.report.score_table import score_table
 from medlight.report.slices import CaseSlice, WorstCases, case_score, case_slice
+from medlight.runs.directory import PROVENANCE_FILE
 from medlight.runs.environment import code_version, command_line, strip_local_paths
 from medlight.runs.files import write_text
 from medlight.transforms.reorient import reorient
@@ -97,7 +98,7 @@ def evaluate_files(
         "cases": len(pairs),
         "missing": [pair.case for pair in pairs if pair.prediction is None],
     }
-    write_text(run_dir / "provenance.json", json.dumps(record, indent=2) + "\n")
+    write_text(run_dir / PROVENANCE_FILE, json.dumps(record, indent=2) + "\n")
     plot_worst(worst.slices, names, run_dir / "panels")
     console = get_console()
     title = f"{len(pairs)} cases"

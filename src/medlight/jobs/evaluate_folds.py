@@ -1,12 +1,9 @@
 """The cases of several finished runs as one table: folds together."""
 
-import csv
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich import get_console
 from rich.box import SIMPLE_HEAD
@@ -15,17 +12,16 @@ from rich.table import Table
 from medlight.callbacks.results import write_scores
 from medlight.callbacks.selective import write_review_order
 from medlight.core.case_result import Row
-from medlight.core.errors import DataError, DataNotFoundError
+from medlight.core.errors import DataError
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.classification import classification_intervals, summarise_classification
 from medlight.metrics.multilabel import multilabel_intervals, summarise_multilabel
 from medlight.metrics.names import METRICS
 from medlight.metrics.segmentation import segmentation_intervals, summarise_segmentation
 from medlight.report.score_table import format_score, score_table
+from medlight.runs.directory import PROVENANCE_FILE, RunDirectory
 from medlight.runs.files import write_text
 
-TEXT_COLUMNS = ("case", "patient", "fold", "stage", "class", "truth", "prediction")
-"""Columns of cases.csv that hold text; all others hold numbers."""
 REVIEW_CASES = 5
 HEADLINE_METRICS = ("dice", "hd95_mm", "nsd", "accuracy", "auroc", "ece", "aurc")
 
@@ -36,18 +32,18 @@ def evaluate_folds(runs: Sequence[Path], run_dir: Path) -> None:
 
     DataError where runs were scored under different policies, or overlap.
     """
-    policies = {run: _policy(run) for run in runs}
+    policies = {run: RunDirectory(run).provenance().get("policy", "not recorded") for run in runs}
     if len(set(policies.values())) > 1:
         told = "\n  ".join(f"{run.name}: {policy}" for run, policy in policies.items())
         raise DataError(f"these runs were scored under different policies:\n  {told}")
-    of_run = {run: read_rows(run) for run in runs}
+    of_run = {run: RunDirectory(run).cases().rows() for run in runs}
     _check_disjoint(of_run)
     rows = [row for part in of_run.values() for row in part]
     scores, intervals = score_rows(rows)
     write_scores(run_dir, rows, scores, intervals)
     policy = next(iter(policies.values()))
     record = {"policy": policy, "runs": [run.name for run in runs]}
-    write_text(run_dir / "provenance.json", json.dumps(record, indent=2) + "\n")
+    write_text(run_dir / PROVENANCE_FILE, json.dumps(record, indent=2) + "\n")
     console = get_console()
     console.print(_run_table({run.name: score_rows(part)[0] for run, part in of_run.items()}))
     cases = len({row["case"] for row in rows})
@@ -58,27 +54,10 @@ def evaluate_folds(runs: Sequence[Path], run_dir: Path) -> None:
 
 def print_run_scores(runs: Sequence[Path]) -> None:
     """Print a line for each run that has been tested."""
-    tested = [run for run in runs if (run / "cases.csv").is_file()]
+    tested = [run for run in map(RunDirectory, runs) if run.cases_file]
     if tested:
-        lines = {run.name: score_rows(read_rows(run))[0] for run in tested}
+        lines = {run.path.name: score_rows(run.cases().rows())[0] for run in tested}
         get_console().print(_run_table(lines))
-
-
-def read_rows(run: Path) -> list[Row]:
-    """The lines of a run's cases.csv, numbers as numbers."""
-    path = run / "cases.csv"
-    if not path.is_file():
-        raise DataNotFoundError(
-            f"{run} has no cases.csv: it has not been tested; type medlight evaluate run={run}"
-        )
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            {
-                key: text if key in TEXT_COLUMNS else _parse_number(text)
-                for key, text in line.items()
-            }
-            for line in csv.DictReader(file)
-        ]
 
 
 def score_rows(rows: Sequence[Row]) -> tuple[dict[str, float], dict[str, Interval]]:
@@ -91,18 +70,6 @@ def score_rows(rows: Sequence[Row]) -> tuple[dict[str, float], dict[str, Interva
         return summarise_multilabel(rows, names), multilabel_intervals(rows, names)
     names = list(dict.fromkeys(str(row["class"]) for row in rows))
     return summarise_segmentation(rows, names), segmentation_intervals(rows, names)
-
-
-def _parse_number(text: str) -> float | int:
-    if text == "":
-        return math.nan
-    return int(text) if text.lstrip("-").isdigit() else float(text)
-
-
-def _policy(run: Path) -> str:
-    path = run / "provenance.json"
-    record: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return str(record.get("policy", "not recorded"))
 
 
 def _check_disjoint(of_run: Mapping[Path, Sequence[Row]]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 from medlight.data.datamodule import DataModule
+from medlight.runs.directory import RunDirectory
 from medlight.tasks.base import Task
 from medlight.tasks.init_weights import load_initial_weights
 
@@ -32,7 +33,7 @@ def fit(
         init: a run directory or a checkpoint whose weights to start from, as far as they fit; what
             became of each is written to `init.txt`.
     """
-    last = run_dir / "checkpoints" / "last.ckpt"
+    last = RunDirectory(run_dir).last_checkpoint
     if resume and trainer.is_global_zero and not last.is_file():
         log.info("The run left no checkpoint: it starts from the beginning")
     if init and not (resume and last.is_file()):

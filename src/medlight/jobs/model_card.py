@@ -7,6 +7,7 @@ from typing import Any
 
 from medlight.jobs.trained_model import TrainedModel
 from medlight.metrics.names import COUNTS, METRICS
+from medlight.runs.directory import RunDirectory
 
 CARD = """\
 # {name}
@@ -38,7 +39,7 @@ for diagnosis or treatment, and nothing here replaces a reader.
 
 def model_card(run: Path, model: TrainedModel, postprocessing: Mapping[str, Any]) -> str:
     """Markdown, from what the run wrote about itself. What a run lacks is said to be lacking."""
-    provenance, scores = _read(run / "provenance.json"), _read(run / "metrics.json")
+    provenance, scores = RunDirectory(run).provenance(), RunDirectory(run).metrics()
     return CARD.format(
         name=model.name,
         purpose=_purpose(model),
@@ -47,13 +48,6 @@ def model_card(run: Path, model: TrainedModel, postprocessing: Mapping[str, Any]
         limits=_limits(model, postprocessing),
         origin=_origin(provenance, model),
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
 
 
 def _purpose(model: TrainedModel) -> str:

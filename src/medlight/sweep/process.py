@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from medlight.runs.directory import RunDirectory
 from medlight.sweep.job import (
     DONE,
     ENDED,
@@ -154,7 +155,7 @@ def _run(job: Job, on_epoch: Callable[[Any], bool]) -> float | None:
         sys.path.insert(0, os.getcwd())
     register()
     cfg = load_config(job.folder)
-    if (job.folder / "checkpoints" / "last.ckpt").is_file():
+    if RunDirectory(job.folder).last_checkpoint.is_file():
         cfg.resume = str(job.folder)
     check_targets(cfg)
     watching = [

@@ -2,17 +2,15 @@
 
 import csv
 import io
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from medlight.metrics.bootstrap import bootstrap_interval
+from medlight.runs.directory import RunDirectory
 from medlight.sweep.job import DONE, ENDED, PRUNED, Job, Status
 from medlight.sweep.job_names import override_values, short_keys
 from medlight.sweep.progress import format_duration
@@ -56,10 +54,10 @@ def ranked_job(job: Job, metric: str) -> RankedJob:
     status = job.read()
     score = math.nan if status.score is None else status.score
     name = metric.partition("/")[2]
-    found, patients = read_test_values(job.folder / "cases.csv", name)
+    run = RunDirectory(job.folder)
+    found, patients = read_test_values(run, name)
     one = bootstrap_interval(found, patients) if found else None
-    scores = _json(job.folder / "metrics.json")
-    test = scores.get(f"test/{name}")
+    test = run.metrics().get(f"test/{name}")
     return RankedJob(
         job=job,
         status=status,
@@ -70,17 +68,20 @@ def ranked_job(job: Job, metric: str) -> RankedJob:
     )
 
 
-def read_test_values(path: Path, metric: str) -> tuple[list[float], list[str]]:
-    """Values of the test cases (and classes), and whose they are; empty where there are none."""
-    if not path.is_file():
+def read_test_values(run: RunDirectory, metric: str) -> tuple[list[float], list[str]]:
+    """Read a metric of the test cases, and whose they are; empty if there is none.
+
+    Returns:
+        The value of each case, or of each case and class, and the patient of each.
+    """
+    if run.cases_file is None:
         return [], []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["stage"] == "test"]
-    if rows and metric == "accuracy" and "truth" in rows[0]:
-        return [float(r["truth"] == r["prediction"]) for r in rows], [r["patient"] for r in rows]
-    if not rows or metric not in rows[0]:
-        return [], []
-    return [float(row[metric] or "nan") for row in rows], [row["patient"] for row in rows]
+    lines = run.cases().of_stage("test")
+    patients = lines.columns["patient"]
+    if metric == "accuracy" and "truth" in lines.columns:
+        pairs = zip(lines.columns["truth"], lines.columns["prediction"], strict=True)
+        return [float(truth == prediction) for truth, prediction in pairs], patients
+    return (lines.numbers(metric).tolist(), patients) if metric in lines.columns else ([], [])
 
 
 def ranking_csv(entries: Sequence[RankedJob]) -> str:
@@ -137,7 +138,3 @@ def ranking_table(entries: Sequence[RankedJob], metric: str, *, width: int) -> T
             style="bold" if place == 1 else "dim" if each.status.state == PRUNED else "",
         )
     return table
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
