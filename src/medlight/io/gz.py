@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from isal import igzip, isal_zlib
+from isal import igzip
 from numpy.typing import NDArray
+
+from medlight.compat.isal import gzip_reader
 
 READ_LIMIT_ENV = "MEDLIGHT_READ_GB"
 READ_LIMIT_GB = 16.0
@@ -41,7 +43,7 @@ class ByteReader:
         file.seek(0)
         self._file, self._size = file, os.fstat(file.fileno()).st_size
         self.max_size = self._size * (MAX_RATIO if self.compressed else 1)
-        self._stream: Any = isal_zlib._GzipReader(file, _BLOCK) if self.compressed else file
+        self._stream: Any = gzip_reader(file, _BLOCK) if self.compressed else file
 
     def read_all(self) -> bytes:
         """The file as it lies on the disk. ValueError where it is larger than the limit."""
