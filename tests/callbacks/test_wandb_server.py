@@ -109,14 +109,14 @@ import importlib.util, sys
 from pathlib import Path
 from medlight.callbacks.provenance import Provenance
 from medlight.callbacks.results import Results
-from medlight.loggers.wandb import RunLogger
+from medlight.loggers.wandb import WandbRunLogger
 from medlight.callbacks.wandb_panels import WandbPanels
 spec = importlib.util.spec_from_file_location("tiny", sys.argv[1])
 tiny = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tiny)
 folder = Path.cwd() / "night_shift"
 callbacks = [Provenance(run_dir=folder), WandbPanels()]
-run = tiny.make_run("volumes", folder, callbacks, [RunLogger(run_dir=folder)])
+run = tiny.make_run("volumes", folder, callbacks, [WandbRunLogger(run_dir=folder)])
 run.fit()
 run.test()
 """

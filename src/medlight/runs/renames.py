@@ -64,7 +64,7 @@ TARGETS = {
     "medlight.callbacks.loggers.MLflow": "medlight.loggers.local.MLflow",
     "medlight.callbacks.loggers.TensorBoard": "medlight.loggers.local.TensorBoard",
     "medlight.callbacks.stretch.Stretch": "medlight.callbacks.rescale_schedule.RescaleSchedule",
-    "medlight.callbacks.wandb.RunLogger": "medlight.loggers.wandb.RunLogger",
+    "medlight.callbacks.wandb.RunLogger": "medlight.loggers.wandb.WandbRunLogger",
     "medlight.jobs.doctor.doctor": "medlight.jobs.profile.profile",
     "medlight.losses.findings.MaskedBCE": "medlight.losses.masked_bce.MaskedBCE",
     "medlight.sweep.ablation.Ablation": "medlight.sweep.ablation.AblationSweep",
