@@ -133,10 +133,10 @@ def test_a_whole_case_knows_where_it_came_from(dataset: type[DataModule], tmp_pa
     module = made(dataset, tmp_path)
     batch = next(iter(module.test_dataloader()))
     assert batch["case"][0] in module.split.test
-    assert isinstance(batch["source"][0], Grid)
-    assert batch["source"][0].ndim == module.spatial_dims
+    assert isinstance(batch["source_grid"][0], Grid)
+    assert batch["source_grid"][0].ndim == module.spatial_dims
     if "mask" in batch:
-        assert batch["reference"][0].shape == batch["source"][0].shape
+        assert batch["reference"][0].shape == batch["source_grid"][0].shape
 
 
 @every_dataset
