@@ -157,7 +157,7 @@ def figures(**changes: Any) -> DatasetFingerprint:
         "shapes": np.full((40, 3), 128),
         "spacings_mm": np.ones((40, 3)),
         "source_shapes": np.full((40, 3), 128),
-        "foreground": np.array([[-100.0, 200.0]]),
+        "foreground_percentiles": np.array([[-100.0, 200.0]]),
         "volumes_ml": np.ones((40, 1)),
     }
     return DatasetFingerprint(**given | changes)
