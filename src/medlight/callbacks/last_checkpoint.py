@@ -23,9 +23,10 @@ from medlight.callbacks.loop_state import (
     make_paths_absolute,
     make_paths_relative,
     restore_epoch_means,
-    rewind,
 )
 from medlight.runs.directory import LAST_CHECKPOINT_FILE
+from medlight.compat.lightning import rewind, stop_after_batch
+from medlight.compat.torch import copy_into
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class LastCheckpoint(pl.Callback):
         self._means = epoch_means(trainer)
         buffers = list(pl_module.buffers())
         if buffers and len(buffers) == len(self._buffers):
-            torch._foreach_copy_(self._buffers, buffers)
+            copy_into(self._buffers, buffers)
         else:
             self._buffers = [buffer.clone() for buffer in buffers]
 
@@ -144,7 +145,7 @@ class LastCheckpoint(pl.Callback):
             requested = torch.tensor(int(stop), device=trainer.strategy.root_device)
             dist.all_reduce(requested, op=dist.ReduceOp.MAX)
             stop = bool(requested)
-        trainer._signal_connector.received_sigterm = stop
+        stop_after_batch(trainer, stop)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException

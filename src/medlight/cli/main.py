@@ -73,9 +73,9 @@ class App:
 
     def parse(self, argv: list[str]) -> tuple[list[str], list[str]]:
         """Options and overrides in any order, the verb as an override."""
-        from hydra._internal.utils import get_args_parser
+        from medlight.compat.hydra import argument_parser
 
-        parser = get_args_parser()
+        parser = argument_parser()
         parser.error = _parser_error  # type: ignore[method-assign]
         args = parser.parse_intermixed_args(argv)
         rest = list(args.overrides)

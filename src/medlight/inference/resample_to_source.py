@@ -36,16 +36,6 @@ class SourcePrediction:
     disagreement: NDArray[np.float32] | None = None
 
 
-def resample_logits(logits: Tensor, grid: Grid, source: Grid) -> NDArray[np.uint8]:
-    """(K, *S) logits on `grid` to (*T) label indices on `source`.
-
-    Where the grids differ only by order and direction of axes and by whole voxels, every voxel
-    is carried over exactly; otherwise logits are interpolated linearly before the label is
-    chosen. Outside `grid` there is background.
-    """
-    return resample_to_source(Slabs(0, iter([logits])), grid, source).labels
-
-
 def resample_to_source(
     slabs: Slabs,
     grid: Grid,
@@ -56,11 +46,15 @@ def resample_to_source(
     with_entropy: bool = False,
     head: Head = SoftmaxHead(),  # noqa: B008  # it is frozen
 ) -> SourcePrediction:
-    """The same of logits that come part by part; no more than two planes are kept of them.
+    """Bring (K, *S) logits on `grid` to label indices on `source`, part by part as they come.
+
+    Where the grids differ only by order and direction of axes and by whole voxels, every voxel
+    is carried over exactly; otherwise logits are interpolated linearly before the label is
+    chosen. Outside `grid` there is background. No more than two planes of logits are kept.
 
     Args:
         probabilities, uncertainty: what to tell beside the labels.
-        spread: the last channel is no class but the mean entropy of single answers; see
+        with_entropy: the last channel is no class but the mean entropy of single answers; see
             `medlight.inference.ensemble.ensemble_predictor`.
         head: what the other channels mean.
 

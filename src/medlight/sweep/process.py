@@ -5,7 +5,6 @@ starts them with these words) know nothing of the sweep. A server process has im
 slow, once, and forks a process for each job; jobs share nothing else.
 """
 
-import importlib.util
 import logging
 import multiprocessing
 import os
@@ -76,9 +75,9 @@ def run_in_subprocess(job: Job, stop: Callable[[], StopFn] | None = None) -> Sta
 
 
 def _subprocess_main(job: Job, stop: Callable[[], StopFn] | None) -> None:
-    import __main__
+    from medlight.compat.lightning import start_ranks_from
 
-    __main__.__spec__ = importlib.util.find_spec(MODULE)  # what DDP starts further processes from
+    start_ranks_from(MODULE)
     sys.argv = [MODULE, str(job.folder)]
     sys.exit(execute(job, stop))
 

@@ -173,6 +173,7 @@ class Trial:
     def _objective(self, trial: Any) -> float:
         import optuna
 
+        from medlight.compat.optuna import trial_id
         from medlight.sweep import optuna_study as optuna_study
 
         trial.study.sampler = self.study_config.sampler(trial.number)
@@ -182,7 +183,7 @@ class Trial:
         job.set_overrides(overrides)
         trial.set_user_attr(optuna_study.JOB, job.key)
         reporter = (
-            optuna_study.PruningReporter(self.study_config, trial._trial_id)
+            optuna_study.PruningReporter(self.study_config, trial_id(trial))
             if self.study_config.pruning
             else None
         )

@@ -35,7 +35,7 @@ def build(case):
     return PreparedCase(image=image, mask=None, source_grid=grid, grid=grid)
 
 cases = [Case(id=p.stem, patient=p.stem, files={"image": p}) for p in sorted(source.glob("*.npy"))]
-Store(folder=folder, workers=2).open(cases, name="n", recipe={}, build=build)
+Store(folder=folder, num_workers=2).open(cases, name="n", recipe={}, build=build)
 """
 
 
