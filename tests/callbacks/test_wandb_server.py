@@ -179,7 +179,7 @@ def test_a_pushed_comparison_arrives(server: Server, tmp_path: Path) -> None:
         "html-file",
         "/dice/Anterior",
         "trainer.max_epochs",
-        "What may be said",
+        "Verdict",
     ):
         assert wanted in heard
     assert "hippocampus_" not in heard  # ids are hashed
