@@ -167,7 +167,7 @@ class LastCheckpoint(pl.Callback):
             epoch, batch = self._saved
             place = f"batch {batch} of epoch {epoch + 1}" if batch else f"epoch {epoch}"
             run = os.path.relpath(self.path.parent.parent)
-            log.info("Stopped. To go on after %s: medlight resume=%s", place, run)
+            log.info("Stopped. To resume after %s: medlight resume=%s", place, run)
 
     def _save(self, trainer: pl.Trainer, position: tuple[int, int]) -> None:
         if position == self._saved:

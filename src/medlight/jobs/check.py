@@ -38,14 +38,14 @@ def check(
     there are errors, once all is written.
 
     Args:
-        run_dir: where to write; what `fix` mends goes into `repaired/` in it.
-        fix: write better copies of what can be mended without guessing.
+        run_dir: where to write; what `fix` repairs goes into `repaired/` in it.
+        fix: write repaired copies of what can be fixed without guessing.
         num_processes: that read files at the same time; None: one for each core.
     """
     try:
         index = data.cases
     except (DataError, SplitError) as error:
-        issue = Issue("error", "index", str(error), "mend it, then check again")
+        issue = Issue("error", "index", str(error), "fix it, then check again")
         _write(run_dir, {"counts": count_by_level([issue]), "issues": [issue.as_dict()]})
         raise
     split, unsplit = _split(data)

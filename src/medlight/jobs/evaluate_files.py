@@ -61,11 +61,11 @@ def evaluate_files(
             label by itself.
         ignore: label that does not count; None: the one called "ignore", if there is one.
         tolerance_mm: of the normalised surface distance.
-        missing: what a label without a prediction is: a reason to "refuse", or a "miss".
+        missing: what a label without a prediction is: an "error", or "empty": an empty prediction.
         max_cases: how many of the worst cases to draw.
     """
     if missing not in ("error", "empty"):
-        raise ConfigError(f"missing must be refuse or miss, got {missing!r}")
+        raise ConfigError(f"missing must be error or empty, got {missing!r}")
     folders = Path(predictions).expanduser(), Path(labels).expanduser()
     for key, folder in zip(("predictions", "labels"), folders, strict=True):
         if not folder.is_dir():
@@ -77,7 +77,7 @@ def evaluate_files(
     scorer = SegmentationScorer.from_labels(
         Labels(names, "mask"), regions=given or None, tolerance_mm=tolerance_mm, ignore=ignore
     )
-    pairs = mask_pairs(*folders, images=images, missing=missing)
+    pairs = mask_pairs(*folders, images=images, missing=emptying)
     worst = WorstCases(max_cases)
     rows: list[Row] = []
     for found, slices in _score_pairs(pairs, scorer, plot=max_cases > 0):

@@ -20,7 +20,7 @@ def profile(
     *, data: DataModule, task: Task, trainer: pl.Trainer, run_dir: Path, seconds: float = 60.0
 ) -> None:
     """Train for about `seconds` without keeping anything, and print a table of where they went,
-    the bottleneck with the override that mends it, and the largest batch that fits.
+    the bottleneck with the override that helps, and the largest batch that fits.
 
     Writes the same to profile.json.
     """

@@ -124,7 +124,7 @@ def check_same_data(
     if record.get("split", {}).get("hash") != data.split.hash:
         lines.append("the split is not that of the run")
     if lines and not force:
-        raise ConfigError("; ".join([*lines, "compare all the same with force=true"]))
+        raise ConfigError("; ".join([*lines, "force=true compares anyway"]))
     return lines
 
 
