@@ -38,7 +38,7 @@ def load_trained(run_dir: Path, checkpoint: str, *, trainer: DictConfig) -> Trai
     spec = about.get("spec", about.get("facts", {}))  # "facts" in checkpoints before version 0.2
     if "modality" not in spec:
         raise DataError(
-            f"{path}: it does not record the images its net was trained on; train again, or write a "
+            f"{path}: it does not say what images its net was made for; train again, or write a "
             f"new checkpoint with resume={run_dir}"
         )
     task = instantiate(cfg.task, _convert_="all")(spec=DataSpec.from_dict(spec))

@@ -77,7 +77,7 @@ def evaluate_files(
     scorer = SegmentationScorer.from_labels(
         Labels(names, "mask"), regions=given or None, tolerance_mm=tolerance_mm, ignore=ignore
     )
-    pairs = mask_pairs(*folders, images=images, missing=emptying)
+    pairs = mask_pairs(*folders, images=images, missing=missing)
     worst = WorstCases(max_cases)
     rows: list[Row] = []
     for found, slices in _score_pairs(pairs, scorer, plot=max_cases > 0):

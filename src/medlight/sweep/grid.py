@@ -129,5 +129,5 @@ def _each(override: Override) -> list[str]:
     if not override.is_sweep_override():
         return [str(override.input_line)]
     if not override.is_discrete_sweep():
-        raise ConfigError(f"{override.input_line} has infinitely many values: only sweep=optuna can search it")
+        raise ConfigError(f"{override.input_line} has infinitely many values: use sweep=optuna")
     return [f"{key}={value}" for value in override.sweep_string_iterator()]
