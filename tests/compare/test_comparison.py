@@ -44,7 +44,7 @@ def test_means_of_recorded_runs_are_those_of_their_metrics(recipe: str) -> None:
                 assert score.mean >= abs(recorded[known])
             elif recorded.get(known) is not None:
                 assert score.mean == pytest.approx(recorded[known], abs=1e-6), known
-        assert found.metric in {key.components("/")[1] for key in recorded}
+        assert found.metric in {key.split("/")[1] for key in recorded}
 
 
 def test_what_is_better_is_told(new_run: NewRun, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_seeds_and_folds_are_repeats(new_run: NewRun, tmp_path: Path) -> None:
 
 def test_the_variance_is_split_as_it_was_made(new_run: NewRun, tmp_path: Path) -> None:
     """Means of estimates over forty drawn designs of 4 seeds, 5 folds and 40 cases."""
-    truth = {"seed": 0.02, "fold": 0.03, "case": 0.05, "chance": 0.015}
+    truth = {"seed": 0.02, "fold": 0.03, "case": 0.05, "residual": 0.015}
     random = np.random.default_rng(0)
     (group,) = group_runs([
         read_run(new_run(tmp_path / f"{f}{s}", dice=drawn(0, 40), seed=s, fold=str(f),
@@ -117,7 +117,7 @@ def test_the_variance_is_split_as_it_was_made(new_run: NewRun, tmp_path: Path) -
         fold, case = random.normal(0, truth["fold"], 5), random.normal(0, truth["case"], (5, 40))
         values = {
             id(run): 0.8 + fold[int(run.fold)] + random.normal(0, truth["seed"])
-            + case[int(run.fold)] + random.normal(0, truth["chance"], 40)
+            + case[int(run.fold)] + random.normal(0, truth["residual"], 40)
             for run in group.runs
         }  # fmt: skip
         found.append(variance_components(group, lambda run, v=values: v[id(run)]))

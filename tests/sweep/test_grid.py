@@ -29,8 +29,8 @@ def test_a_sweep_runs_what_it_can_and_again_only_what_it_must(typed) -> None:
     assert {row["seed"] for row in rows} == {"0", "1"}
     for row in rows:
         metrics = json.loads((typed.sweep / row["job"] / "metrics.json").read_text())
-        assert float(row["test"]) == metrics["test/dice"]
-        assert float(row["test_low"]) <= float(row["test"]) <= float(row["test_high"])
+        assert float(row["test_score"]) == metrics["test/dice"]
+        assert float(row["test_low"]) <= float(row["test_score"]) <= float(row["test_high"])
 
     code, out = typed(*words)
     assert "4 jobs in outputs/sweeps/s: 2 done, 2 failed: retrying" in out
@@ -69,7 +69,7 @@ def test_what_is_typed_beats_the_preset() -> None:
 
 
 def test_an_interval_is_no_grid() -> None:
-    with pytest.raises(ValueError, match="sweep=optuna searches it"):
+    with pytest.raises(ValueError, match="use sweep=optuna"):
         varied(GridSweep(), "optimizer.lr=interval(1e-4,1e-2)")
 
 

@@ -75,7 +75,7 @@ def read_test_values(path: Path, metric: str) -> tuple[list[float], list[str]]:
     if not path.is_file():
         return [], []
     with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["stage"] == "test_score"]
+        rows = [row for row in csv.DictReader(file) if row["stage"] == "test"]
     if rows and metric == "accuracy" and "truth" in rows[0]:
         return [float(r["truth"] == r["prediction"]) for r in rows], [r["patient"] for r in rows]
     if not rows or metric not in rows[0]:
