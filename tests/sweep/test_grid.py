@@ -30,7 +30,11 @@ def test_a_sweep_runs_what_it_can_and_again_only_what_it_must(typed) -> None:
     for row in rows:
         metrics = json.loads((typed.sweep / row["job"] / "metrics.json").read_text())
         assert float(row["test_score"]) == metrics["test/dice"]
-        assert float(row["test_low"]) <= float(row["test_score"]) <= float(row["test_high"])
+        assert (
+            float(row["test_score_low"])
+            <= float(row["test_score"])
+            <= float(row["test_score_high"])
+        )
 
     code, out = typed(*words)
     assert "4 jobs in outputs/sweeps/s: 2 done, 2 failed: retrying" in out

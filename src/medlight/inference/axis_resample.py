@@ -91,7 +91,10 @@ class LogitPlane:
         """(T, U) uint8 smallest and largest label among the neighbours of each source voxel."""
         least = most = self.labels
         for dim, interp in ((1, self.second), (0, self.first)):
-            low, high = gather_slices(least, interp.below, dim), gather_slices(most, interp.below, dim)
+            low, high = (
+                gather_slices(least, interp.below, dim),
+                gather_slices(most, interp.below, dim),
+            )
             if interp.weight.any():
                 low = torch.minimum(low, gather_slices(least, interp.above, dim))
                 high = torch.maximum(high, gather_slices(most, interp.above, dim))

@@ -45,8 +45,8 @@ def predict(
     classifies, `predictions.csv`. The data the runs were trained on are not needed.
 
     What is written completely, by the same runs, from the same file and with the same settings, is
-    not predicted again. Failed cases are reported and the rest continue; in the end, DataError names
-    those that failed.
+    not predicted again. Failed cases are reported and the rest continue; in the end, DataError
+    names those that failed.
 
     Args:
         runs: run directories; several give the mean of their probabilities.
