@@ -174,13 +174,7 @@ def test_a_pushed_comparison_arrives(server: Server, tmp_path: Path) -> None:
     heard = "\n".join(server.heard)
     (begun,) = [words for words in server.heard if '"jobType":"compare"' in words]
     assert '"groupName":"seg_unet3d"' in begun
-    for wanted in (
-        "table-file",
-        "html-file",
-        "/dice/Anterior",
-        "trainer.max_epochs",
-        "What may be said",
-    ):
+    for wanted in ("table-file", "html-file", "/dice/Anterior", "trainer.max_epochs", "Verdict"):
         assert wanted in heard
     assert "hippocampus_" not in heard  # ids are hashed
     for folder in (tmp_path, runs.parent):

@@ -24,9 +24,9 @@ from medlight.callbacks.loop_state import (
     make_paths_relative,
     restore_epoch_means,
 )
-from medlight.runs.directory import LAST_CHECKPOINT_FILE
 from medlight.compat.lightning import rewind, stop_after_batch
 from medlight.compat.torch import copy_into
+from medlight.runs.directory import LAST_CHECKPOINT_FILE
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ class LastCheckpoint(pl.Callback):
             epoch, batch = self._saved
             place = f"batch {batch} of epoch {epoch + 1}" if batch else f"epoch {epoch}"
             run = os.path.relpath(self.path.parent.parent)
-            log.info("Stopped. To go on after %s: medlight resume=%s", place, run)
+            log.info("Stopped. To resume after %s: medlight resume=%s", place, run)
 
     def _save(self, trainer: pl.Trainer, position: tuple[int, int]) -> None:
         if position == self._saved:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 from rich import get_console
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from medlight.callbacks.results import rows_to_csv
 from medlight.callbacks.test_callback import TestCallback
 from medlight.core.case_result import Row
 from medlight.metrics.selective import CaseRisk, aurc, rank_by_uncertainty
+from medlight.report.console_table import console_table
 from medlight.report.score_figures import plot_risk_coverage
 from medlight.report.score_table import format_score
 from medlight.runs.directory import REVIEW_ORDER_FILE
@@ -40,7 +40,7 @@ class Selective(TestCallback):
 
 
 def write_review_order(run_dir: Path, rows: Sequence[Row], *, show: int) -> None:
-    """List, picture and table of the cases that rows tell an uncertainty of."""
+    """Write the list and the picture, and print the table, of cases with an uncertainty."""
     cases = rank_by_uncertainty(rows)
     if not cases:
         return
@@ -62,14 +62,13 @@ def write_review_order(run_dir: Path, rows: Sequence[Row], *, show: int) -> None
         console.print(
             f"Look at these first (AURC {format_score(aurc(rows))}; all in look_first.csv):"
         )
-        console.print(_table(cases[:show], risk_name))
+        console.print(_table(cases[:show], risk_name, console.width))
 
 
-def _table(cases: Sequence[CaseRisk], risk_name: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("case", overflow="fold")
-    for column in ("uncertainty", risk_name):
-        table.add_column(column, justify="right")
-    for each in cases:
-        table.add_row(each.case, format_score(each.uncertainty), format_score(each.risk))
-    return table
+def _table(cases: Sequence[CaseRisk], risk_name: str, width: int) -> Table:
+    return console_table(
+        "",
+        ["case", "uncertainty", risk_name],
+        [[each.case, format_score(each.uncertainty), format_score(each.risk)] for each in cases],
+        width=width,
+    )

@@ -116,7 +116,7 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     except SIGTERMException as stopped:
         raise SystemExit(128 + signal.SIGTERM) from stopped  # as the shell says it
     if trainer.is_global_zero:
-        log.info("Everything lies in %s", os.path.relpath(run_dir))
+        log.info("Results saved to %s", os.path.relpath(run_dir))
     return score
 
 

@@ -31,12 +31,12 @@ def load_trained(run_dir: Path, checkpoint: str, *, trainer: DictConfig) -> Trai
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its unpickler stumbles on
-        raise DataError(f"{path}: no checkpoint that can be read ({error})") from error
+        raise DataError(f"{path}: cannot read checkpoint ({error})") from error
     about = held.get("medlight", {})
     spec = about.get("spec", about.get("facts", {}))  # "facts" in checkpoints before version 0.2
     if "modality" not in spec:
         raise DataError(
-            f"{path}: it does not say what images its net was trained on; train again, or write a "
+            f"{path}: it does not say what images its net was made for; train again, or write a "
             f"new checkpoint with resume={run_dir}"
         )
     task = instantiate(cfg.task, _convert_="all")(spec=DataSpec.from_dict(spec))

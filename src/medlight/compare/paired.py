@@ -30,6 +30,9 @@ from medlight.metrics.names import METRICS, Metric
 PER_CLASS_ONLY = ("recall",)
 """Metrics whose classes share out the cases: over all classes they are another metric."""
 
+UNTESTED = ("uncertainty",)
+"""Columns that are not scores: no value of them is better than another."""
+
 ScoreValues = Mapping[ScoreKey, NDArray[np.float64]]
 """(metric, class) to (N, G) values, the reference first."""
 
@@ -109,6 +112,8 @@ def paired_results(
 ) -> list[PairedResult]:  # fmt: skip
     found = []
     for key, intervals_of in differences.items():
+        if key[0] in UNTESTED:
+            continue
         values = per_case[key]
         family = len(names) * sum(metric == key[0] for metric, _ in differences)
         alpha = ALPHA / max(1, family)

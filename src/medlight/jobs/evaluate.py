@@ -49,7 +49,7 @@ def evaluate(
     if len(runs) > 1:
         if trainer.is_global_zero:
             print_run_scores(runs)
-        log.info("%d runs were tested on the same cases: here they answer together", len(runs))
+        log.info("%d runs were tested on the same cases: they are scored as an ensemble", len(runs))
         _set_ensemble(
             task, [load(run, checkpoint).to(trainer.strategy.root_device) for run in runs]
         )

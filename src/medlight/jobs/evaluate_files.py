@@ -62,11 +62,11 @@ def evaluate_files(
             label by itself.
         ignore: label that does not count; None: the one called "ignore", if there is one.
         tolerance_mm: of the normalised surface distance.
-        missing: what a label without a prediction is: a reason to "refuse", or a "miss".
+        missing: what a label without a prediction is: an "error", or "empty": an empty prediction.
         max_cases: how many of the worst cases to draw.
     """
     if missing not in ("error", "empty"):
-        raise ConfigError(f"missing must be refuse or miss, got {missing!r}")
+        raise ConfigError(f"missing must be error or empty, got {missing!r}")
     folders = Path(predictions).expanduser(), Path(labels).expanduser()
     for key, folder in zip(("predictions", "labels"), folders, strict=True):
         if not folder.is_dir():

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich import get_console
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from medlight.callbacks.results import write_scores
@@ -18,6 +17,7 @@ from medlight.metrics.classification import classification_intervals, summarise_
 from medlight.metrics.multilabel import multilabel_intervals, summarise_multilabel
 from medlight.metrics.names import METRICS
 from medlight.metrics.segmentation import segmentation_intervals, summarise_segmentation
+from medlight.report.console_table import console_table
 from medlight.report.score_table import format_score, score_table
 from medlight.runs.directory import PROVENANCE_FILE, RunDirectory
 from medlight.runs.files import write_text
@@ -83,12 +83,10 @@ def _check_disjoint(of_run: Mapping[Path, Sequence[Row]]) -> None:
 
 
 def _run_table(scores: Mapping[str, Mapping[str, float]]) -> Table:
-    table = Table(title="Each run", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("run", overflow="fold")
     known = [m for m in HEADLINE_METRICS if any(m in own for own in scores.values())]
-    for metric in known:
-        unit = METRICS[metric].unit
-        table.add_column(METRICS[metric].title + (f" {unit}" if unit else ""), justify="right")
-    for run, own in scores.items():
-        table.add_row(run, *(format_score(own.get(metric)) for metric in known))
-    return table
+    return console_table(
+        "Each run",
+        ["run", *(f"{METRICS[m].title} {METRICS[m].unit}".strip() for m in known)],
+        [[run, *(format_score(own.get(m)) for m in known)] for run, own in scores.items()],
+        width=get_console().width,
+    )

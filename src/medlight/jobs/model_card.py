@@ -16,7 +16,7 @@ CARD = """\
 
 ## Intended use
 
-Research on images like those it was trained on. It is no medical device: it has not been cleared
+Research on images like those it was trained on. It is not a medical device: it has not been cleared
 for diagnosis or treatment, and nothing here replaces a reader.
 
 ## Data

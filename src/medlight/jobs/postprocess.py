@@ -35,9 +35,9 @@ def postprocess(
     """
     spec = task.spec
     if spec.labels.kind != "mask":
-        raise ConfigError("postprocess mends masks, but this run classifies")
+        raise ConfigError("postprocess works on masks, but this run classifies")
     if not data.split.val:
-        raise SplitError(f"{run_dir}: fold {data.split.fold} has no validation cases to ask")
+        raise SplitError(f"{run_dir}: fold {data.split.fold} has no validation cases")
     if trainer.world_size > 1:
         raise ConfigError("postprocess takes one process: trainer.devices=1")
     path = RunDirectory(run_dir).checkpoint(checkpoint)

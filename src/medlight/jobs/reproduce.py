@@ -17,6 +17,7 @@ from medlight.core.errors import ConfigError, DataNotFoundError, MedlightError
 from medlight.data.datamodule import DataModule
 from medlight.jobs.fit import fit
 from medlight.jobs.seed_variability import SeedVariability, seed_variability
+from medlight.report.console_table import console_table
 from medlight.runs.directory import METRICS_FILE, PROVENANCE_FILE, RunDirectory
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
@@ -124,7 +125,7 @@ def check_same_data(
     if record.get("split", {}).get("hash") != data.split.hash:
         lines.append("the split is not that of the run")
     if lines and not force:
-        raise ConfigError("; ".join([*lines, "compare all the same with force=true"]))
+        raise ConfigError("; ".join([*lines, "force=true compares anyway"]))
     return lines
 
 
@@ -167,16 +168,17 @@ def largest_difference(found: Sequence[MetricDifference]) -> str:
 
 def difference_table(found: Sequence[MetricDifference], noise: SeedVariability) -> Table:
     """Every metric that is not identical."""
-    page = Table(title="Then and now", title_justify="left")
-    page.add_column("metric")
-    for name in ("then", "now", "difference", f"noise of {len(noise.seeds)} seeds"):
-        page.add_column(name, justify="right")
-    for each in found:
-        if each.verdict != "identical":
-            values = (each.then, each.now, each.difference, each.noise)
-            style = "red" if each.verdict == "differs" else ""
-            page.add_row(each.metric, *map(_shown, values), style=style)
-    return page
+    kept = [each for each in found if each.verdict != "identical"]
+    return console_table(
+        "Then and now",
+        ["metric", "then", "now", "difference", f"noise of {len(noise.seeds)} seeds"],
+        [
+            [each.metric, *map(_shown, (each.then, each.now, each.difference, each.noise))]
+            for each in kept
+        ],
+        width=get_console().width,
+        styles=["red" if each.verdict == "differs" else "" for each in kept],
+    )
 
 
 def _shown(value: float | None) -> str:

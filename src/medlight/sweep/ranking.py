@@ -6,16 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.markup import escape
 from rich.table import Table
 
 from medlight.metrics.bootstrap import bootstrap_interval
+from medlight.report.console_table import console_table
 from medlight.runs.directory import RunDirectory
 from medlight.sweep.job import DONE, ENDED, PRUNED, Job, Status
-from medlight.sweep.job_names import override_values, short_keys
+from medlight.sweep.job_names import override_values, setting_columns
 from medlight.sweep.progress import format_duration
 
-MAX_ROWS = 40
+MAX_ROWS, NUMBERS_WIDTH = 40, 60
 WIDE_SCREEN = 100
 """Columns of the screen from which on the job's folder is shown."""
 DASH = "\N{EN DASH}"
@@ -112,29 +112,35 @@ def ranking_csv(entries: Sequence[RankedJob]) -> str:
 
 
 def ranking_table(entries: Sequence[RankedJob], metric: str, *, width: int) -> Table:
-    names = short_keys(key for each in entries for key in override_values(each.status.overrides))
-    table = Table(title=f"Ranked by {metric}", title_justify="left")
-    table.add_column("", justify="right")
-    for name in names.values():
-        table.add_column(name, no_wrap=True)
+    entries = entries[:MAX_ROWS]
+    names, settings = setting_columns(
+        [override_values(each.status.overrides) for each in entries], room=width - NUMBERS_WIDTH
+    )
     test = f"test/{metric.partition('/')[2]}"
-    for name in (metric, f"{test}\n(95 % interval)", "epochs", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
-    if width >= WIDE_SCREEN:
-        table.add_column("job", justify="right", no_wrap=True)
-    for place, each in enumerate(entries[:MAX_ROWS], 1):
-        said = override_values(each.status.overrides)
+    last = ["job"] if width >= WIDE_SCREEN else []
+    rows, styles = [], []
+    for place, each in enumerate(entries, 1):
         tested = DASH if math.isnan(each.test) else f"{each.test:.4f}"
         if not math.isnan(each.low):
-            tested += f" ({each.low:.4f} to {each.high:.4f})"
-        table.add_row(
-            str(place),
-            *(escape(said.get(key, "")) for key in names),
-            DASH if math.isnan(each.score) else f"{each.score:.4f}",
-            "pruned" if each.status.state == PRUNED else tested,
-            str(each.status.epoch),
-            format_duration(each.status.seconds),
-            *([each.job.key] if width >= WIDE_SCREEN else []),
-            style="bold" if place == 1 else "dim" if each.status.state == PRUNED else "",
+            tested += f" ({each.low:.3f}{DASH}{each.high:.3f})"
+        rows.append(
+            [
+                str(place),
+                *settings[place - 1],
+                DASH if math.isnan(each.score) else f"{each.score:.4f}",
+                "pruned" if each.status.state == PRUNED else tested,
+                str(each.status.epoch),
+                format_duration(each.status.seconds),
+                *(each.job.key for _ in last),
+            ]
         )
-    return table
+        pruned = each.status.state == PRUNED
+        styles.append("bold" if place == 1 else "dim" if pruned else "")
+    return console_table(
+        f"Ranked by {metric}",
+        ["", *names, metric, f"{test} (95 % interval)", "epochs", "time", *last],
+        rows,
+        width=width,
+        text_columns=range(1, len(names) + 1),
+        styles=styles,
+    )

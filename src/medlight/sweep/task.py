@@ -38,7 +38,7 @@ def task(cfg: DictConfig, *, on_oom: OnOom = "fail") -> float | None:
 def run_with_retries(
     job: Job, cfg: DictConfig, *, on_oom: OnOom = "fail", stop: Callable[[], StopFn] | None = None
 ) -> Status:
-    """Run a job to its end, through what can be mended on the way."""
+    """Run a job to its end, through what can be fixed on the way."""
     for resumes in range(MAX_RESUMES + 1):
         status = _run_once(job, cfg, stop)
         while status.state == FAILED and status.out_of_memory and on_oom == "halve":
