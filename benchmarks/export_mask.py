@@ -14,7 +14,8 @@ from scipy.ndimage import gaussian_filter
 
 from medlight.core.grid import Grid
 from medlight.core.sample import Sample
-from medlight.inference.resample_to_source import resample_logits
+from medlight.inference.resample_to_source import resample_to_source
+from medlight.inference.sliding_window import Slabs
 from medlight.io.read import read_mask
 from medlight.io.write import write_mask
 from medlight.transforms.volume import Volume
@@ -60,9 +61,8 @@ def main() -> None:
             return work
 
         def ours() -> None:
-            write_mask(
-                folder / "ours.nii.gz", resample_logits(logits, moved["grid"], source), source
-            )
+            home = resample_to_source(Slabs(0, iter([logits])), moved["grid"], source)
+            write_mask(folder / "ours.nii.gz", home.labels, source)
 
         timings = interleaved(
             {

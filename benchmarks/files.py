@@ -8,7 +8,7 @@ import numpy as np
 from harness import Report, interleaved
 from padded import padded_ct, saved_by_nibabel
 
-from medlight.io.nifti import _load, read_nifti, write_nifti
+from medlight.io.nifti import load_nifti, read_nifti, write_nifti
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         grid = read_nifti(theirs)[1]
         write_nifti(ours, values, grid)
         for path in (theirs, ours):
-            for voxels in (_load(path)[1], np.asarray(nib.load(path).dataobj)):
+            for voxels in (load_nifti(path)[1], np.asarray(nib.load(path).dataobj)):
                 np.testing.assert_array_equal(voxels, values)
             np.testing.assert_array_equal(read_nifti(path)[0][0], values)
         one, other = (nib.load(path).header for path in (theirs, ours))
@@ -30,7 +30,7 @@ def main() -> None:
         timings = interleaved(
             {
                 "read, nibabel": lambda: np.asarray(nib.load(theirs).dataobj),
-                "read, medlight": lambda: _load(theirs),
+                "read, medlight": lambda: load_nifti(theirs),
                 "read as float32, channel first, nibabel": lambda: np.ascontiguousarray(
                     nib.load(theirs).get_fdata(dtype=np.float32)[None]
                 ),

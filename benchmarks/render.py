@@ -9,12 +9,14 @@ from typing import Any
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
 IMAGES = PAGE.parent / "images"
+MAX_NAMED = 5
+"""Rows without a value that are named one by one."""
 TICKS = (0.5, 1, 2, 5, 10, 20, 60)
 INTRODUCTION = """# Performance
 
 Written by `python benchmarks/render.py` from `benchmarks/results/`, as `make bench` does after it
-has measured what is short. Sides are measured in turns, in one process, after a warm-up; figures
-are medians, with the least and the most in brackets. Ratios travel between machines, times do not.
+has measured what is quick. Contenders take turns in one process, after a warm-up; figures are
+medians, with minimum and maximum in brackets. Ratios travel between machines, times do not.
 """
 
 
@@ -26,23 +28,36 @@ def page(results: Path = HERE / "results") -> str:
 
 def section(result: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    rows = []
+    missing = [row["what"] for row in result["rows"] if unmeasured(row)]
+    for row in result["rows"]:
+        if unmeasured(row):
+            continue
+        spread = f" ({row['minimum']:.4g} - {row['maximum']:.4g})" if "minimum" in row else ""
+        known = row["value"] is not None
+        value = f"{number(row['value'])} {row['unit']}".strip() if known else row["instead"]
+        met = "" if reached(row) else ": **missed**"
+        rows.append(f"| {row['what']} | {value}{spread} | {row['wanted']}{met} |")
     lines = [
         f"## {about(result)}",
         "",
         f"`{result['command']}`, {result['date']}, {result['hardware']}; {versions}.",
-        "",
-        "| | | wanted |",
-        "|---|---|---|",
     ]
-    for row in result["rows"]:
-        spread = f" ({row['minimum']:.4g} - {row['maximum']:.4g})" if "minimum" in row else ""
-        known, instead = row["value"] is not None, row.get("instead", "not measured")
-        value = f"{number(row['value'])} {row['unit']}".strip() if known else instead
-        met = "" if reached(row) else ": **missed**"
-        lines.append(f"| {row['what']} | {value}{spread} | {row['wanted']}{met} |")
+    if rows:
+        lines += ["", "| | | wanted |", "|---|---|---|", *rows]
+    if missing:
+        few = len(missing) <= MAX_NAMED and rows
+        shown = "; ".join(missing) if few else f"{len(missing)} figures that need a GPU"
+
+        lines += ["", f"Not measured: {shown}."]
     if curves(result):
         lines += ["", f"![Dice against minutes](images/{result['name']}.png)"]
     return "\n".join([*lines, ""])
+
+
+def unmeasured(row: Mapping[str, Any]) -> bool:
+    """Whether a row has neither a value nor words in its place."""
+    return row["value"] is None and "instead" not in row
 
 
 def curves(result: Mapping[str, Any]) -> dict[str, list[list[float]]]:

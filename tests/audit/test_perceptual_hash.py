@@ -88,7 +88,7 @@ def test_a_head_stored_in_twelve_orientations(real_data: Path) -> None:
 
 def test_a_constant_image_looks_like_nothing(tmp_path: Path) -> None:
     Image.fromarray(np.full((64, 64), 25, np.uint8)).save(tmp_path / "a.png")
-    assert scan_file(0, "image", str(tmp_path / "a.png")).hash_of is None
+    assert scan_file(0, "image", str(tmp_path / "a.png")).perceptual_hash is None
     assert not thumbnail(np.full((9, 9, 9), 3.5), Grid((9, 9, 9))).any()
 
 
@@ -99,7 +99,7 @@ def test_pairs_are_those_of_an_exhaustive_search() -> None:
         values = noise(row % 140).astype(float) + random.normal(0, 3, (64, 64))
         word, small = hash_of(values)
         packed = np.rint(small * 127 / np.abs(small).max()).astype(np.int8).tobytes()
-        info = FileInfo(row, "image", "", hash_of=word, thumbnail=packed)
+        info = FileInfo(row, "image", "", perceptual_hash=word, thumbnail=packed)
         info.grid = Grid((64, 64))
         file_infos.append(info)
     expected = [(a, b) for b in range(300) for a in range(b) if a % 140 == b % 140]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from medlight.augment import spatial, transform, warp
+from medlight.augment import spatial, spatial_transform, warp
 from medlight.augment.augment import Augment, apply_transform
 from medlight.augment.random import RandomStreams
 from medlight.augment.spatial import Affine, Elastic, Flip
@@ -52,7 +52,7 @@ def test_interpolation_is_scipys(
     )
     for k in range(5):
         assert moving.control_points is not None
-        bent = voxels + transform.displacement(moving.control_points[k], voxels, shape)
+        bent = voxels + spatial_transform.displacement(moving.control_points[k], voxels, shape)
         at = (bent @ moving.linear[k].T + moving.offset[k]).T
         for c in range(2):
             expected = ndimage.map_coordinates(
@@ -73,18 +73,20 @@ def test_displacements_are_scipys_cubic_spline() -> None:
         ndimage.map_coordinates(c, inner.T, order=3, prefilter=False) for c in control_points
     ]
     np.testing.assert_allclose(
-        transform.displacement(control_points, points, shape), np.array(expected).T, atol=1e-12
+        spatial_transform.displacement(control_points, points, shape),
+        np.array(expected).T,
+        atol=1e-12,
     )
 
 
 def test_the_strongest_bend_does_not_fold() -> None:
     rng = RandomStreams(seed=0, epoch=0, position=torch.arange(20))
-    still = transform.SpatialTransform.identity((40, 40), np.ones((20, 2)))
+    still = spatial_transform.SpatialTransform.identity((40, 40), np.ones((20, 2)))
     bend = Elastic(num_cells=5, magnitude=spatial.MAX_MAGNITUDE).randomize(rng, still)
     voxels = np.stack(np.meshgrid(*2 * [np.arange(40.0)], indexing="ij"), -1)
     assert bend.control_points is not None
     for control_points in bend.control_points:
-        there = voxels + transform.displacement(
+        there = voxels + spatial_transform.displacement(
             control_points, voxels.reshape(-1, 2), (40, 40)
         ).reshape(40, 40, 2)
         down, right = np.diff(there, axis=0)[:, :-1], np.diff(there, axis=1)[:-1]
@@ -116,7 +118,7 @@ def test_left_right_is_the_first_axis_of_a_volume_and_the_last_of_an_image(
 def test_a_quarter_turn_is_exact_on_unequal_sides() -> None:
     image = torch.zeros(1, 1, 9, 15)
     image[0, 0, 4, 9] = 1.0  # two voxels right of the centre
-    still = transform.SpatialTransform.identity((9, 15), np.ones((1, 2)))
+    still = spatial_transform.SpatialTransform.identity((9, 15), np.ones((1, 2)))
     quarter = still.compose(np.array([[[0.0, -1.0], [1.0, 0.0]]]), np.zeros((1, 2)))
     moved = apply_transform({"image": image}, replace(quarter, interpolated=np.array([True])))[
         "image"
@@ -148,7 +150,7 @@ def test_nnunet_turns_stacks_of_slices_in_the_plane() -> None:
     assert spatial.nnunet_degrees((40, 56, 40)) == (30, 30, 30)
     assert spatial.nnunet_degrees((128, 128, 20)) == (0, 0, 180)
     rng = RandomStreams(seed=0, epoch=0, position=torch.arange(9))
-    still = transform.SpatialTransform.identity((128, 128, 20), np.ones((9, 3)))
+    still = spatial_transform.SpatialTransform.identity((128, 128, 20), np.ones((9, 3)))
     step = Affine(rotate_degrees="nnunet", scale=[0.7, 1.4], in_plane=True)
     linear = step.randomize(rng, still).linear
     np.testing.assert_allclose(linear[:, 2], np.tile([0, 0, 1], (9, 1)), atol=1e-12)

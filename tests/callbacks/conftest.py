@@ -26,12 +26,11 @@ from medlight.core.sample import Sample
 from medlight.core.split import Split
 from medlight.data.dataset import collate
 from medlight.data.sampling import EvalSampler
-from medlight.metrics.bootstrap import Interval
-from medlight.metrics.classification import classification_intervals, summarise_classification
-from medlight.metrics.names import CLASSIFICATION_POLICY
-from medlight.metrics.segmentation import segmentation_intervals, summarise_segmentation
 from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.tasks.base import Batch, Task
+from medlight.tasks.multiclass_outcome import MulticlassOutcome
+from medlight.tasks.outcome import Outcome
+from medlight.tasks.segmentation_outcome import SegmentationOutcome
 
 ORGANS = Labels(("background", "liver", "spleen"), "mask")
 HANDS = Labels(("Hand", "Chest", "Head"), "multiclass")
@@ -117,9 +116,10 @@ class TinySegmentation(Task):
     def check_data(cls, spec: DataSpec) -> None:
         pass
 
-    @property
-    def policy(self) -> str:
-        return SegmentationScorer.from_labels(self.spec.labels).policy
+    def build_outcome(self) -> Outcome:
+        labels = self.spec.labels
+        policy = SegmentationScorer.from_labels(labels).policy
+        return SegmentationOutcome(labels.foreground, policy=policy, labels=labels.names)
 
     def step(self, batch: Batch) -> Tensor:
         return self.loss(self.net(batch["image"]), batch["mask"][:, 0])
@@ -148,12 +148,6 @@ class TinySegmentation(Task):
             )
         return results
 
-    def summarise(self, rows: list[Row]) -> dict[str, float]:
-        return summarise_segmentation(rows, self.spec.labels.foreground)
-
-    def intervals(self, rows: list[Row]) -> dict[str, Interval]:
-        return segmentation_intervals(rows, self.spec.labels.foreground)
-
 
 class TinyClassification(Task):
     """Guesses from the mean grey value, and is wrong about every fourth case."""
@@ -164,9 +158,11 @@ class TinyClassification(Task):
     def check_data(cls, spec: DataSpec) -> None:
         pass
 
-    @property
-    def policy(self) -> str:
-        return CLASSIFICATION_POLICY
+    def build_outcome(self) -> Outcome:
+        return MulticlassOutcome(self.spec.labels.names)
+
+    def calibrate(self, temperature: float) -> None:
+        self.temperature = temperature
 
     def step(self, batch: Batch) -> Tensor:
         return self.loss(self.net(batch["image"]).flatten(2).mean(2), batch["label"])
@@ -183,12 +179,6 @@ class TinyClassification(Task):
             row["uncertainty"] = 0.2 + int(case[-2:]) / 100
             results.append(CaseResult(case=case, rows=(row,), image=image.numpy()))
         return results
-
-    def summarise(self, rows: list[Row]) -> dict[str, float]:
-        return summarise_classification(rows, self.spec.labels.names)
-
-    def intervals(self, rows: list[Row]) -> dict[str, Interval]:
-        return classification_intervals(rows, self.spec.labels.names)
 
 
 KINDS = {"volumes": (ORGANS, 3), "images": (ORGANS, 2), "classes": (HANDS, 2)}

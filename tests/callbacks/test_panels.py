@@ -1,6 +1,5 @@
 """What pictures show, and how little is held to draw them."""
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
 
-from medlight.callbacks.panels import Panels, confusion_matrix
+from medlight.callbacks.panels import Panels, plot_panels
 from medlight.core.case_result import CaseResult
 from medlight.core.labels import Labels
 from medlight.metrics.segmentation_cases import SegmentationScorer
+from medlight.report.class_figures import confusion_counts
 from medlight.report.mask_figures import PALETTE
 from medlight.report.slices import WorstCases, case_slice
+from medlight.tasks.segmentation_outcome import SegmentationOutcome
 
 LIVER = SegmentationScorer.from_labels(Labels(("background", "liver"), "mask"))
+OUTCOME = SegmentationOutcome(("liver",), policy=LIVER.policy, labels=("background", "liver"))
 
 
 def result(case: str, dice: float, image: np.ndarray | None = None) -> CaseResult:
@@ -37,7 +39,7 @@ def coloured(path: Path, label: int) -> int:
 
 
 def test_worst_cases_come_first_and_the_rest_is_forgotten() -> None:
-    worst = WorstCases(3)
+    worst = WorstCases(3, OUTCOME.score)
     for place, dice in enumerate(np.random.default_rng(0).permutation(50)):
         worst.add(result(f"case_{dice:02}", dice / 50))
         assert len(worst.slices) <= min(place + 1, 3)
@@ -45,7 +47,7 @@ def test_worst_cases_come_first_and_the_rest_is_forgotten() -> None:
 
 
 def test_absent_classes_do_not_count_and_unscored_cases_come_last() -> None:
-    worst = WorstCases(3)
+    worst = WorstCases(3, OUTCOME.score)
     for case, dice in (("nothing", float("nan")), ("bad", 0.25), ("good", 0.75)):
         worst.add(result(case, dice))
     assert [kept.case for kept in worst.slices] == ["bad", "good", "nothing"]
@@ -93,9 +95,9 @@ def test_prediction_and_truth_are_drawn_apart(tmp_path: Path) -> None:
     for name, prediction in (("right", mask), ("missed", mask * 0)):
         rows = LIVER.dice_rows("x", prediction, mask)
         case = CaseResult(case="x", rows=rows, image=image, truth=mask, prediction=prediction)
-        worst = WorstCases(1)
+        worst = WorstCases(1, OUTCOME.score)
         worst.add(case)
-        Panels(run_dir=tmp_path / name).plot(worst, Counter(), ("background", "liver"))
+        plot_panels(OUTCOME, worst, rows, tmp_path / name / "panels")
         pages.append(matplotlib.image.imread(tmp_path / name / "panels" / "01_x.png"))
     right, missed = pages
     assert right.shape == missed.shape
@@ -115,11 +117,9 @@ def test_classification_panels(new_run: Callable[..., Any], tmp_path: Path) -> N
 
 
 def test_confusion_counts_like_scikit_learn() -> None:
-    names = ("a", "b", "c")
-    truth, guess = (np.random.default_rng(seed).choice(names, 200) for seed in (1, 2))
-    counted = Counter(zip(truth.tolist(), guess.tolist(), strict=True))
-    expected = sklearn_confusion_matrix(truth, guess, labels=names)
-    np.testing.assert_array_equal(confusion_matrix(counted, names), expected)
+    truth, guess = (np.random.default_rng(seed).choice(3, 200) for seed in (1, 2))
+    expected = sklearn_confusion_matrix(truth, guess, labels=range(3))
+    np.testing.assert_array_equal(confusion_counts(truth, guess, 3), expected)
 
 
 @pytest.mark.parametrize("kind", ["images", "classes"])

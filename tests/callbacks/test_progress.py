@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from medlight.callbacks import files, speed
+from medlight.callbacks import throughput
 from medlight.callbacks.progress import Progress
+from medlight.runs import files
 
 
 def test_one_line_an_epoch_in_a_log(
@@ -74,12 +75,12 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
 
 def test_speed_leaves_out_what_is_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(speed.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: now[0])
 
     class TwoRanks:
         world_size = 2
 
-    watch = speed.Speed()
+    watch = throughput.TrainingThroughput()
     for wait, then in ((2.0, "batch"), (50.0, "start"), (2.0, "batch")):
         now[0] += wait
         if then == "batch":
@@ -89,6 +90,6 @@ def test_speed_leaves_out_what_is_no_training(monkeypatch: pytest.MonkeyPatch) -
     assert watch.samples_per_s == 12 / 4
 
 
-@pytest.mark.parametrize("module", [files, speed])
+@pytest.mark.parametrize("module", [files, throughput])
 def test_examples(module: ModuleType) -> None:
     assert doctest.testmod(module).failed == 0

@@ -12,16 +12,18 @@ import nibabel as nib
 import numpy as np
 import pytest
 import pytorch_lightning as pl
-from medlight.callbacks.calibration import Calibration
 from PIL import Image
 from rich.console import Console
 from sklearn.metrics import accuracy_score, f1_score
 
 from medlight.callbacks.results import Results, rows_to_csv, scores_to_json
 from medlight.callbacks.selective import Selective
+from medlight.jobs.calibration import test as run_test
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.names import CASE_METRICS, COUNTS, METRICS
 from medlight.report.score_table import MAX_WIDTH, score_table
+from medlight.tasks.multiclass_outcome import MulticlassOutcome
+from medlight.tasks.segmentation_outcome import SegmentationOutcome
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -105,8 +107,8 @@ def test_calibration_is_fitted_on_validation_and_applied_on_request(
     found = {}
     for apply in (False, True):
         folder = tmp_path / str(apply)
-        calibration = Calibration(run_dir=folder, apply=apply)
-        new_run("classes", folder, [Results(run_dir=folder), calibration]).test()
+        run = new_run("classes", folder, [Results(run_dir=folder)])
+        run_test(run.task, run.data, run.trainer, folder, checkpoint=None, calibrate=apply)
         found[apply] = json.loads((folder / "calibration.json").read_text())
         assert (folder / "panels" / "reliability.png").is_file()
         summary = json.loads((folder / "metrics.json").read_text())
@@ -156,7 +158,7 @@ def test_two_processes_write_what_one_writes(
 ) -> None:
     for devices in (1, 2):
         folder = tmp_path / str(devices)
-        watching = [each(run_dir=folder) for each in (Results, Selective, Calibration)]
+        watching = [each(run_dir=folder) for each in (Results, Selective)]
         new_run(kind, folder, watching, devices=devices).test()
     one, two = (
         {
@@ -169,7 +171,6 @@ def test_two_processes_write_what_one_writes(
     assert one == two
     assert len([name for name in one if name.startswith("predictions")]) == 5 * (kind == "volumes")
     assert {"look_first.csv", "panels/risk_coverage.png"} < set(one)
-    assert ("calibration.json" in one) == (kind == "classes")
 
 
 def test_the_table_has_a_line_for_each_class_and_one_for_all(
@@ -198,8 +199,8 @@ def test_every_number_of_metrics_json_follows_from_cases_csv(
         {key: text if key in WORDS else float(text) for key, text in row.items()}
         for row in rows(tmp_path)
     ]
-    again = {f"test/{name}": value for name, value in run.task.summarise(found).items()}
-    for name, between in run.task.intervals(found).items():
+    again = {f"test/{name}": value for name, value in run.task.outcome.summarise(found).items()}
+    for name, between in run.task.outcome.intervals(found).items():
         metric, slash, label = name.partition("/")
         again[f"test/{metric}_low{slash}{label}"] = between.low
         again[f"test/{metric}_high{slash}{label}"] = between.high
@@ -214,7 +215,8 @@ WORDS = ("case", "patient", "fold", "stage", "class", "truth", "prediction")
 
 
 def test_what_has_no_number() -> None:
-    table = score_table({"accuracy": 0.5, "f1": math.nan, "f1/a": math.nan, "f1/b": 1.0})
+    scores = {"accuracy": 0.5, "f1": math.nan, "f1/a": math.nan, "f1/b": 1.0}
+    table = score_table(MulticlassOutcome(("a", "b")).spec, scores)
     assert table.title == "Test: accuracy 0.5000"
     cells = [[str(cell) for cell in column.cells] for column in table.columns]
     dash = "\N{EN DASH}"
@@ -235,7 +237,8 @@ def test_long_names_and_large_numbers_stay_within_the_width() -> None:
     between = {name: Interval(123.456, 100.1, 140.2, 9) for name in scores}
     out = io.StringIO()
     policy = "both empty: left out; one empty: Dice 0, distance = image diagonal; NSD at 1 mm"
-    Console(file=out, width=140).print(score_table(scores, between, policy=policy))
+    spec = SegmentationOutcome(names, policy=policy, labels=("background", *names)).spec
+    Console(file=out, width=140).print(score_table(spec, scores, between))
     assert max(map(len, out.getvalue().splitlines())) == MAX_WIDTH
     assert "100.1\N{EN DASH}140.2" in out.getvalue()
     assert policy in out.getvalue()

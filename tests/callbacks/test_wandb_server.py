@@ -109,14 +109,14 @@ import importlib.util, sys
 from pathlib import Path
 from medlight.callbacks.provenance import Provenance
 from medlight.callbacks.results import Results
-from medlight.loggers.wandb import RunLogger
+from medlight.loggers.wandb import WandbRunLogger
 from medlight.callbacks.wandb_panels import WandbPanels
 spec = importlib.util.spec_from_file_location("tiny", sys.argv[1])
 tiny = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tiny)
 folder = Path.cwd() / "night_shift"
 callbacks = [Provenance(run_dir=folder), WandbPanels()]
-run = tiny.make_run("volumes", folder, callbacks, [RunLogger(run_dir=folder)])
+run = tiny.make_run("volumes", folder, callbacks, [WandbRunLogger(run_dir=folder)])
 run.fit()
 run.test()
 """
@@ -174,13 +174,7 @@ def test_a_pushed_comparison_arrives(server: Server, tmp_path: Path) -> None:
     heard = "\n".join(server.heard)
     (begun,) = [words for words in server.heard if '"jobType":"compare"' in words]
     assert '"groupName":"seg_unet3d"' in begun
-    for wanted in (
-        "table-file",
-        "html-file",
-        "/dice/Anterior",
-        "trainer.max_epochs",
-        "What may be said",
-    ):
+    for wanted in ("table-file", "html-file", "/dice/Anterior", "trainer.max_epochs", "Verdict"):
         assert wanted in heard
     assert "hippocampus_" not in heard  # ids are hashed
     for folder in (tmp_path, runs.parent):

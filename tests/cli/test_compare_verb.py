@@ -20,7 +20,13 @@ def test_two_recipes_give_tables_csv_and_json(
     both = [str(RUNS), str(RUNS.with_name("seg_unet3d_quick"))]
     assert main(["compare", *both, "--n-resamples", "500", "--output", str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    for word in ("Dice", "Anterior", "against", "What differs", "moved most", "Cost", "4 of 5"):
+    for word in ("Dice", "Anterior", "against", "Cost", "4 of 5", "Results saved to"):
+        assert word in said
+    assert "IoU" not in said
+    whole = ["--metric", "all", "--n-resamples", "100", "--output", str(tmp_path / "all")]
+    assert main(["compare", *both, *whole]) == 0
+    said = capsys.readouterr().out
+    for word in ("IoU", "What differs", "changed most"):
         assert word in said
     lines = list(csv.DictReader((tmp_path / "comparison.csv").read_text().splitlines()))
     assert {line["class"] for line in lines} == {"Anterior", "Posterior", "all"}
@@ -32,10 +38,10 @@ def test_two_recipes_give_tables_csv_and_json(
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["nowhere"], "no such directory"),
+        (["nowhere"], "does not exist"),
         ([], "required"),
         ([str(RUNS), "--metric", "dise"], "--metric dise"),
-        ([str(RUNS), "--reference", "other"], "is none of the runs"),
+        ([str(RUNS), "--reference", "other"], "not one of the runs"),
         ([str(RUNS), "--fold", "4"], "the runs are of fold 0"),
         ([str(RUNS), "--n-resamples", "3"], "at least 100"),
         ([str(RUNS), str(ROOT / "experiments" / "cls_densenet")], "cannot be compared"),

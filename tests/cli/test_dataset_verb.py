@@ -67,24 +67,24 @@ def test_who_withdrew_is_not_missed(run_cli, folder: Path) -> None:
 
 def test_files_of_several_folders(run_cli, tmp_path: Path) -> None:
     """A manifest of merged sources is verified below a root for each."""
-    indices = []
-    for name in ("one", "two"):
+    records, sources = [], []
+    for number, name in enumerate(("one", "two")):
         MedNISTDataModule.fake(tmp_path / name, cases=12)
         index = MedNISTDataModule(root=tmp_path / name, cache=tmp_path / "cache").index()
-        source = replace(index.sources[0], name=name)
-        records = [
+        sources.append(replace(index.sources[0], name=name))
+        records += [
             {
                 "id": f"{name}/{case}",
                 "patient": f"{name}/{case}",
                 "files": {"image": path},
                 "tags": tags,
+                "source": number,
             }
             for case, path, tags in zip(
                 index.ids, index.files["image"], index.tags.tolist(), strict=True
             )
         ]
-        indices.append(Index.from_records(labels=index.labels, sources=[source], records=records))
-    merged = indices[0].merge(indices[1])
+    merged = Index.from_records(labels=index.labels, sources=sources, records=records)
     manifest = take(merged, version="1")
     manifest.save(tmp_path / "manifest_1.jsonl")
     words = ["dataset", "verify", str(tmp_path / "manifest_1.jsonl")]

@@ -146,7 +146,7 @@ def test_completion_binds_to_the_console_script(run_cli) -> None:
 
 
 def test_two_runs_in_one_second_lie_apart() -> None:
-    code = "from medlight.cli.config import token; print(token(), token())"
+    code = "from medlight.cli.config import run_token; print(run_token(), run_token())"
     words = [
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
         for _ in range(2)

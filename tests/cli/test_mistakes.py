@@ -73,7 +73,7 @@ def test_one_line_for_a_mistake_in_an_experiment(
 
 MINE = """
 from medlight.core.errors import DataError
-from medlight.cli.errors import explain
+from medlight.cli.errors import explain_error
 
 def data(kind, **settings):
     if kind == "mendable":

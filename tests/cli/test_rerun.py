@@ -8,8 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from medlight.cli.config import load_config, register, save_config
 from medlight.cli.options import conf_dir
-from medlight.cli.rerun import find_run_dirs
-from medlight.core.errors import ConfigError
+from medlight.cli.rerun import find_trained_runs
+from medlight.core.errors import DataNotFoundError
 
 
 @pytest.fixture
@@ -133,19 +133,19 @@ def test_runs_are_named_by_folder_pattern_and_list(
         (job / "checkpoints").mkdir(parents=True)
         (job / "config.yaml").write_text("seed: 1\n")
     Path("sweeps/folds/multirun.yaml").write_text("")
-    assert find_run_dirs("sweeps/folds/2") == [jobs[1]]
+    assert find_trained_runs("sweeps/folds/2") == [jobs[1]]
     assert (
-        find_run_dirs("sweeps/folds")
-        == find_run_dirs("sweeps")
-        == find_run_dirs("swe*/folds/*")
+        find_trained_runs("sweeps/folds")
+        == find_trained_runs("sweeps")
+        == find_trained_runs("swe*/folds/*")
         == jobs
     )
-    assert find_run_dirs("sweeps/folds/[02]") == jobs[:2]
-    assert find_run_dirs(["sweeps/folds/10", "sweeps"]) == [jobs[2], *jobs[:2]]
-    assert find_run_dirs(str(tmp_path / "sweeps")) == [tmp_path / job for job in jobs]
+    assert find_trained_runs("sweeps/folds/[02]") == jobs[:2]
+    assert find_trained_runs(["sweeps/folds/10", "sweeps"]) == [jobs[2], *jobs[:2]]
+    assert find_trained_runs(str(tmp_path / "sweeps")) == [tmp_path / job for job in jobs]
     for empty in ("none", "none*", "sweeps/folds/multirun.yaml", ["sweeps", "none"]):
-        with pytest.raises(ConfigError, match="is not a run directory"):
-            find_run_dirs(empty)
+        with pytest.raises(DataNotFoundError, match="is not a run directory"):
+            find_trained_runs(empty)
 
 
 def test_several_runs_compose_as_the_first(run_cli, run_dir: str, tmp_path: Path) -> None:

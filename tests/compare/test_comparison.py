@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medlight.compare.cases import ALL_CLASSES
+from medlight.compare.case_scores import ALL_CLASSES
 from medlight.compare.comparison import Comparison, compare
 from medlight.compare.cost import pareto
 from medlight.compare.groups import group_runs
@@ -44,7 +44,7 @@ def test_means_of_recorded_runs_are_those_of_their_metrics(recipe: str) -> None:
                 assert score.mean >= abs(recorded[known])
             elif recorded.get(known) is not None:
                 assert score.mean == pytest.approx(recorded[known], abs=1e-6), known
-        assert found.metric in {key.components("/")[1] for key in recorded}
+        assert found.metric in {key.split("/")[1] for key in recorded}
 
 
 def test_what_is_better_is_told(new_run: NewRun, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_seeds_and_folds_are_repeats(new_run: NewRun, tmp_path: Path) -> None:
 
 def test_the_variance_is_split_as_it_was_made(new_run: NewRun, tmp_path: Path) -> None:
     """Means of estimates over forty drawn designs of 4 seeds, 5 folds and 40 cases."""
-    truth = {"seed": 0.02, "fold": 0.03, "case": 0.05, "chance": 0.015}
+    truth = {"seed": 0.02, "fold": 0.03, "case": 0.05, "residual": 0.015}
     random = np.random.default_rng(0)
     (group,) = group_runs([
         read_run(new_run(tmp_path / f"{f}{s}", dice=drawn(0, 40), seed=s, fold=str(f),
@@ -117,7 +117,7 @@ def test_the_variance_is_split_as_it_was_made(new_run: NewRun, tmp_path: Path) -
         fold, case = random.normal(0, truth["fold"], 5), random.normal(0, truth["case"], (5, 40))
         values = {
             id(run): 0.8 + fold[int(run.fold)] + random.normal(0, truth["seed"])
-            + case[int(run.fold)] + random.normal(0, truth["chance"], 40)
+            + case[int(run.fold)] + random.normal(0, truth["residual"], 40)
             for run in group.runs
         }  # fmt: skip
         found.append(variance_components(group, lambda run, v=values: v[id(run)]))
@@ -206,10 +206,10 @@ def test_half_written_and_foreign_runs_are_named(new_run: NewRun, tmp_path: Path
     reasons = [each.reason for each in skipped]
     for said, reason in zip(list(bad)[1:], reasons[1:], strict=True):
         assert said in reason
-    with pytest.raises(DataNotFoundError, match="no such directory"):
+    with pytest.raises(DataNotFoundError, match="does not exist"):
         read_runs([tmp_path / "nowhere"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataNotFoundError, match="no run directory"):
+    with pytest.raises(DataNotFoundError, match="is not a run directory: it holds no"):
         read_runs([tmp_path / "empty"])
 
 
@@ -220,7 +220,7 @@ def test_half_written_and_foreign_runs_are_named(new_run: NewRun, tmp_path: Path
         ({"classes": ("spleen",)}, "classes 'spleen' here, 'liver' there"),
         ({"provenance": {"policy": "other"}}, "metric policy 'other' here"),
         ({"patients": ["p"] * 30}, "patient of case"),
-        ({"dice": None, "truth": ["liver"] * 30, "p": np.ones((30, 1))}, "task 'classification'"),
+        ({"dice": None, "truth": ["liver"] * 30, "p": np.ones((30, 1))}, "task 'multiclass'"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(

@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medlight.core.errors import DataError
 from medlight.core.index import Index, Source
-from medlight.core.index_file import load_index, save_index
 from medlight.core.labels import Labels
 
 FINDINGS = Labels(("effusion", "mass"), "multilabel")
@@ -30,33 +28,12 @@ def made(root: Path) -> Index:
     return Index.from_records(labels=FINDINGS, sources=sources, records=records())
 
 
-def test_saved_and_loaded(tmp_path: Path) -> None:
+def test_records_become_columns_and_cases(tmp_path: Path) -> None:
     index = made(tmp_path)
-    save_index(index, tmp_path / "index.jsonl")
-    lines = (tmp_path / "index.jsonl").read_text().splitlines()
-    assert [json.loads(line)[0] for line in lines[1:]] == list(index.ids)
-    loaded = load_index(tmp_path / "index.jsonl")
-    assert list(loaded) == list(index) or np.isnan(loaded[0].tags["mass"])
-    assert loaded.fingerprint() == index.fingerprint()
-    assert loaded.column("view") == (None, "AP", None)
-    np.testing.assert_array_equal(loaded.tags, np.array([[1, np.nan], [0, -1], [0.5, 0]], "f4"))
-    assert loaded[2].files == {"mask": tmp_path / "2" / "m" / "3.png"}
-
-
-def test_more_lines_than_are_read_at_once(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("medlight.core.index_file.CHUNK_LINES", 2)
-    index = made(tmp_path)
-    save_index(index, tmp_path / "index.jsonl")
-    assert load_index(tmp_path / "index.jsonl").fingerprint() == index.fingerprint()
-
-
-def test_a_line_that_was_cut_is_refused(tmp_path: Path) -> None:
-    save_index(made(tmp_path), tmp_path / "index.jsonl")
-    text = (tmp_path / "index.jsonl").read_text()
-    for broken in (text[:-9], text.replace('"b/3",', "", 1), text.replace(",[0,-1]", "")):
-        (tmp_path / "broken.jsonl").write_text(broken)
-        with pytest.raises(DataError, match=r"broken\.jsonl: .*save it again"):
-            load_index(tmp_path / "broken.jsonl")
+    assert index.column("view") == (None, "AP", None)
+    np.testing.assert_array_equal(index.tags, np.array([[1, np.nan], [0, -1], [0.5, 0]], "f4"))
+    assert index[2].files == {"mask": tmp_path / "2" / "m" / "3.png"}
+    assert index["a/2"].meta == {"view": "AP"}
 
 
 def test_the_fingerprint_is_of_the_sorted_records(tmp_path: Path) -> None:
@@ -84,8 +61,7 @@ def test_the_fingerprint_is_of_the_sorted_records(tmp_path: Path) -> None:
 
 def test_an_index_without_cases(tmp_path: Path) -> None:
     index = Index.from_records(labels=FINDINGS, sources=[Source("none", tmp_path)], records=[])
-    save_index(index, tmp_path / "index.jsonl")
-    assert len(load_index(tmp_path / "index.jsonl")) == 0
+    assert len(index) == len(list(index)) == 0
 
 
 def test_paths(tmp_path: Path) -> None:
@@ -100,13 +76,6 @@ def test_without(tmp_path: Path) -> None:
     index = made(tmp_path)
     assert index.without(()) is index
     assert index.without({"a/2"}).ids == ("a/1", "b/3")
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}\n', '{"format": 1}\n', "\x00"])
-def test_what_is_no_index_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / "x.jsonl").write_text(text)
-    with pytest.raises(DataError, match=r"x\.jsonl: .*save it again"):
-        load_index(tmp_path / "x.jsonl")
 
 
 def test_rows_that_lack_tags_are_refused() -> None:

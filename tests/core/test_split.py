@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from medlight.core.errors import SplitError
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
-from medlight.core.split import kfold, make_split
+from medlight.core.split import make_split
 
 SOURCE = Source(name="drawn", root=Path("nowhere"))
 CLASSES = ("a", "b", "c")
@@ -25,6 +25,11 @@ def index_of(patients: list[str], classes: list[int] | None, order: list[int]) -
     ]
     labels = Labels(CLASSES, "mask" if classes is None else "multiclass")
     return Index.from_records(labels=labels, sources=[SOURCE], records=records)
+
+
+def folds_of(index: Index, folds: int) -> list[tuple[str, ...]]:
+    """The cases that each fold tests."""
+    return [make_split(index, fold=k, folds=folds, val_fraction=0).test for k in range(folds)]
 
 
 @st.composite
@@ -44,12 +49,12 @@ def test_folds_part_the_patients_whatever_the_listing_order(
     index, shuffled = both
     if len(set(index.patients)) < folds:
         return
-    parts = kfold(index, folds)
+    parts = folds_of(index, folds)
     assert sorted(case for part in parts for case in part) == sorted(index.ids)
     patient = dict(zip(index.ids, index.patients, strict=True))
     owners = [{patient[case] for case in part} for part in parts]
     assert sum(map(len, owners)) == len(set(index.patients))
-    assert [set(part) for part in kfold(shuffled, folds)] == [set(part) for part in parts]
+    assert [set(part) for part in folds_of(shuffled, folds)] == [set(part) for part in parts]
     splits = [make_split(i, fold=1, folds=folds, val_fraction=0.1) for i in both]
     assert splits[0].hash == splits[1].hash
 

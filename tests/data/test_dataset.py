@@ -42,13 +42,13 @@ def test_a_whole_case_is_what_the_preset_makes_of_its_files(
     for row in (0, 4):
         case = data.cases[row]
         (image, grid), (mask, _) = read_image(case.files["image"]), read_mask(case.files["mask"])
-        given: Sample = {"image": torch.from_numpy(image), "grid": grid, "source": grid}
+        given: Sample = {"image": torch.from_numpy(image), "grid": grid, "source_grid": grid}
         given["mask"] = torch.from_numpy(mask)
         made, sample = Volume()(given), cases[row]
         np.testing.assert_allclose(sample["image"], made["image"], atol=1e-3)
         assert torch.equal(sample["mask"], made["mask"])
         assert sample["grid"] == made["grid"]
-        assert sample["source"] == grid
+        assert sample["source_grid"] == grid
         assert torch.equal(sample["reference"], given["mask"][0])
         assert sample["case"] == case.id
 

@@ -96,7 +96,7 @@ def test_version(root: Path) -> None:
     manifest.save(folder / manifest.file_name)
     found = module(root).version
     assert found is not None
-    assert (found.id, found.whole) == (manifest.id, True)
+    assert (found.id, found.verified) == (manifest.id, True)
     assert module(root, exclude=["Hand/000000"]).version == found
     (folder / "Hand" / "000000.jpeg").write_bytes(b"other")
     (folder / "CXR" / "000000.jpeg").rename(folder / "CXR" / "000007.jpeg")

@@ -11,7 +11,7 @@ from medlight.core.errors import ConfigError
 from medlight.data.patch import ForegroundSampler
 from medlight.data.sampling import SampleIndex, rng_of
 from medlight.datasets.phantom import PhantomDataModule
-from medlight.io.store.class_locations import EACH, class_locations
+from medlight.io.store.class_locations import MAX_PER_CLASS, class_locations
 from medlight.io.store.store import Store
 from medlight.transforms.volume import Volume
 
@@ -34,7 +34,7 @@ def test_marks_are_voxels_of_their_label(shape: tuple[int, ...]) -> None:
     assert len(np.unique(drawn, axis=0)) == len(drawn)
     for label in np.unique(mask[mask > 0]):
         voxels = int((mask == label).sum())
-        assert (drawn[:, 0] == label).sum() == min(EACH, voxels)
+        assert (drawn[:, 0] == label).sum() == min(MAX_PER_CLASS, voxels)
     assert (drawn[:, 0] == 0).any()
 
 
@@ -45,7 +45,7 @@ def test_marks_lie_all_over_a_label() -> None:
     found = class_locations(mask)
     inside = found[found[:, 0] == 4][:, 1:]
     expected = np.argwhere(mask[0] == 4)
-    error = np.abs(inside.mean(0) - expected.mean(0)) / (expected.std(0) / np.sqrt(EACH))
+    error = np.abs(inside.mean(0) - expected.mean(0)) / (expected.std(0) / np.sqrt(MAX_PER_CLASS))
     assert (error < 4).all()
 
 

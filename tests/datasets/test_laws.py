@@ -13,7 +13,6 @@ import torch
 import medlight.datasets
 from medlight.core.errors import DataNotFoundError
 from medlight.core.grid import Grid
-from medlight.core.index_file import load_index, save_index
 from medlight.core.split import SUBSETS, make_split
 from medlight.data.datamodule import DataModule
 from medlight.datasets.phantom import Phantom
@@ -134,10 +133,10 @@ def test_a_whole_case_knows_where_it_came_from(dataset: type[DataModule], tmp_pa
     module = made(dataset, tmp_path)
     batch = next(iter(module.test_dataloader()))
     assert batch["case"][0] in module.split.test
-    assert isinstance(batch["source"][0], Grid)
-    assert batch["source"][0].ndim == module.spatial_dims
+    assert isinstance(batch["source_grid"][0], Grid)
+    assert batch["source_grid"][0].ndim == module.spatial_dims
     if "mask" in batch:
-        assert batch["reference"][0].shape == batch["source"][0].shape
+        assert batch["reference"][0].shape == batch["source_grid"][0].shape
 
 
 @every_dataset
@@ -148,17 +147,6 @@ def test_every_label_occurs(dataset: type[DataModule], tmp_path: Path) -> None:
     else:
         seen = {int(v) for batch in module.test_dataloader() for v in batch["mask"].unique()}
         assert seen == set(range(len(module.cases.labels)))
-
-
-@every_dataset
-def test_saved_and_loaded(dataset: type[DataModule], tmp_path: Path) -> None:
-    index = made(dataset, tmp_path).cases
-    save_index(index, tmp_path / "index.jsonl")
-    loaded = load_index(tmp_path / "index.jsonl")
-    assert loaded.fingerprint() == index.fingerprint()
-    assert list(loaded) == list(index)
-    assert loaded.labels == index.labels
-    assert loaded.sources == index.sources
 
 
 @every_dataset

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medlight.datasets._phantom_shapes import ORIENTATIONS, draw_organs, stored
+from medlight.datasets._phantom_shapes import ORIENTATIONS, as_stored_by_scanner, draw_organs
 from medlight.datasets.phantom import (
     Phantom,
     Phantom2DDataModule,
@@ -68,8 +68,8 @@ def test_volumes(phantom_folder: Path) -> None:
 @pytest.mark.parametrize("orientation", range(len(ORIENTATIONS)))
 def test_stored_voxels_keep_their_place(orientation: int) -> None:
     values, spacing = np.random.default_rng(0).normal(size=(4, 5, 6)), (0.9, 1.1, 1.3)
-    (turned,), grid = stored([values], spacing, orientation)
-    _, ras = stored([values], spacing, 0)
+    (turned,), grid = as_stored_by_scanner([values], spacing, orientation)
+    _, ras = as_stored_by_scanner([values], spacing, 0)
     for place in np.ndindex(turned.shape):
         voxel = ras.to_voxel(grid.to_world(np.array([place]))).round().astype(int)[0]
         assert turned[place] == values[tuple(voxel)]

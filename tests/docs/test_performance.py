@@ -15,6 +15,17 @@ def test_the_page_is_what_the_results_give() -> None:
     assert text == RENDER["page"](), "type: python benchmarks/render.py"
 
 
+def test_a_table_that_a_gpu_would_fill_says_so_once() -> None:
+    result = json.loads((ROOT / "benchmarks" / "results" / "gpu.json").read_text())
+    without = [row | {"value": None} for row in result["rows"] if "instead" not in row]
+    for rows in (without, result["rows"]):
+        text = RENDER["section"](result | {"rows": rows})
+        assert text.lower().count("not measured") <= 1
+    assert "| |" not in RENDER["section"](result | {"rows": without})
+    few = [result["rows"][0] | {"value": 1.0, "unit": "s"}, without[1]]
+    assert f"Not measured: {without[1]['what']}." in RENDER["section"](result | {"rows": few})
+
+
 def test_every_result_tells_how_it_came_about() -> None:
     for path in (ROOT / "benchmarks" / "results").glob("*.json"):
         result = json.loads(path.read_text())

@@ -8,8 +8,8 @@ from medlight.core.grid import Grid
 from medlight.inference.ensemble import ensemble_predictor, merge_slabs
 from medlight.inference.foreground_entropy import ForegroundEntropy
 from medlight.inference.heads import Head, SigmoidHead, SoftmaxHead, regions_to_labels
-from medlight.inference.resample_to_source import resample_to_source
-from medlight.inference.sliding_window import Slabs, SlidingWindow, write_labels
+from medlight.inference.resample_to_source import SourceResampler, resample_to_source
+from medlight.inference.sliding_window import LabelMap, Slabs, SlidingWindow
 
 BRATS = SigmoidHead({"whole": (1, 2, 4), "core": (1, 4), "enhancing": (4,)})
 EXCLUSIVE = SoftmaxHead()
@@ -60,17 +60,23 @@ def test_painted_labels_come_home(probabilities: bool) -> None:
     interpolated logits of the whole image gives, with and without maps beside it."""
     [net], image = nets(1), torch.randn(1, 14, 12, 10)
     window = SlidingWindow()
-    logits = window(image, net, (8, 8, 8))
+    whole = window.slabs(image, net, (8, 8, 8))
+    logits = torch.cat([part.clone() for part in whole.parts], whole.axis + 1)
     source = Grid((33, 24, 22), np.array(
         [[0, 0.5, 0, 0.1], [0, 0, -0.5, 9.2], [0.5, 0, 0, -3], [0, 0, 0, 1]]
     ))  # fmt: skip
-    grid, labels = Grid(image.shape[1:]), np.empty(image.shape[1:], np.uint8)
+    grid = Grid(image.shape[1:])
     doubt = ForegroundEntropy(BRATS)
-    slabs = write_labels(window.slabs(image, net, (8, 8, 8)), labels, BRATS)
-    found = resample_to_source(
-        doubt.accumulate(slabs), grid, source,
-        probabilities=probabilities, uncertainty=probabilities, head=BRATS,
-    )  # fmt: skip
+    slabs = window.slabs(image, net, (8, 8, 8))
+    written = LabelMap(image.shape[1:], slabs.axis, BRATS)
+    resampler = SourceResampler(
+        slabs.axis, grid, source, BRATS, probabilities=probabilities, uncertainty=probabilities
+    )
+    for part in slabs.parts:
+        written.add(part)
+        doubt.add(part)
+        resampler.add(part)
+    found, labels = resampler.finish(), written.labels
     np.testing.assert_array_equal(labels, regions_to_labels(logits.sigmoid(), BRATS.regions))
     share = binary_entropy(logits.sigmoid())
     assert doubt.value == pytest.approx(float(share[torch.from_numpy(labels) > 0].mean()), rel=1e-4)
@@ -95,11 +101,11 @@ def test_painted_labels_come_home(probabilities: bool) -> None:
 
 @pytest.mark.parametrize("head", HEADS)
 @torch.no_grad()
-def test_grids_that_are_not_parallel_and_half_precision(head: Head) -> None:
+def test_grids_that_are_not_parallel(head: Head) -> None:
     [net], image = nets(1), torch.randn(1, 10, 9, 8)
-    logits = SlidingWindow()(image, net, (8, 8, 8))
-    half = SlidingWindow(half=True)(image, net, (8, 8, 8), head=head)
-    assert half.dtype == torch.float16
+    whole = SlidingWindow().slabs(image, net, (8, 8, 8))
+    logits = torch.cat([part.clone() for part in whole.parts], whole.axis + 1)
+    half = head.center_(logits.clone()).half()  # as is kept of such a volume
     torch.testing.assert_close(head.labels(half.float()), head.labels(logits), rtol=0, atol=0)
     torch.testing.assert_close(
         head.probabilities(half.float()), head.probabilities(logits), rtol=0, atol=5e-4

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from medlight.core.grid import Grid
 from medlight.core.sample import Sample
-from medlight.inference.resample_to_source import resample_logits, resample_to_source
+from medlight.inference.resample_to_source import resample_to_source
 from medlight.inference.sliding_window import Slabs
 from medlight.io.read import read_image
 from medlight.io.write import write_mask
@@ -37,6 +37,11 @@ def reorient(code: str, shape: tuple[int, int, int] = (9, 11, 7)) -> Grid:
     base[:3, 3] = -31.7, 12.25, 5.5
     turn = ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(code))
     return Grid(shape, base @ inv_ornt_aff(turn, shape))
+
+
+def resample_logits(logits: torch.Tensor, grid: Grid, source: Grid) -> np.ndarray:
+    """The labels of logits that come in one part."""
+    return resample_to_source(Slabs(0, iter([logits])), grid, source).labels
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -12,8 +12,8 @@ from PIL import Image
 from medlight.audit.file_scan import count_labels, scan_file
 from medlight.core.errors import DataError
 from medlight.core.grid import Grid
-from medlight.io.nifti import write_nifti
-from medlight.io.raw import read_header, read_raw
+from medlight.io.nifti import read_header, write_nifti
+from medlight.io.raw import read_raw
 from medlight.io.read import read_image
 
 AFFINE = np.array([[0, -2.0, 0, 7], [0.5, 0, 0, 1], [0, 0, 3, -4], [0, 0, 0, 1]])
@@ -103,3 +103,13 @@ def test_labels_are_counted_as_numpy_counts_them() -> None:
     assert count_labels(np.array([0.5, 1, np.nan, np.inf]))[1] == 3
     assert count_labels(np.array([1, 2], "u1"), slope=0.5) == ({0: 1, 1: 1}, 1)
     assert count_labels(np.arange(5000))[0] is None
+
+
+def test_where_voxels_begin_is_one_rule(tmp_path: Path) -> None:
+    """Some files leave the offset 0: the audit and training then read the same voxels."""
+    values = np.arange(60, dtype="<i2").reshape(3, 4, 5)
+    data = bytearray(nib.Nifti1Image(values, AFFINE).to_bytes())
+    data[108:112] = bytes(4)
+    (tmp_path / "x.nii").write_bytes(data)
+    np.testing.assert_array_equal(read_raw(tmp_path / "x.nii").values, values)
+    np.testing.assert_array_equal(read_image(tmp_path / "x.nii")[0][0], values)

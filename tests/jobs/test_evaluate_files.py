@@ -91,7 +91,7 @@ def test_a_missing_prediction_is_refused_or_a_miss(
     assert [row["dice"] for row in lost] == ["0.0", "0.0"]
     assert [float(row["hd95_mm"]) for row in lost] == pytest.approx([GRID.diagonal_mm] * 2)
     assert "1 without a prediction, counted as empty" in " ".join(capsys.readouterr().out.split())
-    with pytest.raises(ConfigError, match="refuse or miss"):
+    with pytest.raises(ConfigError, match="error or empty"):
         evaluate(folders, missing="drop")
 
 

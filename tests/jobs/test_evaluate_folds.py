@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 from medlight.callbacks.results import rows_to_csv
-from medlight.core.errors import DataError, DataNotFoundError
-from medlight.jobs.evaluate_folds import evaluate_folds, read_rows, score_rows
+from medlight.core.errors import DataError
+from medlight.jobs.evaluate_folds import evaluate_folds
+from medlight.runs.directory import RunDirectory
+from medlight.tasks.multiclass_outcome import MulticlassOutcome
+from medlight.tasks.segmentation_outcome import SegmentationOutcome
+
+OUTCOME = SegmentationOutcome(("liver",), policy="p", labels=("background", "liver"))
 
 
 def line(case: str, fold: int, dice: float) -> dict:
@@ -30,13 +35,13 @@ def fold(folder: Path, number: int, dice: dict[str, float], policy: str = "p") -
 def test_all_cases_count_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = fold(tmp_path, 0, {"a": 1.0, "b": 0.5, "c": math.nan})
     two = fold(tmp_path, 1, {"d": 0.3})
-    evaluate_folds([one, two], tmp_path)
+    evaluate_folds([one, two], tmp_path, OUTCOME)
     summary = json.loads((tmp_path / "metrics.json").read_text())
     assert summary["test/dice"] == pytest.approx((1 + 0.5 + 0.3) / 3)
     assert summary["test/dice_low/liver"] < 0.6 < summary["test/dice_high/liver"]
-    rows = read_rows(tmp_path)
+    rows = RunDirectory(tmp_path).cases().rows(OUTCOME.spec.text_columns)
     assert [row["case"] for row in rows] == ["a", "b", "c", "d"]
-    assert score_rows(rows)[0]["dice"] == summary["test/dice"]
+    assert OUTCOME.summarise(rows)["dice"] == summary["test/dice"]
     shown = capsys.readouterr().out
     assert "2 runs together, 4 cases" in shown
     assert any(part.split()[:2] == ["fold1", "0.3000"] for part in shown.splitlines())
@@ -45,13 +50,13 @@ def test_all_cases_count_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_runs_that_cannot_stand_in_one_table(tmp_path: Path) -> None:
     one, two = fold(tmp_path, 0, {"a": 1.0}), fold(tmp_path, 1, {"a": 0.4, "b": 1})
     with pytest.raises(DataError, match=r"1 cases were tested by more than one .*\(a\)"):
-        evaluate_folds([one, two], tmp_path)
+        evaluate_folds([one, two], tmp_path, OUTCOME)
     other = fold(tmp_path, 2, {"z": 0.3}, policy="q")
     with pytest.raises(DataError, match=r"(?s)different policies.*fold0: p.*fold2: q"):
-        evaluate_folds([one, other], tmp_path)
+        evaluate_folds([one, other], tmp_path, OUTCOME)
     (one / "cases.csv").unlink()
-    with pytest.raises(DataNotFoundError, match="has not been tested; type medlight evaluate run="):
-        evaluate_folds([one, two], tmp_path)
+    with pytest.raises(DataError, match="has not been tested; type medlight evaluate run="):
+        evaluate_folds([one, two], tmp_path, OUTCOME)
 
 
 def test_classes(tmp_path: Path) -> None:
@@ -62,6 +67,8 @@ def test_classes(tmp_path: Path) -> None:
         for c, t in (("1", "x"), ("2", "y"), ("3", "x"))
     ]
     (run / "cases.csv").write_text(rows_to_csv(rows))
-    scores, between = score_rows(read_rows(run))
+    outcome = MulticlassOutcome(("x", "y"))
+    found = RunDirectory(run).cases().rows(outcome.spec.text_columns)
+    scores, between = outcome.summarise(found), outcome.intervals(found)
     assert scores["accuracy"] == pytest.approx(2 / 3)
     assert between["accuracy"].low < 2 / 3

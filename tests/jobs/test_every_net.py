@@ -26,15 +26,12 @@ VOLUMES = [
     "+trainer.limit_test_batches=4",
     "inference.tta=false",
 ]
-CLASSIFIERS = {
+SETTINGS = {
     "densenet121": ["optimizer.lr=1e-3"],
     "efficientnet_b0": ["optimizer.lr=1e-3", "trainer.max_epochs=3"],
-    "resnet_fast": [],
     "resnet18": ["optimizer.lr=1e-3", "trainer.max_epochs=3"],
     "resnet50": ["optimizer.lr=1e-3", "trainer.max_epochs=3"],
     "vit": ["optimizer.lr=1e-3"],
-}
-SMALLER = {
     "attention_unet": ["model.channels=[8,16,32,64]"],
     "dynunet": ["model.deep_supervision=true", "model.filters=[8,16,32,64]"],
     "segresnet": ["model.init_filters=8"],
@@ -46,7 +43,7 @@ SMALLER = {
         "model.feature_size=8", "model.hidden_size=96", "model.mlp_dim=192", "model.num_heads=4",
     ],
 }  # fmt: skip
-"""Segmentation nets of full size take minutes."""
+"""What a net needs to learn within minutes; segmentation nets of full size take longer."""
 PRESETS = {
     "workshop2d": [
         *IMAGES, "transforms=workshop2d", "augment=workshop2d", "optimizer.lr=1e-3",
@@ -83,8 +80,9 @@ def learned(run: Path) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", sorted(groups([conf_dir()])["model"]))
 def test_it_learns(model: str, real_data: Path, shared_cache: Path, tmp_path: Path) -> None:
-    words = CLASSIFIERS.get(model)
-    settings = [*VOLUMES, *SMALLER.get(model, [])] if words is None else [*IMAGES, *words]
+    text = (conf_dir() / "model" / f"{model}.yaml").read_text()
+    start = IMAGES if "# task: classification" in text else VOLUMES
+    settings = [*start, *SETTINGS.get(model, [])]
     run = train(tmp_path, real_data, shared_cache, [*settings, f"model={model}"])
     assert learned(run)
     assert json.loads((run / "provenance.json").read_text())["net"]["flops"] > 1e6

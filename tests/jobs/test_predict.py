@@ -142,7 +142,7 @@ def test_masks_volumes_and_what_they_were_made_by(tmp_path: Path, folder: Path) 
     out = tmp_path / "out"
     predicted("12", folder, out, tta=True, probabilities=True, uncertainty=True)
     rows = table(out / "volumes.csv")
-    assert [(row["case"], row["multiclass"]) for row in rows[:3]] == [
+    assert [(row["case"], row["class"]) for row in rows[:3]] == [
         ("case_0", "liver"), ("case_0", "tumour"), ("case_1", "liver"),
     ]  # fmt: skip
     mask = nib.load(out / "case_0.nii.gz")

@@ -149,7 +149,7 @@ def test_what_validation_chose_is_done_to_masks(
     postprocessing = Postprocessing({name: PostprocessStep(min_size=1000) for name in scores})
     images = next(shared_cache.glob("phantoms/PhantomMasks*-30-*/slices/images"))
     predict = ["predict", "run=run", f"input={images}"]
-    medlight(tmp_path, shared_cache, *predict, "output=mended")
+    medlight(tmp_path, shared_cache, *predict, "output=postprocessed")
     medlight(tmp_path, shared_cache, *predict, "output=plain", "postprocess=false")
     medlight(tmp_path, shared_cache, "evaluate", "run=run")
     for mask in (trained / "run/predictions").iterdir():

@@ -106,13 +106,6 @@ def test_regions_are_unions_of_labels_and_may_overlap() -> None:
         sides = (np.isin(mask, labels).astype(np.uint8) for mask in (prediction, reference))
         (expected,) = one.rows("c", *sides, GRID)
         assert row == pytest.approx(expected | {"class": row["class"]})
-    channels = [
-        np.stack([np.isin(mask, labels) for labels in BRATS.values()])
-        for mask in (prediction, reference)
-    ]
-    assert list(score.region_rows("c", channels[0], channels[1], GRID)) == list(rows)
-    with pytest.raises(ValueError, match="one for each region"):
-        score.region_rows("c", channels[0][:2], channels[1][:2], GRID)
 
 
 def test_a_region_of_labels_that_are_not_there_is_refused() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medlight.metrics.selective import aurc, case_risk, rank_by_uncertainty, selective_risk
+from medlight.metrics.selective import CaseRisk, aurc, rank_by_uncertainty, selective_risk
 
 RISKS = st.lists(st.floats(0, 1), min_size=1, max_size=6)
 
@@ -40,15 +40,8 @@ def test_no_order_is_better_than_that_of_the_risk(risk: list[float]) -> None:
     assert whole == pytest.approx([np.mean(risk)] * len(risk))
 
 
-def test_cases_of_both_tasks() -> None:
-    rows = [
-        {"case": "a", "class": "liver", "dice": 0.8, "uncertainty": 0.2},
-        {"case": "a", "class": "tumour", "dice": 0.4, "uncertainty": 0.2},
-        {"case": "b", "class": "liver", "dice": math.nan, "uncertainty": 0.9},
-        {"case": "c", "class": "liver", "dice": 0.0, "uncertainty": 0.5},
-    ]
-    assert [each.case for each in rank_by_uncertainty(rows)] == ["b", "c", "a"]
-    assert case_risk(rows[:2]) == pytest.approx(0.4)
-    assert aurc(rows) == pytest.approx((0.4 + (0.4 + 1) / 2) / 2)  # b has nothing to score
-    assert case_risk([{"truth": "x", "prediction": "y"}]) == 1
-    assert math.isnan(aurc([{"case": "a", "class": "liver", "dice": 1.0}]))
+def test_the_most_uncertain_come_first_and_unknown_risks_do_not_count() -> None:
+    cases = [CaseRisk("a", 0.2, 0.4), CaseRisk("b", 0.9, math.nan), CaseRisk("c", 0.5, 1.0)]
+    assert [each.case for each in rank_by_uncertainty(cases)] == ["b", "c", "a"]
+    assert aurc(cases) == pytest.approx((0.4 + (0.4 + 1) / 2) / 2)  # b has nothing to score
+    assert math.isnan(aurc([]))

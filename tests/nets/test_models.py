@@ -31,8 +31,12 @@ SMALLER = {
     "segresnet": ["init_filters=8", "blocks_down=[1,1,1,1]"],
 }
 """Nets of full size take seconds a step."""
-CLASSIFIERS = {"densenet121", "resnet18", "resnet50", "efficientnet_b0", "vit", "resnet_fast"}
 MODELS = sorted(groups([conf_dir()])["model"])
+CLASSIFIERS = {
+    model
+    for model in MODELS
+    if "# task: classification" in (conf_dir() / "model" / f"{model}.yaml").read_text()
+}
 ODD = {2: (43, 37), 3: (43, 37, 35)}
 
 

@@ -157,7 +157,7 @@ def figures(**changes: Any) -> DatasetFingerprint:
         "shapes": np.full((40, 3), 128),
         "spacings_mm": np.ones((40, 3)),
         "source_shapes": np.full((40, 3), 128),
-        "foreground": np.array([[-100.0, 200.0]]),
+        "foreground_percentiles": np.array([[-100.0, 200.0]]),
         "volumes_ml": np.ones((40, 1)),
     }
     return DatasetFingerprint(**given | changes)
@@ -194,7 +194,7 @@ def test_a_plan_is_not_overwritten_unasked(tmp_path: Path, monkeypatch: pytest.M
     options: dict[str, Any] = {"data": data, "run_dir": tmp_path, "base": "phantom"}
     options |= {"transforms": "volume", "memory_gb": 1}
     plan_settings(**options)
-    with pytest.raises(ConfigError, match=r"exists; plan it anew with force=true"):
+    with pytest.raises(ConfigError, match=r"exists; plan it again with force=true"):
         plan_settings(**options)
     plan_settings(**options, force=True)
     with pytest.raises(ConfigError, match="not that of an option"):

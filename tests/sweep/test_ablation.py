@@ -35,7 +35,7 @@ def test_every_change_runs_alone_and_again_nothing_does(typed) -> None:
     configs = {path.parent.name: path.read_text() for path in typed.sweep.glob("*/config.yaml")}
     for row in ranked:
         text = configs[row["job"]]
-        assert ("callbacks.average.EMA" in text) == (row["change"] != CHANGES[0])
+        assert ("callbacks.ema.EMA" in text) == (row["change"] != CHANGES[0])
         assert ("warmup_constant" in text) == (row["change"] == CHANGES[1])
         assert ("warmup: 0.2" in text) == (row["change"] == CHANGES[1])
 

@@ -29,12 +29,16 @@ def test_a_sweep_runs_what_it_can_and_again_only_what_it_must(typed) -> None:
     assert {row["seed"] for row in rows} == {"0", "1"}
     for row in rows:
         metrics = json.loads((typed.sweep / row["job"] / "metrics.json").read_text())
-        assert float(row["test"]) == metrics["test/dice"]
-        assert float(row["test_low"]) <= float(row["test"]) <= float(row["test_high"])
+        assert float(row["test_score"]) == metrics["test/dice"]
+        assert (
+            float(row["test_score_low"])
+            <= float(row["test_score"])
+            <= float(row["test_score_high"])
+        )
 
     code, out = typed(*words)
-    assert "4 jobs in outputs/sweeps/s: 2 done, 2 failed: tried again" in out
-    assert "  seed=0 lr=wrong: failed: tried again" in out, "and which"
+    assert "4 jobs in outputs/sweeps/s: 2 done, 2 failed: retrying" in out
+    assert "  seed=0 lr=wrong: failed: retrying" in out, "and which"
     again = typed.statuses()
     assert [again[key] for key in first if first[key]["state"] == "done"] == [
         status for status in first.values() if status["state"] == "done"
@@ -49,7 +53,7 @@ def test_what_failed_too_often_is_left_alone() -> None:
     sweeper = GridSweep(max_failures=2)
     states = [Status(state=FAILED, failures=n) for n in (1, 2, 3)] + [Status(state=DONE)]
     assert [sweeper.is_due(each) for each in states] == [True, False, False, False]
-    assert sweeper.plan(states) == "1 done, 1 failed: tried again, 2 failed 2 times: left alone"
+    assert sweeper.plan(states) == "1 done, 1 failed: retrying, 2 failed 2 times: giving up"
 
 
 def varied(sweeper: GridSweep, *words: str) -> dict[str, list[str]]:
@@ -69,7 +73,7 @@ def test_what_is_typed_beats_the_preset() -> None:
 
 
 def test_an_interval_is_no_grid() -> None:
-    with pytest.raises(ValueError, match="sweep=optuna searches it"):
+    with pytest.raises(ValueError, match="use sweep=optuna"):
         varied(GridSweep(), "optimizer.lr=interval(1e-4,1e-2)")
 
 

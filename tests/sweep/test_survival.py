@@ -68,7 +68,7 @@ def test_the_same_command_goes_on(typed, whom: str) -> None:
             os.kill(survivor, signal.SIGCONT)
         out += process.communicate(timeout=600)[0]
         assert process.returncode == 0, out
-        assert ("1 interrupted: resumed" if whom == "tree" else "1 still running") in out
+        assert ("1 interrupted: resuming" if whom == "tree" else "1 still running") in out
         assert "1 new" in out
     statuses = typed.statuses()
     assert [each["state"] for each in statuses.values()] == ["done", "done"]

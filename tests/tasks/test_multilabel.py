@@ -45,11 +45,11 @@ def test_rows_and_scores() -> None:
     assert [row["p_nodule"] for row in rows] == pytest.approx(p[:, 1].tolist())
     truths = [[row["truth_effusion"], row["truth_nodule"]] for row in rows]
     np.testing.assert_array_equal(truths, [[1, math.nan], [0, 1], [math.nan, 0], [1, 1]])
-    scores = task.summarise(rows)
+    scores = task.outcome.summarise(rows)
     assert (scores["cases/effusion"], scores["not_scored/effusion"]) == (3, 1)
     assert scores["auroc/effusion"] == 1
     lines = [row | {"patient": row["case"]} for row in rows]
-    assert task.intervals(lines)["brier"].mean == pytest.approx(scores["brier"])
+    assert task.outcome.intervals(lines)["brier"].mean == pytest.approx(scores["brier"])
     assert torch.isfinite(task.step(given))
 
 
@@ -57,7 +57,7 @@ def test_members_answer_together_and_truth_may_be_unknown() -> None:
     task, given = task_for(), batch()
     with torch.no_grad():
         [first, *_] = task.infer(given)
-        task.ensemble = [task, lambda image: -task(image)]
+        task.nets = [task, lambda image: -task(image)]
         del given["label"]
         [even, *_] = task.infer(given)
     assert "truth_nodule" in first.rows[0]

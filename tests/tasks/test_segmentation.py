@@ -15,7 +15,6 @@ from medlight.core.errors import ConfigError
 from medlight.core.grid import Grid
 from medlight.core.labels import Labels
 from medlight.inference.foreground_entropy import ForegroundEntropy
-from medlight.inference.sliding_window import Slabs
 from medlight.tasks.classification import ClassificationTask
 from medlight.tasks.segmentation import SegmentationTask
 
@@ -64,7 +63,7 @@ def test_whole_cases_are_scored_on_the_grid_of_their_source() -> None:
     assert validated.source_prediction is None
     for row, quick in zip(result.rows, validated.rows, strict=True):
         assert row | quick == row  # a flip changes no score
-    assert [row["multiclass"] for row in result.rows] == ["liver", "tumour"]
+    assert [row["class"] for row in result.rows] == ["liver", "tumour"]
     n_reference = [int((reference == k).sum()) for k in (1, 2)]
     assert [row["n_reference"] for row in result.rows] == n_reference
 
@@ -81,7 +80,8 @@ def test_uncertainty_is_the_entropy_of_what_is_predicted() -> None:
     task, batch = task_for(3, patch=(8, 8, 8)), whole_case((13, 9, 12))
     with torch.no_grad():
         [result] = task.infer(batch)
-        logits = task.inference(batch["image"][0], task, (8, 8, 8))
+        slabs = task.inference.slabs(batch["image"][0], task, (8, 8, 8))
+        logits = torch.cat([part.clone() for part in slabs.parts], slabs.axis + 1)
     entropy = Categorical(logits=logits.movedim(0, -1)).entropy() / math.log(3)
     expected = entropy[logits.argmax(0) > 0].mean()
     assert [row["uncertainty"] for row in result.rows] == pytest.approx([float(expected)] * 2)
@@ -92,8 +92,8 @@ def test_where_nothing_is_predicted_what_was_nearly_found_counts() -> None:
     logits[0] = 9
     logits[0, 2, 2] = 0.5
     doubt = ForegroundEntropy()
-    for _ in doubt.accumulate(Slabs(0, iter([logits[:, :2], logits[:, 2:]]))).parts:
-        pass
+    for part in (logits[:, :2], logits[:, 2:]):
+        doubt.add(part)
     p = torch.sigmoid(torch.tensor(0.5)).item()
     expected = -(p * math.log2(p) + (1 - p) * math.log2(1 - p))
     assert doubt.value == pytest.approx(expected, rel=1e-5)
@@ -104,9 +104,9 @@ def test_members_answer_in_place_of_the_task() -> None:
     others = [task_for(2), task_for(2)]
     with torch.no_grad():
         [alone] = task.infer(batch)
-        task.ensemble = [task, task]
+        task.nets = [task, task]
         [twice] = task.infer(batch)
-        task.ensemble = others
+        task.nets = others
         [both] = task.infer(batch)
         mean = sum(other(batch["image"]).softmax(1) for other in others)
     np.testing.assert_array_equal(alone.source_prediction, twice.source_prediction)
@@ -121,9 +121,9 @@ def test_regions_are_scored_in_validation_and_tests() -> None:
         del batch["reference"]
         [validated] = task.infer(batch)
     for result in (tested, validated):
-        assert [row["multiclass"] for row in result.rows] == ["whole", "tumour"]
+        assert [row["class"] for row in result.rows] == ["whole", "tumour"]
         assert result.rows[0]["n_reference"] == int((batch["mask"] > 0).sum())
-    assert {"dice/whole", "dice/tumour"} < set(task.summarise(tested.rows))
+    assert {"dice/whole", "dice/tumour"} < set(task.outcome.summarise(tested.rows))
 
 
 def test_ignored_voxels_teach_nothing() -> None:

@@ -11,7 +11,9 @@ from medlight.core.errors import MedlightError
 from medlight.core.grid import Grid
 from medlight.core.index import Index
 from medlight.io import annotations
-from medlight.io.raw import has_full_length, read_header, read_raw
+from medlight.io.gz import MAX_TRAILING_BYTES
+from medlight.io.nifti import read_header, spare_bytes
+from medlight.io.raw import read_raw
 from medlight.io.read import NIFTI_SUFFIXES, RASTER_SUFFIXES, is_nifti
 
 
@@ -133,7 +135,7 @@ def _grid_from_header(path: Path) -> Grid | None:
     """The grid of a volume; None for a picture. MedlightError where either cannot be used."""
     if is_nifti(path):
         header = read_header(path)
-        if not has_full_length(path, header):
+        if spare_bytes(path, header) > MAX_TRAILING_BYTES:
             read_raw(path)  # says what is wrong with it, if it is
         return header.grid
     try:

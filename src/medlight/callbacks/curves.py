@@ -13,6 +13,7 @@ from pytorch_lightning.loggers.logger import DummyExperiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from medlight.report.mask_figures import PALETTE, figure
+from medlight.runs.directory import CURVES_FILE
 from medlight.runs.files import write_text
 
 LEADING_COLUMNS = ("epoch", "step", "seconds")
@@ -95,11 +96,11 @@ class CurvesLogger(pl.loggers.Logger):
         writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
-        write_text(self.run_dir / "curves.csv", text.getvalue())
+        write_text(self.run_dir / CURVES_FILE, text.getvalue())
         self._plotted = False
 
     def _read(self) -> list[dict[str, str]]:
-        path = self.run_dir / "curves.csv"
+        path = self.run_dir / CURVES_FILE
         if not path.exists():
             return []
         with path.open(newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""What a device cannot do the same way twice, by name."""
+"""Report non-deterministic operations."""
 
 import logging
 import re

@@ -23,8 +23,10 @@ from medlight.callbacks.loop_state import (
     make_paths_absolute,
     make_paths_relative,
     restore_epoch_means,
-    rewind,
 )
+from medlight.compat.lightning import rewind, stop_after_batch
+from medlight.compat.torch import copy_into
+from medlight.runs.directory import LAST_CHECKPOINT_FILE
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class LastCheckpoint(pl.Callback):
     """
 
     def __init__(self, *, dirpath: str | Path, every_n_minutes: float | None = 5.0) -> None:
-        self.path = Path(dirpath) / "last.ckpt"
+        self.path = Path(dirpath) / LAST_CHECKPOINT_FILE
         self.every_n_minutes = every_n_minutes
         self._consistent_at: tuple[int, int] | None = None
         """(epoch, batches done) that the weights stand for now; None where that is no such pair."""
@@ -96,7 +98,7 @@ class LastCheckpoint(pl.Callback):
         self._means = epoch_means(trainer)
         buffers = list(pl_module.buffers())
         if buffers and len(buffers) == len(self._buffers):
-            torch._foreach_copy_(self._buffers, buffers)
+            copy_into(self._buffers, buffers)
         else:
             self._buffers = [buffer.clone() for buffer in buffers]
 
@@ -143,7 +145,7 @@ class LastCheckpoint(pl.Callback):
             requested = torch.tensor(int(stop), device=trainer.strategy.root_device)
             dist.all_reduce(requested, op=dist.ReduceOp.MAX)
             stop = bool(requested)
-        trainer._signal_connector.received_sigterm = stop
+        stop_after_batch(trainer, stop)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -167,7 +169,7 @@ class LastCheckpoint(pl.Callback):
             epoch, batch = self._saved
             place = f"batch {batch} of epoch {epoch + 1}" if batch else f"epoch {epoch}"
             run = os.path.relpath(self.path.parent.parent)
-            log.info("Stopped. To go on after %s: medlight resume=%s", place, run)
+            log.info("Stopped. To resume after %s: medlight resume=%s", place, run)
 
     def _save(self, trainer: pl.Trainer, position: tuple[int, int]) -> None:
         if position == self._saved:

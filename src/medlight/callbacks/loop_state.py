@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 
-PROGRESS_COUNTERS = ("ready", "started", "processed", "completed")
+from medlight.compat.lightning import mean_metrics
 
 
 def epochs_done(trainer: pl.Trainer) -> int:
@@ -23,44 +23,10 @@ def epochs_done(trainer: pl.Trainer) -> int:
     return int(counts.processed)
 
 
-def rewind(loops: dict[str, Any], *, epoch: int, batch: int, trainer: pl.Trainer) -> None:
-    """Make the state of the fit loop say, in place: `batch` batches of `epoch` are done.
-
-    Args:
-        loops: what Lightning would save of its fit loop.
-        epoch: number of whole epochs before; the next one where `batch` is 0.
-        batch: number of its batches done on each rank.
-        trainer: of the run.
-    """
-    begun = epoch + (batch > 0)
-    for kind in ("total", "current"):
-        counts = loops["epoch_progress"][kind]
-        counts.update(ready=begun, started=begun, processed=epoch, completed=epoch)
-    total = loops["epoch_loop.batch_progress"]["total"]
-    total.update(dict.fromkeys(PROGRESS_COUNTERS, total["completed"]))
-    loops["epoch_loop.batch_progress"]["current"].update(dict.fromkeys(PROGRESS_COUNTERS, batch))
-    loops["epoch_loop.batch_progress"]["is_last_batch"] = False
-    steps = loops["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]
-    for progress in (loops["epoch_loop.scheduler_progress"], *steps.values()):
-        for counts in progress.values():
-            done = counts["completed" if "completed" in counts else "ready"]
-            counts.update(dict.fromkeys(counts, done))
-    for kind, counts in steps["zero_grad"].items():  # a batch that failed may have got that far
-        counts.update(dict.fromkeys(counts, steps["step"][kind]["completed"]))
-    for name, counts in loops["epoch_loop.val_loop.batch_progress"].items():
-        if name in ("total", "current"):
-            counts.update(dict.fromkeys(PROGRESS_COUNTERS, counts["completed"]))
-    counted = batch if trainer.check_val_every_n_epoch else total["completed"]
-    every = trainer.val_check_batch
-    if batch and every and counted % every == 0 and trainer.enable_validation:
-        # The validation is done. Lightning skips it, and counts the step again that led to it.
-        loops["epoch_loop.state_dict"]["_batches_that_stepped"] -= 1
-
-
 def epoch_sums(trainer: pl.Trainer) -> dict[str, list[float]]:
     """What this epoch's means are made of so far: name to (sum, weight), the mean over ranks."""
     found = {}
-    for name, metric in _mean_metrics(trainer).items():
+    for name, metric in mean_metrics(trainer).items():
         pair = torch.stack([metric.value.double(), metric.cumulated_batch_size.double()])
         if trainer.world_size > 1:
             dist.all_reduce(pair)
@@ -71,7 +37,7 @@ def epoch_sums(trainer: pl.Trainer) -> dict[str, list[float]]:
 
 def add_epoch_sums(trainer: pl.Trainer, before: Mapping[str, Iterable[float]]) -> None:
     """Go on with the means of an epoch that another process began."""
-    for name, metric in _mean_metrics(trainer).items():
+    for name, metric in mean_metrics(trainer).items():
         if name in before:
             value, weight = before[name]
             metric.value = metric.value + value
@@ -82,7 +48,7 @@ def epoch_means(trainer: pl.Trainer) -> dict[str, tuple[torch.Tensor, torch.Tens
     """The same on this rank, as tensors that nobody else changes."""
     return {
         name: (metric.value.clone(), metric.cumulated_batch_size.clone())
-        for name, metric in _mean_metrics(trainer).items()
+        for name, metric in mean_metrics(trainer).items()
     }
 
 
@@ -90,19 +56,9 @@ def restore_epoch_means(
     trainer: pl.Trainer, before: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
 ) -> None:
     """Go back to them; what was not there has nothing yet."""
-    for name, metric in _mean_metrics(trainer).items():
+    for name, metric in mean_metrics(trainer).items():
         nothing = torch.zeros_like(metric.value), torch.zeros_like(metric.cumulated_batch_size)
         metric.value, metric.cumulated_batch_size = before.get(name, nothing)
-
-
-def _mean_metrics(trainer: pl.Trainer) -> dict[str, Any]:
-    results: dict[str, Any] = trainer.fit_loop.epoch_loop._results
-    return {
-        name: metric
-        for name, metric in results.items()
-        if metric.is_tensor and metric.meta.on_epoch and metric.meta.is_mean_reduction
-        and metric.update_called and not metric.has_reset
-    }  # fmt: skip
 
 
 def make_paths_relative(trainer: pl.Trainer, states: Mapping[str, Any]) -> None:

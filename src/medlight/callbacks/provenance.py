@@ -13,6 +13,7 @@ from torch import Tensor
 
 import medlight
 from medlight.callbacks.throughput import TrainingThroughput
+from medlight.runs.directory import PROVENANCE_FILE, SPLIT_FILE
 from medlight.runs.environment import (
     code_version,
     command_line,
@@ -92,7 +93,7 @@ class Provenance(pl.Callback):
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = time.monotonic()
         if not self._record:
-            path = self.run_dir / "provenance.json"
+            path = self.run_dir / PROVENANCE_FILE
             self._begin(trainer, pl_module, json.loads(path.read_text()) if path.exists() else {})
         self._record["status"] = "running"
         self._write(trainer)
@@ -140,7 +141,7 @@ class Provenance(pl.Callback):
                 **{side: len(getattr(data.split, side)) for side in ("train", "val", "test")},
             },
             "net": net_info(pl_module),
-            "policy": task.policy,
+            "policy": task.outcome.spec.policy,
         }
         for logger in trainer.loggers:
             logger.log_hyperparams({"provenance": spec})
@@ -155,7 +156,7 @@ class Provenance(pl.Callback):
         }
         if trainer.is_global_zero:
             split = json.dumps(data.split.as_dict(), indent=1)
-            write_text(self.run_dir / "split.json", split + "\n")
+            write_text(self.run_dir / SPLIT_FILE, split + "\n")
 
     def _end(self, trainer: pl.Trainer, stage: str | None, status: str) -> None:
         if not self._record:
@@ -177,7 +178,7 @@ class Provenance(pl.Callback):
     def _write(self, trainer: pl.Trainer) -> None:
         if trainer.is_global_zero:
             text = json.dumps(self._record, indent=2, ensure_ascii=False)
-            write_text(self.run_dir / "provenance.json", text + "\n")
+            write_text(self.run_dir / PROVENANCE_FILE, text + "\n")
 
 
 def _data_version(data: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from medlight.core.outcome import OutcomeSpec
 from medlight.io.write import write_mask
 from medlight.metrics.bootstrap import Interval
 from medlight.report.score_table import score_table
+from medlight.runs.directory import CASES_FILE, METRICS_FILE, OUTCOME_FILE
 from medlight.runs.files import file_stem, write_text
 from medlight.tasks.base import Task
 
@@ -61,15 +62,18 @@ def write_scores(
     scores: Mapping[str, float],
     intervals: Mapping[str, Interval],
 ) -> None:
-    """`cases.csv`, `outcome.json`, which says how to read it, and `metrics.json` with each score, `<metric>_low` and `<metric>_high`."""
+    """`cases.csv`, `outcome.json`, which says how to read it, and `metrics.json`.
+
+    It holds each score, `<metric>_low` and `<metric>_high`.
+    """
     named = {f"{STAGE}/{name}": value for name, value in scores.items()}
     for name, found in intervals.items():
         metric, slash, label = name.partition("/")
         for end, value in (("low", found.low), ("high", found.high)):
             named[f"{STAGE}/{metric}_{end}{slash}{label}"] = value
-    write_text(folder / "outcome.json", json.dumps(spec.as_dict(), indent=1) + "\n")
-    write_text(folder / "cases.csv", rows_to_csv(lines))
-    write_text(folder / "metrics.json", scores_to_json(named))
+    write_text(folder / OUTCOME_FILE, json.dumps(spec.as_dict(), indent=1) + "\n")
+    write_text(folder / CASES_FILE, rows_to_csv(lines))
+    write_text(folder / METRICS_FILE, scores_to_json(named))
 
 
 def write_prediction(result: CaseResult, folder: Path) -> None:

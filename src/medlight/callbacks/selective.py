@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 from rich import get_console
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from medlight.callbacks.results import rows_to_csv
 from medlight.callbacks.test_callback import TestCallback
 from medlight.core.case_result import Row
 from medlight.metrics.selective import CaseRisk, aurc, rank_by_uncertainty
+from medlight.report.console_table import console_table
 from medlight.report.score_figures import plot_risk_coverage
 from medlight.report.score_table import format_score
+from medlight.runs.directory import REVIEW_ORDER_FILE
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 from medlight.tasks.outcome import Outcome
@@ -47,7 +48,7 @@ def write_review_order(run_dir: Path, outcome: Outcome, rows: Sequence[Row], *, 
         {"rank": rank, "case": each.case, "uncertainty": each.uncertainty, "risk": each.risk}
         for rank, each in enumerate(cases, start=1)
     ]
-    write_text(run_dir / "look_first.csv", rows_to_csv(lines))
+    write_text(run_dir / REVIEW_ORDER_FILE, rows_to_csv(lines))
     known = [each for each in cases if each.known]
     if len(known) > 1:
         (run_dir / "panels").mkdir(parents=True, exist_ok=True)
@@ -59,14 +60,13 @@ def write_review_order(run_dir: Path, outcome: Outcome, rows: Sequence[Row], *, 
         console = get_console()
         area = format_score(aurc(cases))
         console.print(f"Look at these first (AURC {area}; all in look_first.csv):")
-        console.print(_table(cases[:show], outcome.spec.risk))
+        console.print(_table(cases[:show], outcome.spec.risk, console.width))
 
 
-def _table(cases: Sequence[CaseRisk], risk_name: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("case", overflow="fold")
-    for column in ("uncertainty", risk_name):
-        table.add_column(column, justify="right")
-    for each in cases:
-        table.add_row(each.case, format_score(each.uncertainty), format_score(each.risk))
-    return table
+def _table(cases: Sequence[CaseRisk], risk_name: str, width: int) -> Table:
+    return console_table(
+        "",
+        ["case", "uncertainty", risk_name],
+        [[each.case, format_score(each.uncertainty), format_score(each.risk)] for each in cases],
+        width=width,
+    )

@@ -99,7 +99,7 @@ def log_or_warn(logger: WandbLogger, name: str, value: Any) -> None:
     try:
         logger.log_metrics({name: value})
     except wandb.Error as error:
-        log.warning("W&B did not take %s: %s", name, error)
+        log.warning("W&B rejected %s: %s", name, error)
 
 
 def case_tables(rows: Sequence[Row], outcome: Outcome, *, key: bytes | None) -> dict[str, Any]:

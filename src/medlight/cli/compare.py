@@ -15,9 +15,9 @@ EXPERIMENTS = Path("experiments")
 EPILOG = """\
   medlight compare outputs/seg_unet3d/<run> outputs/seg_segresnet/<run>
   medlight compare outputs/sweeps/lr --reference lr=0.001 --metric dice
-  medlight compare push outputs/sweeps/lr          the statistics as a run at W&B
-  medlight compare record outputs/seg_unet3d/<run> file a run under experiments/
-  medlight compare table                           bring the tables there up to date"""
+  medlight compare push outputs/sweeps/lr          send the statistics to W&B as a run
+  medlight compare record outputs/seg_unet3d/<run> record a run under experiments/
+  medlight compare table                           update the tables there"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -28,21 +28,25 @@ class _Parser(argparse.ArgumentParser):
 def _compare_parser(name: str = "compare") -> argparse.ArgumentParser:
     parser = _Parser(
         prog=f"medlight {name}",
-        description="Runs beside each other: what differs, by how much, and how sure that is. "
-        "The first run is the reference. Runs that differ in seed and fold only are one.",
+        description="Compare finished runs: what differs, by how much, and with what certainty. "
+        "The first run is the reference. Runs that differ only in seed or fold count as one.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run directory, or a folder of them")
     parser.add_argument("--reference", metavar="RUN", help="directory or name; default: the first")
-    parser.add_argument("--metric", action="append", default=[], help="only this; may be repeated")
+    parser.add_argument(
+        "--metric", action="append", default=[], help="only this, may be repeated; all: every table"
+    )
     parser.add_argument("--fold", action="append", default=[], help="only runs of this fold")
-    parser.add_argument("--n-resamples", type=int, default=10_000, help="of the bootstrap (10000)")
+    parser.add_argument(
+        "--n-resamples", type=int, default=10_000, help="bootstrap resamples (10000)"
+    )
     return parser
 
 
 def main(argv: Sequence[str]) -> int:
-    """Exit status: 0, or 1 where the runs cannot be compared."""
+    """Return the exit status: 0, or 1 if the runs cannot be compared."""
     try:
         verb = argv[0] if argv and argv[0] in _SUBCOMMANDS else None
         return _SUBCOMMANDS[verb](argv[1:]) if verb else _compare(argv)
@@ -65,14 +69,14 @@ def _compare(argv: Sequence[str]) -> int:
     from medlight.compare.page import PAGE, save_page
     from medlight.compare.tables import show
 
-    show(comparison, get_console())
+    show(comparison, get_console(), args.metric)
     save(comparison, args.output)
     save_page(
         comparison,
         args.output / PAGE,
         no_case_files if args.no_images else case_file_lookup(comparison),
     )
-    get_console().print(f"Everything lies in {args.output}", soft_wrap=True, highlight=False)
+    get_console().print(f"Results saved to {args.output / PAGE}", soft_wrap=True, highlight=False)
     return 0
 
 
@@ -95,7 +99,7 @@ def compute_comparison(args: argparse.Namespace) -> Any:
     return compare(
         groups,
         reference=_reference(args.reference, groups),
-        metrics=args.metric,
+        metrics=[] if "all" in args.metric else args.metric,
         n_resamples=args.n_resamples,
         skipped=skipped,
     )
@@ -106,7 +110,7 @@ def no_case_files(case: str) -> dict[str, Path]:
 
 
 def case_file_lookup(comparison: Any) -> Callable[[str], dict[str, Path]]:
-    """Finds the files of a test case through the run's own data settings, where the data are."""
+    """Find the files of a test case through the run's own data settings, if the data are here."""
     from medlight.cli.launch import load_run_data
 
     sources = [
@@ -133,45 +137,51 @@ def _reference(name: str | None, groups: Sequence[Any]) -> int:
         ):
             return i
     names = ", ".join(repr(group.name) for group in groups)
-    raise ConfigError(f"--reference {name}: is none of the runs; they are {names}")
+    raise ConfigError(f"--reference {name}: not one of the runs, which are {names}")
 
 
 def _record(argv: Sequence[str]) -> int:
-    parser = _Parser(prog="medlight compare record", description="File a run on record.")
+    parser = _Parser(prog="medlight compare record", description="Record a run.")
     parser.add_argument("run", type=Path, help="run directory")
-    parser.add_argument("--experiments", type=Path, default=EXPERIMENTS, help="the ledger")
+    parser.add_argument(
+        "--experiments", type=Path, default=EXPERIMENTS, help="folder of recorded runs"
+    )
     args = parser.parse_args(list(argv))
 
     from medlight.compare.recorded import record_run
 
-    print(f"On record in {record_run(args.run, args.experiments)}; medlight compare table shows it")
+    print(f"Recorded in {record_run(args.run, args.experiments)}; now type medlight compare table")
     return 0
 
 
 def _table(argv: Sequence[str]) -> int:
     parser = _Parser(
-        prog="medlight compare table", description="Make the tables of the ledger anew."
+        prog="medlight compare table", description="Update the tables of recorded runs."
     )
-    parser.add_argument("--experiments", type=Path, default=EXPERIMENTS, help="the ledger")
-    parser.add_argument("--readme", type=Path, default=Path("README.md"), help="front page")
+    parser.add_argument(
+        "--experiments", type=Path, default=EXPERIMENTS, help="folder of recorded runs"
+    )
+    parser.add_argument(
+        "--readme", type=Path, default=Path("README.md"), help="page with the table"
+    )
     args = parser.parse_args(list(argv))
 
     from medlight.compare.recorded import update_tables
 
     changed = update_tables(args.experiments, args.readme)
-    print("\n".join(f"{path}: brought up to date" for path in changed) or "All tables are current")
+    print("\n".join(f"{path}: updated" for path in changed) or "All tables are up to date")
     return 0
 
 
 def _push(argv: Sequence[str]) -> int:
     parser = _compare_parser("compare push")
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"folder ({OUTPUT})")
-    parser.add_argument("--project", default="medlight", help="at W&B (medlight)")
-    parser.add_argument("--name", help="of the run; default: what is compared")
-    parser.add_argument("--group", help="of the run; default: that of the reference")
+    parser.add_argument("--project", default="medlight", help="W&B project (medlight)")
+    parser.add_argument("--name", help="name of the W&B run; default: what is compared")
+    parser.add_argument("--group", help="group of the W&B run; default: that of the reference")
     parser.add_argument("--tag", action="append", default=[], help="may be repeated")
-    parser.add_argument("--offline", action="store_true", help="even where a key is configured")
-    parser.add_argument("--share", action="store_true", help="case ids of private data, too")
+    parser.add_argument("--offline", action="store_true", help="even if an API key is configured")
+    parser.add_argument("--share", action="store_true", help="send case ids of private data, too")
     args = parser.parse_args(list(argv))
     comparison = compute_comparison(args)
 
@@ -205,7 +215,7 @@ def _push(argv: Sequence[str]) -> int:
             for (metric, label), score in scores.items()
         },
     )
-    print(f"Sent, or kept in {args.output / 'wandb'} for `wandb sync`")
+    print(f"Sent to W&B, or kept in {args.output / 'wandb'} for `wandb sync`")
     return 0
 
 

@@ -19,9 +19,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from medlight.cli.distributed import run_stamp
 from medlight.cli.options import conf_dir, conf_dirs
 from medlight.core.errors import ConfigError
+from medlight.runs.directory import CONFIG_FILE
 from medlight.runs.renames import rename_config
 
-CONFIG_FILE = "config.yaml"
 _RUN_ONLY_RESOLVER = re.compile(r"\$\{(?!oc\.env:)[\w.]+:")
 """A resolver whose answer holds for this run only, such as `${hydra:...}` or `${now:...}`."""
 

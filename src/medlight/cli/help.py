@@ -13,7 +13,7 @@ EXAMPLES = """\
   medlight experiment=seg_unet3d_quick data=phantom       a demo, no data needed
   medlight experiment=seg_unet3d model=segresnet optimizer.lr=3e-3 data.fold=1
   medlight evaluate run=outputs/seg_unet3d/<run>          test a finished run again
-  medlight resume=outputs/seg_unet3d/<run>                go on where it stopped
+  medlight resume=outputs/seg_unet3d/<run>                resume where it stopped
   medlight -m experiment=seg_unet3d_quick seed=0,1,2      one run for each value"""
 OPTIONS = """\
   --cfg job     print the configuration and stop      -m         run every combination
@@ -36,7 +36,7 @@ def help_screen(dirs: Sequence[Path], *, tty: bool) -> str:
         head("Usage"), USAGE,
         head("Verbs") + "  (medlight <verb> --help: its settings)",
         *_rows({name: yaml_summary(file) for name, file in known.items()}),
-        *_rows({"compare": "Runs beside each other, with statistics (medlight compare --help)",
+        *_rows({"compare": "Compare runs, with statistics (medlight compare --help)",
                 "dataset": "Versions: snapshot, verify, diff (medlight dataset --help)"}),
         head("Experiments") + "  (experiment=...)",
         *_rows({name: _experiment_summary(file) for name, file in experiments.items()}),
@@ -44,7 +44,7 @@ def help_screen(dirs: Sequence[Path], *, tty: bool) -> str:
         *_rows({name: text for name in tree if (text := _option_names(tree[name]))}),
         head("Examples"), EXAMPLES,
         head("Options"), OPTIONS,
-        "", "README.md and docs/ tell the rest; --cfg job shows every key there is.",
+        "", "See README.md and docs/; --cfg job shows every key.",
     ]  # fmt: skip
     return "\n".join(lines)
 

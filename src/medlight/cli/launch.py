@@ -22,23 +22,18 @@ from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from medlight.cli import distributed
-from medlight.cli.config import (
-    CONFIG_FILE,
-    load_config,
-    register,
-    resolve_saved_config,
-    save_config,
-)
+from medlight.cli.config import load_config, register, resolve_saved_config, save_config
 from medlight.cli.errors import explain_error
 from medlight.cli.load_run import load_trained
 from medlight.cli.main import parse_verb
 from medlight.cli.options import conf_dir, conf_dirs, groups
-from medlight.cli.rerun import find_run_dirs
+from medlight.cli.rerun import find_trained_runs
 from medlight.cli.validate import check_targets
-from medlight.core.errors import ConfigError, DataNotFoundError, MedlightError
+from medlight.core.errors import ConfigError, MedlightError
 from medlight.core.malloc import tune_malloc
 from medlight.data.datamodule import DataModule
 from medlight.jobs.check import check_before_training
+from medlight.runs.directory import CONFIG_FILE, RunDirectory
 from medlight.tasks.base import Task
 
 log = logging.getLogger(__name__)
@@ -68,7 +63,7 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
         raise ConfigError(f"this verb needs {' and '.join(f'{key}=...' for key in missing)}")
     job = instantiate(cfg.job, _partial_=True)
     takes = inspect.signature(job).parameters
-    runs = find_run_dirs(cfg.run) if cfg.run else []
+    runs = find_trained_runs(cfg.run) if cfg.run else []
     if distributed.rank() == 0 and (not runs or "original" in takes):
         save_config(fit_config(cfg) if runs else cfg, run_dir / CONFIG_FILE)
     resolve_hardware(cfg.trainer)
@@ -84,8 +79,7 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
         job(run_dir=run_dir)
         return None
     for each in runs:  # said before the data are looked for, which may not be here
-        if not (each / "split.json").is_file():
-            raise DataNotFoundError(f"{each} has no split.json: it has not been trained")
+        RunDirectory(each).split()
     data: DataModule = instantiate(cfg.data, _convert_="all")
     if "runs" in takes:
         job = partial(job, runs=runs)
@@ -116,7 +110,7 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     except SIGTERMException as stopped:
         raise SystemExit(128 + signal.SIGTERM) from stopped  # as the shell says it
     if trainer.is_global_zero:
-        log.info("Everything lies in %s", os.path.relpath(run_dir))
+        log.info("Results saved to %s", os.path.relpath(run_dir))
     return score
 
 

@@ -12,6 +12,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
+from medlight.compat.importlib import is_being_imported
+
 PLOT_MODULE = "torchmetrics.utilities.plot"
 PLOT_TYPES = {"_AX_TYPE", "_CMAP_TYPE", "_PLOT_OUT_TYPE"}
 """Of its names, those that are annotations."""
@@ -57,8 +59,7 @@ class LazyPandas(LazyModule):
     """pandas, of which monai.data.utils takes a class as it starts, and never uses it."""
 
     def __getattr__(self, name: str) -> Any:
-        monai = getattr(sys.modules.get("monai"), "__spec__", None)
-        if name == "DataFrame" and getattr(monai, "_initializing", False):
+        if name == "DataFrame" and is_being_imported("monai"):
             return Any
         return super().__getattr__(name)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from medlight.cli.config import load_config
 from medlight.core.data_spec import DataSpec
-from medlight.core.errors import DataError, DataNotFoundError
+from medlight.core.errors import DataError
 from medlight.inference.postprocess_selection import POSTPROCESSING_FILE, CandidateMeans
+from medlight.runs.directory import RunDirectory
 from medlight.tasks.trained_model import TrainedModel
-
-log = logging.getLogger(__name__)
 
 PRECISIONS = {"bf16": torch.bfloat16, "16": torch.float16}
 
@@ -29,16 +27,16 @@ def load_trained(run_dir: Path, checkpoint: str, *, trainer: DictConfig) -> Trai
         trainer: says on what to compute (accelerator, precision).
     """
     cfg = load_config(run_dir)
-    path = find_checkpoint(run_dir, checkpoint)
+    path = RunDirectory(run_dir).checkpoint(checkpoint)
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its unpickler stumbles on
-        raise DataError(f"{path}: no checkpoint that can be read ({error})") from error
+        raise DataError(f"{path}: cannot read checkpoint ({error})") from error
     about = held.get("medlight", {})
     spec = about.get("spec", about.get("facts", {}))  # "facts" in checkpoints before version 0.2
     if "modality" not in spec:
         raise DataError(
-            f"{path}: it does not say what images its net was trained on; train again, or write a "
+            f"{path}: it does not say what images its net was made for; train again, or write a "
             f"new checkpoint with resume={run_dir}"
         )
     task = instantiate(cfg.task, _convert_="all")(spec=DataSpec.from_dict(spec))
@@ -54,19 +52,6 @@ def load_trained(run_dir: Path, checkpoint: str, *, trainer: DictConfig) -> Trai
         precision=PRECISIONS.get(str(trainer.precision).partition("-")[0]),
         candidate_means=load_postprocessing(run_dir),
     )
-
-
-def find_checkpoint(run_dir: Path, checkpoint: str) -> Path:
-    folder = Path(run_dir) / "checkpoints"
-    path = folder / f"{checkpoint}.ckpt" if checkpoint in ("best", "last") else Path(checkpoint)
-    if checkpoint == "best" and not path.is_file() and (folder / "last.ckpt").is_file():
-        log.info("%s: no validation chose a best checkpoint; taking the last", run_dir)
-        return folder / "last.ckpt"
-    if not path.is_file():
-        raise DataNotFoundError(
-            f"no checkpoint at {path}; train first, or name one with checkpoint=<path>"
-        )
-    return path
 
 
 def load_postprocessing(run_dir: Path) -> CandidateMeans | None:

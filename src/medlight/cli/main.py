@@ -73,9 +73,9 @@ class App:
 
     def parse(self, argv: list[str]) -> tuple[list[str], list[str]]:
         """Options and overrides in any order, the verb as an override."""
-        from hydra._internal.utils import get_args_parser
+        from medlight.compat.hydra import argument_parser
 
-        parser = get_args_parser()
+        parser = argument_parser()
         parser.error = _parser_error  # type: ignore[method-assign]
         args = parser.parse_intermixed_args(argv)
         rest = list(args.overrides)
@@ -149,7 +149,7 @@ class App:
             return None
 
     def report(self, error: Exception) -> None:
-        """One line for what a user can mend, the traceback for the rest; once."""
+        """Print one line for what a user can fix, the traceback for the rest; once."""
         from medlight.cli.errors import explain_error
 
         if any(error is each for each in self.reported):
@@ -213,7 +213,7 @@ def _quote_for_hydra(text: str, tree: dict[str, dict[str, Path]]) -> str:
 
 
 def _is_path(value: str) -> bool:
-    """A path, or a pattern of paths that is no list of Hydra's."""
+    """A path, or a pattern of paths that is not a list of Hydra's."""
     return Path(value).exists() or (not value.startswith("[") and bool(glob.glob(value)))
 
 

@@ -1,7 +1,5 @@
 """`resume=` and `run=`: start from the config.yaml of a run instead of from conf/."""
 
-import glob
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +9,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from medlight.cli.config import CONFIG_FILE, load_config, shipped_hydra_settings
+from medlight.cli.config import load_config, shipped_hydra_settings
 from medlight.core.errors import ConfigError
+from medlight.runs.directory import CONFIG_FILE
+from medlight.runs.find import find_runs
 
 OVERRIDABLE_GROUPS = ("inference", "trainer", "logger", "paths", "callbacks")
 """Groups that may change without making it another run."""
@@ -50,46 +50,16 @@ def find_rerun(overrides: Sequence[Override], *, multirun: bool = False) -> Reru
     if key == "resume" and verbs not in ([], ["fit"]):
         raise ConfigError(f"resume= continues training; {verbs[0]} takes run={value}")
     folder = Path(value).expanduser() if isinstance(value, str) else None
-    runs = [folder] if folder and key == "resume" else find_run_dirs(value)
+    runs = [folder] if folder and key == "resume" else find_trained_runs(value)
     where = runs[0] if len(runs) == 1 else folder if folder and folder.is_dir() else None
     if verbs == ["reproduce"]:
         where = None  # it is run anew, beside the original
     return Rerun(key, tuple(runs), None if where is None else str(where))
 
 
-def find_run_dirs(value: str | Path | Sequence[str | Path]) -> list[Path]:
-    """The run directories that `run=` names, each once.
-
-    Args:
-        value: a run directory; a folder that holds run directories at any depth, such as that of
-            a sweep; a glob pattern of either; or a list of all these. What a folder or a pattern
-            holds comes in natural order, 2 before 10; a list keeps its own.
-
-    ConfigError where one of them leads to no run.
-    """
-    if not isinstance(value, str | Path):
-        return list(dict.fromkeys(run for each in value for run in find_run_dirs(each)))
-    text = str(Path(value).expanduser())
-    found = (
-        [text] if Path(text).exists() else sorted(glob.glob(text, recursive=True), key=_natural_key)
-    )
-    runs = [run for each in found for run in _runs_below(Path(each))]
-    if not runs:
-        what = "holds no config.yaml, nor do its folders" if found else "does not exist"
-        raise ConfigError(f"{value} is not a run directory: it {what}")
-    return list(dict.fromkeys(runs))
-
-
-def _runs_below(folder: Path) -> list[Path]:
-    """The folder itself where it is a run, else all runs that it holds."""
-    if (folder / CONFIG_FILE).is_file():
-        return [folder]
-    inner = (p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else ()
-    return [run for each in sorted(inner, key=_natural_key) for run in _runs_below(each)]
-
-
-def _natural_key(path: str | Path) -> list[tuple[int, str]]:
-    return [(int(n or 0), text) for n, text in re.findall(r"(\d+)|(\D+)", str(path))]
+def find_trained_runs(places: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Find the runs that `run=` names: those that have a configuration to start from."""
+    return find_runs(places, (CONFIG_FILE,))
 
 
 def run_primary_config(rerun: Rerun, overrides: Sequence[Override]) -> dict[str, Any]:

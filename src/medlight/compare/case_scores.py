@@ -128,7 +128,7 @@ def _numbers(path: Path, name: str, columns: Columns) -> NDArray[np.float64]:
     try:
         return np.array([float(value) if value else math.nan for value in columns[name]])
     except ValueError as error:
-        raise DataError(f"{path}: column {name} holds what is not a number ({error})") from error
+        raise DataError(f"{path}: column {name} is not of numbers ({error})") from error
 
 
 def _sized(values: NDArray[np.float64], metric: Metric) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Numbers as people read them, and what may be said of them."""
+"""Format numbers, and say what they support."""
 
 import math
 
@@ -9,6 +9,7 @@ from medlight.compare.variance import VarianceComponents
 from medlight.metrics.bootstrap import Interval
 
 DASH = "\N{EN DASH}"
+BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
 
 
 def format_number(value: float, metric: str, *, signed: bool = False) -> str:
@@ -19,13 +20,17 @@ def format_number(value: float, metric: str, *, signed: bool = False) -> str:
     return f"{value:{'+' if signed else ''}.{places}f}"
 
 
-def format_interval(interval: Interval, metric: str, *, signed: bool = False) -> str:
-    """A mean and its interval."""
+def format_interval(
+    interval: Interval, metric: str, *, signed: bool = False, short: bool = False
+) -> str:
+    """Write a mean and its interval; `short` gives the ends of a share three decimals."""
     middle = format_number(interval.mean, metric, signed=signed)
     if math.isnan(interval.low):
         return middle
     ends = [format_number(end, metric, signed=signed) for end in (interval.low, interval.high)]
-    return f"{middle} ({ends[0]} to {ends[1]})"
+    if short and not metric_info(metric).unit:
+        ends = [f"{end:{'+' if signed else ''}.3f}" for end in (interval.low, interval.high)]
+    return f"{middle} ({ends[0]}{' to ' if signed or not short else DASH}{ends[1]})"
 
 
 def format_p_value(p: float) -> str:
@@ -50,16 +55,16 @@ def class_label(key: ScoreKey) -> str:
 
 
 def verdict(result: PairedResult) -> str:
-    """What both the interval and the corrected test say: better, worse, or not told apart."""
+    """Return what both the interval and the corrected test say: better, worse or inconclusive."""
     found = result.difference
     apart = result.adjusted < ALPHA and (found.low > 0 or found.high < 0)
     if not apart:
-        return "not told apart"
-    return "better" if (found.mean > 0) == (better(result.key[0]) == "higher") else "worse"
+        return INCONCLUSIVE
+    return BETTER if (found.mean > 0) == (better(result.key[0]) == "higher") else WORSE
 
 
 def conclusion(result: PairedResult) -> str:
-    """A claim, and beside it what this design could have seen."""
+    """State a result, and the smallest difference that this design could have detected."""
     metric = result.key[0]
     known = metric_info(metric)
     of = "" if result.key[1] == ALL_CLASSES else f" of {result.key[1]}"
@@ -74,23 +79,23 @@ def conclusion(result: PairedResult) -> str:
 
 def power_statement(result: PairedResult) -> str:
     if math.isnan(result.min_detectable):
-        return f"{result.patients} patients are too few to say what would have been noticed."
+        return f"{result.patients} patients are too few to detect any difference reliably."
     unit = metric_info(result.key[0]).unit
     size = f"{result.min_detectable:.2g}{' ' + unit if unit else ''}"
     return (
-        f"With these {result.patients} patients, a true difference of {size} would have been "
-        f"noticed in 4 of 5 such studies; a smaller one might well have been missed."
+        f"With these {result.patients} patients, a true difference of {size} would be detected "
+        f"in 4 of 5 such studies; a smaller one could be missed."
     )
 
 
 def describe_variance(components: VarianceComponents, metric: str) -> str:
-    """What another seed or fold would have changed."""
+    """Describe how much seeds, folds and cases vary."""
     seed, fold = format_number(components.seed, metric), format_number(components.fold, metric)
     said = [f"cases differ by {format_number(components.case, metric)} (one standard deviation)"]
     if not math.isnan(components.seed):
-        said.append(f"another seed moves the mean by {seed}")
+        said.append(f"another seed changes the mean by {seed}")
     if not math.isnan(components.fold):
         said.append(f"another fold by {fold}")
     if math.isnan(components.seed):
-        said.append("one seed only, so nothing is known of others")
+        said.append("one seed only, so the spread over seeds is unknown")
     return ", ".join(said)

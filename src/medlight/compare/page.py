@@ -8,6 +8,7 @@ from typing import Any
 
 from medlight.compare.comparison import Comparison
 from medlight.compare.cost import COST_METRICS, pareto
+from medlight.compare.forest import forest_plot
 from medlight.compare.formatting import (
     DASH,
     class_label,
@@ -26,7 +27,9 @@ from medlight.report.scripted import ScriptedPage
 
 PAGE = "comparison.html"
 MAX_CURVES = 60
-"""Curves and moved cases of more groups than this would be no picture."""
+"""Curves of more groups than this would be no picture."""
+MAX_VALUE_COLUMNS = 4
+"""Groups whose settings fit beside each other."""
 
 
 def save_page(comparison: Comparison, path: Path, files: CaseFiles = lambda case: {}) -> None:
@@ -35,27 +38,40 @@ def save_page(comparison: Comparison, path: Path, files: CaseFiles = lambda case
 
 
 def page(comparison: Comparison, files: CaseFiles = lambda case: {}) -> ScriptedPage:
+    """Make the page: what the runs differ by first, and whatever is long behind a click."""
     cases = viewer_cases(comparison, files)
     made = ScriptedPage(_title(comparison), style=_asset("page.css"))
     patients = len(set(comparison.patients))
     made.text(
         f"{len(comparison.cases)} test cases of {patients} patients. Reference: "
-        f"{comparison.reference.name}. "
-        f"Intervals are 95 %, by bootstrap of patients; AUROC by DeLong. p values hold for all "
-        f"classes and runs of a metric together (Holm)."
+        f"{comparison.reference.name}."
     )
+    main = [result for result in comparison.results if result.key == _main_key(comparison)]
+    if main:
+        made.svg(forest_plot(main, comparison.reference.name))
     for each in comparison.skipped:
-        made.callout("warning", f"left out: {each.path}", each.reason, "Mend it, or leave it out.")
+        made.callout("warning", f"left out: {each.path}", each.reason, "Fix it, or leave it out.")
     made.data("data", _data(comparison, cases))
-    if len(comparison.groups) > 1:
-        made.heading("What may be said")
-        for result in (c for c in comparison.results if c.key == _main_key(comparison)):
+    if main:
+        made.heading("Verdict")
+        for result in main:
             made.statement(
                 verdict(result), f"{result.group}: {verdict(result)}", conclusion(result)
             )
     made.heading("Scores")
-    for metric in comparison.metrics:
-        made.sortable(metric_title(metric), *_scores(comparison, metric))
+    made.text(
+        "Intervals are 95 %, by bootstrap over patients; AUROC by DeLong. p values are corrected "
+        "over all classes and runs of a metric (Holm)."
+    )
+    made.sortable(metric_title(comparison.metric), *_scores(comparison, comparison.metric))
+    if others := [metric for metric in comparison.metrics if metric != comparison.metric]:
+        with made.folded("Other metrics"):
+            for metric in others:
+                made.sortable(metric_title(metric), *_scores(comparison, metric))
+    if comparison.results:
+        with made.folded("Tests, effect sizes and detectable differences"):
+            for metric in dict.fromkeys(result.key[0] for result in comparison.results):
+                made.sortable(metric_title(metric), *_tests(comparison, metric))
     made.heading("Cases")
     if cases:
         names = ", ".join(comparison.reference.first_cases.classes)
@@ -67,31 +83,16 @@ def page(comparison: Comparison, files: CaseFiles = lambda case: {}) -> Scripted
     made.placeholder("viewer", "Viewer")
     made.placeholder("scatter", "Case by case")
     if len(comparison.groups) > 1:
-        rows = [
-            [
-                name,
-                m.case,
-                format_number(m.reference, comparison.metric),
-                format_number(m.contender, comparison.metric),
-            ]
-            for name, changes in comparison.changes.items()
-            for m in changes
-        ]
-        made.sortable(
-            f"Moved most ({metric_title(comparison.metric)})",
-            ["run", "case", "reference", "here"],
-            rows,
-        )
+        with made.folded(f"Cases that changed most ({metric_title(comparison.metric)})"):
+            made.sortable("", ["run", "case", "reference", "here"], _changes(comparison))
     made.heading("Training curves")
     made.placeholder("curves", "Training curves")
     made.heading("Score and cost")
     made.placeholder("pareto", "Score and cost")
     made.sortable("Cost, mean of a run", *_cost_rows(comparison))
     if len(comparison.groups) > 1:
-        made.heading("How firm is the order?")
-        made.text(
-            f"Places by {metric_title(comparison.metric)} in draws of as many other patients."
-        )
+        made.heading("Rank stability")
+        made.text(f"Ranks by {metric_title(comparison.metric)} over bootstrap samples of patients.")
         made.sortable("", *_ranks(comparison))
     if any(len(group.runs) > 1 for group in comparison.groups):
         made.heading("Seeds and folds")
@@ -100,13 +101,10 @@ def page(comparison: Comparison, files: CaseFiles = lambda case: {}) -> Scripted
                 f"{group.name} ({group.describe_repeats()}): {_spread(comparison, group.name)}."
             )
     if comparison.config_differences:
-        made.heading("What differs")
-        columns = [group.name for group in comparison.groups]
-        made.sortable(
-            "", ["setting", *columns], [[key, *v] for key, v in comparison.config_differences]
-        )
-    made.heading("Runs")
-    made.sortable("", ["run", "seed", "fold", "directory"], _runs(comparison))
+        with made.folded("Settings that differ"):
+            made.sortable("", *_differences(comparison))
+    with made.folded("Runs"):
+        made.sortable("", ["run", "seed", "fold", "directory"], _runs(comparison))
     if any("image" in case for case in cases):
         made.details("Licence of the viewer, NiiVue", _vendored("niivue.LICENSE").splitlines())
         made.script(_vendored("niivue.umd.js"))
@@ -127,9 +125,8 @@ def _main_key(comparison: Comparison) -> tuple[str, str]:
 
 def _scores(comparison: Comparison, metric: str) -> tuple[list[str], Iterator[list[str]]]:
     head = ["class", "run", "mean (95 % interval)", "cases"]
-    if len(comparison.groups) > 1:
-        head += ["difference (95 % interval)", "", "test", "p", "p (Holm)", "effect",
-                 "better", "same", "worse", "detectable"]  # fmt: skip
+    if any(result.key[0] == metric for result in comparison.results):
+        head += ["difference (95 % interval)", "p (Holm)", "verdict"]
 
     def rows() -> Iterator[list[str]]:
         results = {(result.group, result.key): result for result in comparison.results}
@@ -143,25 +140,62 @@ def _scores(comparison: Comparison, metric: str) -> tuple[list[str], Iterator[li
                     _no_wrap(format_interval(mean, metric)),
                     str(mean.n),
                 ]
-                result = results.get((group.name, key))
-                if result is None:
-                    yield row + [""] * (len(head) - len(row))
-                    continue
-                effect = result.test.effect
-                counts = (result.wins, result.ties, result.losses)
-                yield [
-                    *row,
-                    _no_wrap(format_interval(result.difference, metric, signed=True)),
-                    _no_wrap(verdict(result)),
-                    result.test.name,
-                    format_p_value(result.test.p),
-                    format_p_value(result.adjusted),
-                    DASH if math.isnan(effect) else f"{effect:+.2f}",
-                    *([DASH] * 3 if result.test.name == "DeLong" else map(str, counts)),
-                    DASH if math.isnan(result.min_detectable) else f"{result.min_detectable:.2g}",
-                ]
+                if result := results.get((group.name, key)):
+                    row += [
+                        _no_wrap(format_interval(result.difference, metric, signed=True)),
+                        format_p_value(result.adjusted),
+                        _no_wrap(verdict(result)),
+                    ]
+                yield row + [""] * (len(head) - len(row))
 
     return head, rows()
+
+
+def _tests(comparison: Comparison, metric: str) -> tuple[list[str], list[list[str]]]:
+    head = ["class", "run", "test", "p", "p (Holm)", "effect", "better", "same", "worse",
+            "detectable"]  # fmt: skip
+    rows = []
+    for result in (each for each in comparison.results if each.key[0] == metric):
+        effect, counts = result.test.effect, (result.wins, result.ties, result.losses)
+        rows.append(
+            [
+                class_label(result.key),
+                result.group,
+                result.test.name,
+                format_p_value(result.test.p),
+                format_p_value(result.adjusted),
+                DASH if math.isnan(effect) else f"{effect:+.2f}",
+                *([DASH] * 3 if result.test.name == "DeLong" else map(str, counts)),
+                DASH if math.isnan(result.min_detectable) else f"{result.min_detectable:.2g}",
+            ]
+        )
+    return head, rows
+
+
+def _changes(comparison: Comparison) -> list[list[str]]:
+    return [
+        [
+            name,
+            m.case,
+            format_number(m.reference, comparison.metric),
+            format_number(m.contender, comparison.metric),
+        ]
+        for name, changes in comparison.changes.items()
+        for m in changes
+    ]
+
+
+def _differences(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """A column for each group; of many groups, a row for each value and who has it."""
+    names = [group.name for group in comparison.groups]
+    if len(names) <= MAX_VALUE_COLUMNS:
+        return ["setting", *names], [[key, *v] for key, v in comparison.config_differences]
+    rows = [
+        [key, value, ", ".join(n for n, v in zip(names, values, strict=True) if v == value)]
+        for key, values in comparison.config_differences
+        for value in dict.fromkeys(values)
+    ]
+    return ["setting", "value", "runs"], rows
 
 
 def _no_wrap(text: str) -> str:
@@ -182,7 +216,7 @@ def _ranks(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
         zip(comparison.ranks, comparison.groups, strict=False), key=lambda pair: pair[0].rank
     )
     rows = [[g.name, str(r.rank), f"{r.p_first:.1%}", f"{r.low} to {r.high}"] for r, g in pairs]
-    return ["run", "place", "first in", "95 % of places"], rows
+    return ["run", "rank", "first in", "95 % of ranks"], rows
 
 
 def _runs(comparison: Comparison) -> list[list[str]]:

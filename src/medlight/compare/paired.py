@@ -30,6 +30,9 @@ from medlight.metrics.names import METRICS, Metric
 AUROC = "auroc"
 """The metric that is computed from all cases together."""
 
+UNTESTED = ("uncertainty",)
+"""Columns that are not scores: no value of them is better than another."""
+
 ScoreValues = Mapping[ScoreKey, NDArray[np.float64]]
 """(metric, class) to (N, G) values, the reference first."""
 
@@ -109,6 +112,8 @@ def paired_results(
 ) -> list[PairedResult]:  # fmt: skip
     found = []
     for key, intervals_of in differences.items():
+        if key[0] in UNTESTED:
+            continue
         values = per_case[key]
         family = len(names) * sum(metric == key[0] for metric, _ in differences)
         alpha = ALPHA / max(1, family)
@@ -158,13 +163,13 @@ def group_auroc(
         for run in group.runs:
             k = run.cases.classes.index(name)
             truth, score = run.cases.truth[:, k], run.cases.probabilities[:, k]
-            known = ~np.isnan(truth)
-            patients_known = [p for p, yes in zip(run.cases.patients, known, strict=True) if yes]
-            one = auroc(score[known], truth[known] == 1, patients_known)
+            seen = ~np.isnan(truth)
+            patients_seen = [p for p, yes in zip(run.cases.patients, seen, strict=True) if yes]
+            one = auroc(score[seen], truth[seen] == 1, patients_seen)
             if np.isnan(one.area):
                 continue
             area, number = area + one.area, number + 1
-            at = [place[case] for case, yes in zip(run.cases.ids, known, strict=True) if yes]
+            at = [place[case] for case, yes in zip(run.cases.ids, seen, strict=True) if yes]
             influence[at] += one.influence
         missing = float("nan") if not number else 1.0
         found[AUROC, name] = Auroc(
@@ -212,7 +217,7 @@ def _multi_class_metrics(values: ScoreValues) -> dict[str, list[str]]:
     labels: dict[str, list[str]] = {}
     for metric, label in values:
         labels.setdefault(metric, []).append(label)
-    return {m: of for m, of in labels.items() if len(of) > 1 and m not in PER_CLASS_ONLY}
+    return {m: of for m, of in labels.items() if len(of) > 1 and metric_info(m).macro}
 
 
 def _means(

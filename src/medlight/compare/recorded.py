@@ -14,13 +14,21 @@ from medlight.compare.case_scores import ALL_CLASSES
 from medlight.compare.comparison import Comparison, compare
 from medlight.compare.formatting import format_interval, format_number, metric_title
 from medlight.compare.groups import group_runs
-from medlight.compare.runs import Run, is_run, read_run
+from medlight.compare.runs import Run, read_run
 from medlight.core.errors import ConfigError, DataError
 from medlight.io.atomic import atomic_path
+from medlight.runs.directory import (
+    CASES_FILE,
+    COMPRESSED_CASES_FILE,
+    CONFIG_FILE,
+    CURVES_FILE,
+    METRICS_FILE,
+    PROVENANCE_FILE,
+)
+from medlight.runs.find import is_run
 from medlight.runs.renames import rename_scores
 
-PROVENANCE_FILE = "provenance.json"
-RECORDED_FILES = ("config.yaml", PROVENANCE_FILE, "metrics.json", "curves.csv")
+RECORDED_FILES = (CONFIG_FILE, PROVENANCE_FILE, METRICS_FILE, CURVES_FILE)
 BEGIN, END = "<!-- medlight compare table -->", "<!-- end of table -->"
 COMPRESS_ABOVE = 200_000
 """Bytes of cases.csv above which it is compressed."""
@@ -57,11 +65,11 @@ def record_run(run_dir: Path, experiments: Path) -> Path:
         for name in RECORDED_FILES:
             if (run_dir / name).exists():
                 shutil.copyfile(run_dir / name, part / name)
-        text = _round_probabilities((run_dir / "cases.csv").read_text(encoding="utf-8"))
+        text = _round_probabilities((run_dir / CASES_FILE).read_text(encoding="utf-8"))
         if len(text) > COMPRESS_ABOVE:
-            (part / "cases.csv.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+            (part / COMPRESSED_CASES_FILE).write_bytes(gzip.compress(text.encode(), mtime=0))
         else:
-            (part / "cases.csv").write_text(text, encoding="utf-8")
+            (part / CASES_FILE).write_text(text, encoding="utf-8")
     readme = folder.parent / "README.md"
     if not readme.exists():
         _write(readme, f"# {folder.parent.name}\n\n{BEGIN}\n{END}\n")

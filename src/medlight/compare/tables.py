@@ -1,18 +1,20 @@
-"""A comparison on the console."""
+"""A comparison on the console: the main metric, the verdict and the cost; or everything."""
 
 from collections.abc import Iterator, Sequence
 from math import isnan
 from string import ascii_uppercase
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from medlight.compare.comparison import Comparison
 from medlight.compare.cost import COST_METRICS
 from medlight.compare.formatting import (
+    BETTER,
     DASH,
+    INCONCLUSIVE,
+    WORSE,
     class_label,
     conclusion,
     describe_variance,
@@ -20,69 +22,74 @@ from medlight.compare.formatting import (
     format_number,
     format_p_value,
     metric_title,
+    power_statement,
     verdict,
 )
+from medlight.compare.groups import Group
 from medlight.compare.paired import PairedResult
+from medlight.report.console_table import console_table, shorten
 
-SHOWN = {"changes": 5, "differences": 12}
-MAX_NAME_LENGTH = 16
-WRAPPED_COLUMNS = ("mean", "against reference", "case", "setting")
-COLOURS = {"better": "green", "worse": "red", "not told apart": "dim"}
+MAX_CHANGES, MAX_DIFFERENCES = 5, 12
+"""Rows of the whole report; the page has all."""
+MAX_GROUPS, MAX_SCORES, MAX_SKIPPED, MAX_CONCLUSIONS = 8, 28, 3, 2
+"""Rows of the short report, which stays within 60 lines."""
+MAX_NAME_LENGTH = 12
+MAX_VALUES_SHOWN = 4
+"""Groups whose settings fit beside each other."""
+COLOURS = {BETTER: "green", WORSE: "red", INCONCLUSIVE: "dim"}
 
 
-def show(comparison: Comparison, console: Console) -> None:
-    for part in _parts(comparison):
-        console.print(part)
+def show(comparison: Comparison, console: Console, metrics: Sequence[str] = ()) -> None:
+    """Print a comparison.
+
+    Args:
+        comparison: what to print.
+        console: where; its width is kept.
+        metrics: whose scores; the main one's if empty. "all" stands for every metric, and for the
+            tables that are on the page only otherwise.
+    """
+    whole = "all" in metrics
+    shown = comparison.metrics if whole else list(metrics) or [comparison.metric]
+    for part in _parts(comparison, console.width, shown, whole=whole):
+        console.print(part, highlight=False)
 
 
-def _parts(comparison: Comparison) -> Iterator[RenderableType]:
+def _parts(
+    comparison: Comparison, width: int, metrics: Sequence[str], *, whole: bool
+) -> Iterator[RenderableType]:
+    groups = list(comparison.groups) if whole else best_groups(comparison)
     patients = len(set(comparison.patients))
-    yield Text.assemble(
-        (f"{len(comparison.cases)} test cases of {patients} patients. ", ""),
-        (f"Reference: {comparison.reference.name}", "bold"),
-    )
-    for skipped in comparison.skipped:
-        yield Text(f"left out: {skipped.path}: {skipped.reason}", style="yellow")
+    yield Text(f"{len(comparison.cases)} test cases of {patients} patients")
+    yield from _skipped(comparison, None if whole else MAX_SKIPPED)
     names = display_names(comparison)
-    for group in comparison.groups:
-        said = f"{group.name}, {group.describe_repeats()}" if len(group.runs) > 1 else group.name
-        yield Text(f"  {names[group.name]}: {said}" if names[group.name] != group.name else said)
-    if comparison.config_differences:
-        yield differences_table(comparison)
-    for metric in comparison.metrics:
-        yield scores_table(comparison, metric)
-    lines = [Text(conclusion(c)) for c in comparison.results if _is_main_result(comparison, c)]
-    yield Group(*lines)
-    if len(comparison.groups) > 1:
-        yield rank_table(comparison)
-        yield changes_table(comparison)
-    if any(len(group.runs) > 1 for group in comparison.groups):
-        for group in comparison.groups:
-            components = comparison.variance[group.name]
-            yield Text(
-                f"{group.name} ({group.describe_repeats()}): "
-                f"{describe_variance(components, comparison.metric)}."
-            )
-    yield cost_table(comparison)
+    for group in groups:
+        repeats = f", {group.describe_repeats()}" if len(group.runs) > 1 else ""
+        repeats += " (the reference)" if group is comparison.reference else ""
+        letter = f"  {names[group.name]}: " if names[group.name] != group.name else "  "
+        room = 10_000 if whole else width - len(letter) - len(repeats)
+        yield Text(f"{letter}{shorten(group.name, room)}{repeats}")
+    if more := len(comparison.groups) - len(groups):
+        yield Text(f"  and {more} more, see the page", style="dim")
+    if whole and comparison.config_differences:
+        yield differences_table(comparison, width)
+    for metric in metrics:
+        yield scores_table(comparison, metric, groups, width=width)
+    yield from _verdict(comparison, groups)
+    if whole:
+        yield from _stability(comparison, width)
+    yield cost_table(comparison, groups, width)
 
 
-def _is_main_result(comparison: Comparison, result: PairedResult) -> bool:
-    """Of the main metric, over all its classes."""
-    return result.key == (comparison.metric, comparison.classes(comparison.metric)[-1])
-
-
-def _table(head: str, columns: Sequence[str], *, left: int = 1) -> Table:
-    table = Table(title=head, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    for i, name in enumerate(columns):
-        wraps = " (" in name or name in WRAPPED_COLUMNS
-        table.add_column(
-            name, justify="left" if i < left else "right", overflow="fold", no_wrap=not wraps
-        )
-    return table
+def best_groups(comparison: Comparison) -> list[Group]:
+    """The reference and those of the best ranks, in the order in which they were named."""
+    pairs = zip(comparison.ranks, comparison.groups, strict=True)
+    order = sorted(pairs, key=lambda pair: (pair[1] is not comparison.reference, pair[0].rank))
+    kept = {group.name for _, group in order[:MAX_GROUPS]}
+    return [group for group in comparison.groups if group.name in kept]
 
 
 def display_names(comparison: Comparison) -> dict[str, str]:
-    """What a run is called in tables: its name, or a letter where names are long."""
+    """What a run is called in tables: its name, or a letter if names are long."""
     names = [group.name for group in comparison.groups]
     if max(map(len, names)) <= MAX_NAME_LENGTH:
         return {name: name for name in names}
@@ -90,92 +97,150 @@ def display_names(comparison: Comparison) -> dict[str, str]:
     return dict(zip(names, letters, strict=False))
 
 
-def scores_table(comparison: Comparison, metric: str) -> Table:
-    rivals = len(comparison.groups) > 1
-    how = "area and 95 % interval by DeLong" if metric == "auroc" else "mean and 95 % interval"
-    named = f"{metric_title(metric)}: {how} by patient"
-    columns = ["class", "run", "mean"]
-    if rivals:
-        columns += ["against reference", "p", "effect", "+/=/-"]
-    table, names = _table(named, columns, left=2), display_names(comparison)
+def _skipped(comparison: Comparison, most: int | None) -> Iterator[Text]:
+    for skipped in comparison.skipped[:most]:
+        yield Text(f"left out: {skipped.path}: {skipped.reason}", style="yellow")
+    if most is not None and (more := len(comparison.skipped) - most) > 0:
+        yield Text(f"left out: {more} more, see the page", style="yellow")
+
+
+def _verdict(comparison: Comparison, groups: Sequence[Group]) -> Iterator[Text]:
+    """A sentence for each contender if they are few, else who is better and who is worse."""
+    results = [result for result in comparison.results if _is_main_result(comparison, result)]
+    if len(results) <= MAX_CONCLUSIONS:
+        yield from (Text(conclusion(result)) for result in results)
+        return
+    names = display_names(comparison)
+    listed = {group.name for group in groups}
+    for said in (BETTER, WORSE, INCONCLUSIVE):
+        those = [result for result in results if verdict(result) == said]
+        some = [names[result.group] for result in those if result.group in listed]
+        more = [f"{len(those) - len(some)} more"] if len(those) > len(some) else []
+        if those:
+            head = (
+                said if said == INCONCLUSIVE else f"{said} than {names[comparison.reference.name]}"
+            )
+            yield Text(f"{head}: {', '.join([*some, *more])}", style=COLOURS[said])
+    known = [result for result in results if not isnan(result.min_detectable)]
+    yield Text(power_statement(max(known or results, key=lambda each: each.min_detectable)))
+
+
+def _is_main_result(comparison: Comparison, result: PairedResult) -> bool:
+    """Whether it is that of the main metric, over all its classes."""
+    return result.key == (comparison.metric, comparison.classes(comparison.metric)[-1])
+
+
+def scores_table(
+    comparison: Comparison, metric: str, groups: Sequence[Group], *, width: int
+) -> Table:
+    """A row for each class and run; for all classes together if that is too many."""
     results = {(c.group, c.key): c for c in comparison.results}
-    for name in comparison.classes(metric):
+    names = display_names(comparison)
+    tested = any(result.key[0] == metric for result in comparison.results)
+    head = ["class", "run", "mean (95 %)"]
+    if tested:
+        head += ["difference (95 %)", "p", "verdict"]
+    classes = comparison.classes(metric)
+    fewer = len(groups) < len(comparison.groups) or len(classes) * len(groups) > MAX_SCORES
+    rows: list[list[str | Text]] = []
+    sections = []
+    for name in classes[-1:] if fewer else classes:
         key = (metric, name)
-        for group in comparison.groups:
-            row = [
-                class_label(key),
-                names[group.name],
-                format_interval(comparison.scores[group.name][key], metric),
-            ]
+        for number, group in enumerate(groups):
+            mean = format_interval(comparison.scores[group.name][key], metric, short=True)
+            row: list[str | Text] = ["" if number else class_label(key), names[group.name], mean]
             result = results.get((group.name, key))
-            if result is None:
-                table.add_row(*row)
-                continue
-            counts = f"{result.wins}/{result.ties}/{result.losses}"
-            row += [
-                format_interval(result.difference, metric, signed=True),
-                format_p_value(result.adjusted),
-                DASH if isnan(result.test.effect) else f"{result.test.effect:+.2f}",
-                DASH if result.test.name == "DeLong" else counts,
-            ]
-            table.add_row(*row[:3], Text(row[3], COLOURS[verdict(result)]), *row[4:])
-        table.add_section()
+            rows.append([*row, *(_tested(result, metric) if result else [""] * (len(head) - 3))])
+        sections.append(len(rows) - 1)
     tests = dict.fromkeys(c.test.name for c in comparison.results if c.key[0] == metric)
-    if tests:
-        table.caption = (
-            f"paired by case; p: {', '.join(tests)} with Holm's correction; effect: rank-biserial"
-            f" correlation; +/=/-: cases better, same, worse"
-        )
-        table.caption_justify = "left"
-    return table
-
-
-def differences_table(comparison: Comparison) -> Table:
-    table = _table("What differs", ["setting", *display_names(comparison).values()])
-    for name, values in comparison.config_differences[: SHOWN["differences"]]:
-        table.add_row(name, *values)
-    if (more := len(comparison.config_differences) - SHOWN["differences"]) > 0:
-        table.caption = f"and {more} more: see the page"
-    return table
-
-
-def rank_table(comparison: Comparison) -> Table:
-    table = _table(
-        f"Order by {metric_title(comparison.metric)}, if other patients had come",
-        ["run", "place", "first in", "95 % of places"],
+    return console_table(
+        f"{metric_title(metric)}{', area by DeLong' if metric == 'auroc' else ''}",
+        head,
+        rows,
+        width=width,
+        text_columns=(0, 1),
+        sections=sections if len(classes) < len(rows) else (),
+        caption=f"paired by case, {', '.join(tests)} with Holm's correction" if tests else "",
     )
-    order = sorted(
-        zip(comparison.ranks, comparison.groups, strict=False), key=lambda pair: pair[0].rank
+
+
+def _tested(result: PairedResult, metric: str) -> list[str | Text]:
+    said = verdict(result)
+    return [
+        format_interval(result.difference, metric, signed=True, short=True),
+        format_p_value(result.adjusted),
+        Text(said, COLOURS[said]),
+    ]
+
+
+def differences_table(comparison: Comparison, width: int) -> Table:
+    names = list(display_names(comparison).values())[:MAX_VALUES_SHOWN]
+    rows = [
+        [name, *values[:MAX_VALUES_SHOWN]]
+        for name, values in comparison.config_differences[:MAX_DIFFERENCES]
+    ]
+    more = len(comparison.config_differences) > len(rows) or len(comparison.groups) > len(names)
+    return console_table(
+        "What differs",
+        ["setting", *names],
+        rows,
+        width=width,
+        text_columns=range(len(names) + 1),
+        caption="more of them on the page" if more else "",
     )
-    for rank, group in order:
-        table.add_row(
-            display_names(comparison)[group.name],
-            str(rank.rank),
-            f"{rank.p_first:.0%}",
-            f"{rank.low} to {rank.high}",
-        )
-    return table
 
 
-def changes_table(comparison: Comparison) -> Table:
-    table = _table(
-        f"Cases that moved most ({metric_title(comparison.metric)})",
+def _stability(comparison: Comparison, width: int) -> Iterator[RenderableType]:
+    """What other patients, seeds and folds would change, and which cases changed most."""
+    if len(comparison.groups) > 1:
+        yield rank_table(comparison, width)
+        yield changes_table(comparison, width)
+    if any(len(group.runs) > 1 for group in comparison.groups):
+        for group in comparison.groups:
+            spread = describe_variance(comparison.variance[group.name], comparison.metric)
+            yield Text(f"{group.name} ({group.describe_repeats()}): {spread}.")
+
+
+def rank_table(comparison: Comparison, width: int) -> Table:
+    pairs = zip(comparison.ranks, comparison.groups, strict=True)
+    names = display_names(comparison)
+    return console_table(
+        f"Rank stability by {metric_title(comparison.metric)} (bootstrap over patients)",
+        ["run", "rank", "first in", "95 % of ranks"],
+        [
+            [names[group.name], str(rank.rank), f"{rank.p_first:.0%}", f"{rank.low} to {rank.high}"]
+            for rank, group in sorted(pairs, key=lambda pair: pair[0].rank)
+        ],
+        width=width,
+    )
+
+
+def changes_table(comparison: Comparison, width: int) -> Table:
+    names = display_names(comparison)
+    return console_table(
+        f"Cases that changed most ({metric_title(comparison.metric)})",
         ["run", "case", "reference", "here"],
-        left=2,
+        [
+            [
+                names[name],
+                case.case,
+                format_number(case.reference, comparison.metric),
+                format_number(case.contender, comparison.metric),
+            ]
+            for name, cases in comparison.changes.items()
+            for case in cases[:MAX_CHANGES]
+        ],
+        width=width,
+        text_columns=(0, 1),
     )
-    for name, cases in comparison.changes.items():
-        for case in cases[: SHOWN["changes"]]:
-            values = (format_number(v, comparison.metric) for v in (case.reference, case.contender))
-            table.add_row(display_names(comparison)[name], case.case, *values)
-        table.add_section()
-    return table
 
 
-def cost_table(comparison: Comparison) -> Table:
-    heads = [f"{p.title} ({p.unit})" if p.unit else p.title for p in COST_METRICS.values()]
-    table = _table("Cost", ["run", *heads])
-    for group in comparison.groups:
-        costs = comparison.costs[group.name].values()
-        shown = (DASH if isnan(c) else f"{c:,.0f}" if c >= 100 else f"{c:.3g}" for c in costs)
-        table.add_row(display_names(comparison)[group.name], *shown)
-    return table
+def cost_table(comparison: Comparison, groups: Sequence[Group], width: int) -> Table:
+    heads = [f"{p.title} {p.unit}" if p.unit else p.title for p in COST_METRICS.values()]
+    names = display_names(comparison)
+    rows = []
+    for group in groups:
+        values = comparison.costs[group.name].values()
+        shown = (DASH if isnan(c) else f"{c:,.0f}" if c >= 100 else f"{c:.3g}" for c in values)
+        rows.append([names[group.name], *shown])
+    return console_table("Cost, mean of a run", ["run", *heads], rows, width=width)

@@ -77,9 +77,7 @@ def viewer_cases(comparison: Comparison, files: CaseFiles) -> list[dict[str, Any
         row = comparison.cases.index(each.case)
         scores = [None if math.isnan(v) else float(v) for v in table[row]]
         head = {"id": each.case, "why": each.why, "scores": scores}
-        kind = (
-            _class_case if comparison.reference.first_cases.kind == "classification" else _mask_case
-        )
+        kind = _class_case if comparison.reference.first_cases.probabilities.size else _mask_case
         try:
             item = head | kind(comparison, each.case, files(each.case), kept)
         except MedlightError:
@@ -108,9 +106,11 @@ def _class_case(
     for group in comparison.groups:
         run = next(run for run in group.runs if case in run.cases.ids)
         i = run.cases.ids.index(case)
-        truth = run.cases.classes[int(run.cases.truth[i])]
+        names = np.array(run.cases.classes)
+        truth = ", ".join(names[run.cases.truth[i] == 1]) or "none"
         p = run.cases.probabilities[i]
-        said.append(f"{run.cases.classes[int(p.argmax())]} (p = {p.max():.3g})")
+        given = [k for k in range(len(p)) if p[k] >= 0.5] or [int(p.argmax())]
+        said.append(", ".join(f"{names[k]} (p = {p[k]:.3g})" for k in given))
     picture = None
     if "image" in files:
         image, grid = read_image(files["image"])

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import repeat
 from json import dumps
@@ -164,42 +164,6 @@ class Index:
         """All but the cases with these ids."""
         kept = [case for case in self.ids if case not in cases]
         return self if len(kept) == len(self) else self.subset(kept)
-
-    def filter(self, keep: Callable[[Case], bool]) -> "Index":
-        """The cases for which `keep` is true, in their order."""
-        return self.subset([case.id for case in self if keep(case)])
-
-    def merge(self, other: "Index") -> "Index":
-        """Both tables under each other. Labels must agree; sources keep their own roots."""
-        if self.labels != other.labels:
-            raise ValueError(
-                f"cannot merge {self.name} and {other.name}: their labels differ "
-                f"({self.labels.names} and {other.labels.names})"
-            )
-        names = {source.name for source in self.sources} & {s.name for s in other.sources}
-        if names:
-            raise ValueError(f"cannot merge: both sides have a source named {sorted(names)}")
-
-        def both(
-            mine: Mapping[str, tuple[str | None, ...]], theirs: Mapping[str, tuple[str | None, ...]]
-        ) -> dict[str, tuple[str | None, ...]]:
-            none, empty = (None,) * len(self), (None,) * len(other)
-            return {k: mine.get(k, none) + theirs.get(k, empty) for k in {**mine, **theirs}}
-
-        tags = None
-        if self._tags is not None and other._tags is not None:
-            tags = np.concatenate([self._tags, other._tags])
-        shift = np.int16(len(self.sources))
-        return Index(
-            labels=self.labels,
-            sources=self.sources + other.sources,
-            ids=self.ids + other.ids,
-            patients=self.patients + other.patients,
-            files=both(self._files, other._files),
-            tags=tags,
-            meta=both(self._meta, other._meta),
-            source_of=np.concatenate([self._source_of, other._source_of + shift]),
-        )
 
     def fingerprint(self) -> str:
         """sha256 of what the table says, whatever the order of its cases and wherever it lies."""

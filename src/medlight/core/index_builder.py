@@ -1,8 +1,6 @@
 """Rows to columns, thousands at a time: what reading a million cases in little memory needs."""
 
-import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -79,16 +77,3 @@ def _append(
         if interned is not None:
             values = [v if v is None else interned.setdefault(v, v) for v in values]
         column.extend(values)
-
-
-@contextmanager
-def pause_gc() -> Iterator[None]:
-    """No searches for reference cycles meanwhile: among millions of new objects that hold none,
-    they take half of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

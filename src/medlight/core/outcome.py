@@ -1,4 +1,4 @@
-"""What a finished case is: the columns of its rows in cases.csv, its metrics, and how they are read.
+"""What a finished case is: the columns of its rows in cases.csv, and its metrics.
 
 An `OutcomeSpec` is plain data. Every run directory carries that of its task as `outcome.json`
 beside cases.csv, so that `compare`, sweeps and reports can read a run whose kind of task they have
@@ -112,7 +112,9 @@ class OutcomeSpec:
             if saved["format"] > FORMAT:
                 raise DataError(f"outcome of format {saved['format']}: update medlight to read it")
             metrics = {name: Metric(**about) for name, about in saved["metrics"].items()}
-            plain = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
+            plain: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()
+            }
             return cls(**{**plain, "metrics": metrics})
         except (KeyError, TypeError) as error:
             raise DataError(f"not the description of an outcome ({error!r})") from error

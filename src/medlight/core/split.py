@@ -109,18 +109,13 @@ def _fold_number(fold: int | str, folds: int) -> int:
     raise SplitError(f"data.fold={fold}: expected 0 to {folds - 1} (data.folds={folds}), or all")
 
 
-def kfold(index: Index, folds: int) -> list[list[str]]:
-    """The case ids of each fold.
+def _folds(index: Index, folds: int) -> list[list[str]]:
+    """The patients of each fold.
 
     Without tags these are nnU-Net's: scikit-learn's KFold(folds, shuffle=True,
     random_state=12345) over the sorted patients. With tags, patients are dealt to the folds so
     that each holds its share of every label.
     """
-    return [_cases_of(index, part) for part in _folds(index, folds)]
-
-
-def _folds(index: Index, folds: int) -> list[list[str]]:
-    """The patients of each fold."""
     patients = sorted(set(index.patients))
     if folds < 2 or len(patients) < folds:
         raise SplitError(

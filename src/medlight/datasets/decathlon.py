@@ -15,6 +15,7 @@ from medlight.data.datamodule import DataModule
 from medlight.datasets._fake_data import write_decathlon_task
 from medlight.datasets._listing import case_id, folders
 from medlight.io.locate import RemoteArchive, locate_dataset
+from medlight.io.read import image_stem
 
 MD5 = {
     "Task01_BrainTumour": "240a19d752f0d9e9101544901065d872",
@@ -173,7 +174,7 @@ class DecathlonDataModule(DataModule):
             }
             if "image" not in files:
                 raise DataError(f"{where}: the training entry {entry} has no image; add it")
-            case = case_id(_stem(Path(files["image"]).name))
+            case = case_id(image_stem(Path(files["image"]).name))
             records.append({"id": case, "patient": case, "files": files})
         if not records:
             raise DataError(f"{where}: it lists no training cases; is the archive complete?")
@@ -228,10 +229,4 @@ class DecathlonDataModule(DataModule):
 def _is_dataset(folder: Path) -> bool:
     return (folder / "dataset.json").is_file() or all(
         (folder / side).is_dir() for side in SUBSET_FOLDERS
-    )
-
-
-def _stem(name: str) -> str:
-    return next(
-        (name[: -len(s)] for s in NIFTI_SUFFIXES if name.lower().endswith(s)), Path(name).stem
     )

@@ -4,6 +4,7 @@ Shapes: *S spatial axes.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from medlight.inference.postprocess import (
     candidates,
     postprocess_class,
 )
+from medlight.metrics.segmentation_cases import dice
 
 POSTPROCESSING_FILE = "postprocessing.json"
 MIN_GAIN = 1e-3
@@ -50,14 +52,14 @@ class CandidateScores:
                 continue
             lists = self.scores.setdefault(name, [[] for _ in steps])
             reference = truth == index
-            plain = dice_empty_is_one(predicted == index, reference)
+            plain = _dice_or_one(predicted == index, reference)
             for step, scores in zip(steps, lists, strict=True):
                 if step == PostprocessStep():
                     scores.append(plain)
                     continue
                 processed = predicted.copy()
                 postprocess_class(processed, index, step, spacing_mm)
-                scores.append(dice_empty_is_one(processed == index, reference))
+                scores.append(_dice_or_one(processed == index, reference))
 
     def means(self) -> dict[str, Any]:
         """For each class the cases, and the mean Dice of each candidate."""
@@ -114,7 +116,8 @@ def select_postprocessing(choices: Sequence[CandidateMeans]) -> Postprocessing:
     return Postprocessing(chosen)
 
 
-def dice_empty_is_one(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Of two masks; 1 where both are empty."""
-    total = int(one.sum()) + int(other.sum())
-    return 2 * int((one & other).sum()) / total if total else 1.0
+def _dice_or_one(predicted: NDArray[np.bool_], reference: NDArray[np.bool_]) -> float:
+    """Dice of a class in a case; 1 where it is neither there nor predicted."""
+    both = int((predicted & reference).sum())
+    score = dice(both, int(reference.sum()), int(predicted.sum()))
+    return 1.0 if math.isnan(score) else score

@@ -36,16 +36,6 @@ class SourcePrediction:
     disagreement: NDArray[np.float32] | None = None
 
 
-def resample_logits(logits: Tensor, grid: Grid, source: Grid) -> NDArray[np.uint8]:
-    """(K, *S) logits on `grid` to (*T) label indices on `source`.
-
-    Where the grids differ only by order and direction of axes and by whole voxels, every voxel
-    is carried over exactly; otherwise logits are interpolated linearly before the label is
-    chosen. Outside `grid` there is background.
-    """
-    return resample_to_source(Slabs(0, iter([logits])), grid, source).labels
-
-
 def resample_to_source(
     slabs: Slabs,
     grid: Grid,

@@ -74,51 +74,16 @@ class SlidingWindow:
         overlap: share of a window that the next one covers, at least.
         batch_size: windows that go through the net at once; None: 1 on a CPU, 4 on a GPU.
         tta: average over reflections along the axes that training mirrored.
-        half: hold the logits of a whole image in half precision; see `__call__`.
     """
 
     def __init__(
-        self,
-        *,
-        overlap: float = 0.5,
-        batch_size: int | None = None,
-        tta: bool = False,
-        half: bool = False,
+        self, *, overlap: float = 0.5, batch_size: int | None = None, tta: bool = False
     ) -> None:
         if not 0 <= overlap < 1:
             raise ValueError(f"inference.overlap must be in [0, 1), got {overlap}")
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"inference.batch_size must be at least 1, got {batch_size}")
-        self.overlap, self.batch_size = overlap, batch_size
-        self.tta, self.half = tta, half
-
-    def __call__(
-        self,
-        image: Tensor,
-        net: Predictor,
-        window: Sequence[int] | None,
-        *,
-        head: Head = SoftmaxHead(),  # noqa: B008
-    ) -> Tensor:
-        """(C, *S) image to (K, *S) logits. `window` None takes the image whole.
-
-        With `half`, sums are taken in float32 and, of exclusive classes, the largest logit of
-        every voxel is subtracted before rounding: near the decision, where it matters, half
-        precision is then exact to a share of the margin, so that labels and probabilities stay
-        what they were.
-        """
-        if not self.half:
-            [logits] = self._slabs(image, net, window, whole=True).parts
-            return logits
-        slabs, whole, place = self.slabs(image, net, window), image.new_zeros(0), 0
-        for part in slabs.parts:
-            if not place:
-                shape = (part.shape[0], *image.shape[1:])
-                whole = part.new_empty(shape, dtype=torch.float16)
-            planes = part.shape[slabs.axis + 1]
-            whole.narrow(slabs.axis + 1, place, planes).copy_(head.center_(part))
-            place += planes
-        return whole
+        self.overlap, self.batch_size, self.tta = overlap, batch_size, tta
 
     def slabs(
         self,
@@ -129,24 +94,15 @@ class SlidingWindow:
         device: torch.device | None = None,
         axis: int | None = None,
     ) -> Slabs:
-        """The same logits, part by part: memory holds one window's thickness of them.
+        """Predict an image part by part: memory holds one window's thickness of logits.
 
         Args:
+            image: (C, *S).
+            net: from windows to logits.
+            window: shape of a window; None: the image is taken whole.
             device: that of the net, where the sums are taken; None: that of the image.
             axis: along which the parts come; None: where they are smallest.
         """
-        return self._slabs(image, net, window, device=device, axis=axis)
-
-    def _slabs(
-        self,
-        image: Tensor,
-        net: Predictor,
-        window: Sequence[int] | None,
-        *,
-        device: torch.device | None = None,
-        axis: int | None = None,
-        whole: bool = False,
-    ) -> Slabs:
         device = device or image.device
         if window is None:
             return Slabs(axis or 0, (net(image[None].to(device))[0].float() for _ in range(1)))
@@ -160,7 +116,7 @@ class SlidingWindow:
         blend.batch_size = self.batch_size or (
             CPU_BATCH_SIZE if device.type == "cpu" else GPU_BATCH_SIZE
         )
-        return Slabs(axis, blend.parts(whole=whole))
+        return Slabs(axis, blend.parts())
 
 
 class _WindowBlender:
@@ -182,13 +138,10 @@ class _WindowBlender:
         self.starts, self.axis, self.inside = starts, axis, inside
         self.weight = importance_map(window, device)
 
-    def parts(self, *, whole: bool) -> Iterator[Tensor]:
-        """`whole` holds all planes to the end and gives them at once."""
-        rows, n = self.starts[self.axis], self.image.shape[self.axis + 1]
-        size = n if whole else self.window[self.axis]
+    def parts(self) -> Iterator[Tensor]:
+        rows, size = self.starts[self.axis], self.window[self.axis]
         total = weights = self.image.new_zeros(0)
         for number, first in enumerate(rows):
-            begin = first if whole else 0
             for places, outputs in self._row(first):
                 if not total.numel():
                     shape = list(self.image.shape[1:])
@@ -197,17 +150,15 @@ class _WindowBlender:
                     weights = self.weight.new_zeros(shape)
                 for place, output in zip(places, outputs, strict=True):
                     at = list(place)
-                    at[self.axis] = slice(begin, begin + self.window[self.axis])
+                    at[self.axis] = slice(0, size)
                     total[(slice(None), *at)].addcmul_(output.float(), self.weight)
                     weights[tuple(at)] += self.weight
                 del outputs, output  # else they are held while the net is at work on the next
             last = number == len(rows) - 1
-            if whole and not last:
-                continue
             done = size if last else rows[number + 1] - first
             part = total.narrow(self.axis + 1, 0, done)
             part /= weights.narrow(self.axis, 0, done)
-            yield part[(slice(None), *self._inside(first, done, whole=whole))]
+            yield part[(slice(None), *self._inside(done))]
             if not last:
                 _shift_planes(total, self.axis + 1, done)
                 _shift_planes(weights, self.axis, done)
@@ -223,10 +174,10 @@ class _WindowBlender:
             windows = torch.stack([self.image[(slice(None), *place)] for place in places])
             yield places, self.net(windows.to(self.weight.device))
 
-    def _inside(self, first: int, done: int, *, whole: bool) -> tuple[slice, ...]:
+    def _inside(self, done: int) -> tuple[slice, ...]:
         """Where the image lies in a part: padding goes. An axis that is padded has one row."""
         inside = list(self.inside)
-        if not whole and len(self.starts[self.axis]) > 1:
+        if len(self.starts[self.axis]) > 1:
             inside[self.axis] = slice(0, done)
         return tuple(inside)
 

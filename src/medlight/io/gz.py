@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from isal import igzip, isal_zlib
+from isal import igzip
 from numpy.typing import NDArray
+
+from medlight.compat.isal import gzip_reader
 
 READ_LIMIT_ENV = "MEDLIGHT_READ_GB"
 READ_LIMIT_GB = 16.0
@@ -20,7 +22,8 @@ READ_LIMIT_GB = 16.0
 GZIP_LEVEL = 1  # of igzip's 0 to 3; its size is that of zlib's level 1
 MAX_RATIO = 1032  # deflate cannot pack tighter: a file that promises more is damaged
 _BLOCK = 2**19
-_MAX_TRAILING_BYTES = 2**24  # bytes that may follow the voxels; nobody writes more, but a bomb does
+GZIP_MAGIC = b"\x1f\x8b"
+MAX_TRAILING_BYTES = 2**24  # bytes that may follow the voxels; nobody writes more, but a bomb does
 
 
 def check_read_limit(total: int) -> None:
@@ -36,12 +39,12 @@ def check_read_limit(total: int) -> None:
 class ByteReader:
     """The content of a file, in order: a header first, then as much as it promises."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.compressed = file.read(2) == b"\x1f\x8b"  # whatever the file is called
+    def __init__(self, file: BinaryIO, block: int = _BLOCK) -> None:
+        self.compressed = file.read(2) == GZIP_MAGIC  # whatever the file is called
+        self._file, self._size = file, file.seek(0, os.SEEK_END)
         file.seek(0)
-        self._file, self._size = file, os.fstat(file.fileno()).st_size
         self.max_size = self._size * (MAX_RATIO if self.compressed else 1)
-        self._stream: Any = isal_zlib._GzipReader(file, _BLOCK) if self.compressed else file
+        self._stream: Any = gzip_reader(file, block) if self.compressed else file
 
     def read_all(self) -> bytes:
         """The file as it lies on the disk. ValueError where it is larger than the limit."""
@@ -71,10 +74,10 @@ class ByteReader:
             place += count
         if (
             self.compressed
-            and sum(map(len, self._blocks(_MAX_TRAILING_BYTES))) == _MAX_TRAILING_BYTES
+            and sum(map(len, self._blocks(MAX_TRAILING_BYTES))) == MAX_TRAILING_BYTES
         ):
             raise ValueError(
-                f"more than {_MAX_TRAILING_BYTES} bytes follow the voxels"
+                f"more than {MAX_TRAILING_BYTES} bytes follow the voxels"
             )  # and the checksum
         return content
 
@@ -84,13 +87,19 @@ class ByteReader:
             yield block
 
 
+def check_regular(path: Path) -> None:
+    """OSError for what is no regular file: a pipe would never end."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError("it is a folder" if stat.S_ISDIR(mode) else "it is no plain file")
+
+
 @contextmanager
-def open_bytes(path: Path) -> Iterator[ByteReader]:
-    """A regular file, compressed or not. OSError for anything else: a pipe would never end."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError("it is no file")
+def open_bytes(path: Path, block: int = _BLOCK) -> Iterator[ByteReader]:
+    """A regular file, compressed or not, read `block` bytes at a time. OSError for any other."""
+    check_regular(path)
     with path.open("rb") as file:
-        yield ByteReader(file)
+        yield ByteReader(file, block)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medlight.core.errors import DataError, DataNotFoundError
-from medlight.io.read import NIFTI_SUFFIXES, RASTER_SUFFIXES
+from medlight.io.read import NIFTI_SUFFIXES, RASTER_SUFFIXES, image_stem
 
 InputPaths = str | Path | Sequence[str | Path]
 TEST_IMAGES, TRAINING_IMAGES = "imagesTs", "imagesTr"
@@ -63,7 +63,7 @@ def _images(text: str, kinds: tuple[str, ...]) -> list[tuple[str, Path]]:
     """Names and paths of one file, whatever its kind, or of those in a folder or pattern."""
     path = Path(text).expanduser()
     if path.is_file():
-        return [(_stem(path.name), path)]
+        return [(image_stem(path.name), path)]
     if path.is_dir():
         folder = path / TEST_IMAGES if (path / TEST_IMAGES).is_dir() else path
         if folder is path and (path / TRAINING_IMAGES).is_dir():
@@ -72,10 +72,10 @@ def _images(text: str, kinds: tuple[str, ...]) -> list[tuple[str, Path]]:
                 f"input={path / TRAINING_IMAGES}"
             )
         files = [file for file in sorted(folder.rglob("*")) if _is_image(file, kinds)]
-        found = [(_stem(file.relative_to(folder).as_posix()), file) for file in files]
+        found = [(image_stem(file.relative_to(folder).as_posix()), file) for file in files]
     else:
         files = [Path(each) for each in sorted(glob.glob(str(path), recursive=True))]
-        found = [(_stem(file.name), file) for file in files if _is_image(file, kinds)]
+        found = [(image_stem(file.name), file) for file in files if _is_image(file, kinds)]
     if not found:
         what = "holds no images" if path.is_dir() else "there is no such file or folder"
         raise DataNotFoundError(f"input={text}: {what}; the run reads {' '.join(kinds)}")
@@ -85,16 +85,6 @@ def _images(text: str, kinds: tuple[str, ...]) -> list[tuple[str, Path]]:
 def _is_image(path: Path, kinds: tuple[str, ...]) -> bool:
     hidden = any(part.startswith(".") for part in path.parts[-2:])  # macOS litter, too
     return not hidden and path.name.lower().endswith(kinds) and path.is_file()
-
-
-def _stem(name: str) -> str:
-    """A path without the suffix of an image.
-
-    >>> _stem("a/b.v2.nii.gz"), _stem("c.PNG")
-    ('a/b.v2', 'c')
-    """
-    ends = (suffix for suffix in sorted(NIFTI_SUFFIXES + RASTER_SUFFIXES, key=len, reverse=True))
-    return next((name[: -len(end)] for end in ends if name.lower().endswith(end)), name)
 
 
 def _joined(found: dict[str, Path], channels: int) -> list[InputCase]:

@@ -5,40 +5,32 @@ Shapes: C channels (last on disk, first in memory), *S spatial axes in the order
 
 import logging
 import math
-import zlib
+import os
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import nibabel as nib
 import numpy as np
-from isal import isal_zlib
 from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
-from medlight.core.errors import DataError, DataNotFoundError
+from medlight.core.errors import DataError
 from medlight.core.grid import Grid
 from medlight.io.atomic import atomic_path
-from medlight.io.gz import gzip_writer, open_bytes
+from medlight.io.gz import GZIP_MAGIC, ByteReader, gzip_writer, open_bytes
+from medlight.io.read_errors import errors_name_file
 
 # nibabel prints what it mends in a header to stderr; what it cannot mend, it raises.
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
 
-_READ_ERRORS = (
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    zlib.error,
-    cast(type[Exception], isal_zlib.error),  # its stubs take it for an instance
-    nib.filebasedimages.ImageFileError,
-    nib.spatialimages.HeaderDataError,
-    nib.wrapstruct.WrapStructError,
-)
 _HEADER_BYTES = 540  # bytes of a NIfTI-2 header, the longer one; no file with voxels is shorter
+_PACKED_BYTES = 4096  # bytes in which a header is found, packed or not
 _VOX_OFFSET = 352  # where voxels begin in a NIfTI-1 file without extensions
 _TILE = 16
+_ADVICE = "copy or download this NIfTI file again, or leave it out"
 _INTEGER_TOLERANCE = 1e-3  # how far a label may lie from a whole number: a scaled file rounds
 
 
@@ -47,20 +39,20 @@ def read_nifti(path: Path) -> tuple[NDArray[np.float32], Grid]:
 
     3-D files have one channel; 4-D files (X, Y, Z, C) have C. DataError where it is no such file.
     """
-    header, stored, grid = _load(path)
-    return _channels_first(path, header, _as_channels_last(path, stored)), grid
+    header, stored = load_nifti(path)
+    return _channels_first(header, _channels_last(stored)), header.grid
 
 
 def read_nifti_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
     """(1, *S) labels. Floating point is accepted where its numbers are whole, else DataError."""
-    header, stored, grid = _load(path)
-    values = _as_channels_last(path, stored)
+    header, stored = load_nifti(path)
+    values = _channels_last(stored)
     if values.shape[-1] != 1:
         raise DataError(
             f"{path}: a mask has one label a voxel, but this file has {values.shape[-1]} channels; "
             f"merge them into one 3-D volume of whole numbers"
         )
-    values = _scaled(path, header, values[..., 0])
+    values = _scaled(header, values[..., 0])
     if values.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
             whole = np.rint(values)
@@ -73,7 +65,7 @@ def read_nifti_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
                 f"is it an image, or a mask resampled without nearest neighbour?"
             )
         values = whole
-    return np.ascontiguousarray(values[np.newaxis], dtype=np.int64), grid
+    return np.ascontiguousarray(values[np.newaxis], dtype=np.int64), header.grid
 
 
 def write_nifti(path: Path, values: NDArray[Any], grid: Grid, *, slope: float = 1.0) -> None:
@@ -109,62 +101,138 @@ def _first_axis_fastest(values: NDArray[Any]) -> memoryview:
     return turned.reshape(-1).data
 
 
-def _load(path: Path) -> tuple[Any, NDArray[Any], Grid]:
-    """Header, (*S, C) voxels as they are stored, and where they lie."""
-    try:
-        with open_bytes(path) as content:
-            head = content.read(_HEADER_BYTES)
-            sizes = {int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")}
-            kind: Any
-            kind, length = (nib.Nifti2Header, 540) if 540 in sizes else (nib.Nifti1Header, 348)
-            if len(head) < length:
-                raise ValueError(f"it should hold {length} bytes, but holds {len(head)}")
-            header: Any = kind(head[:length])
-            shape, dtype = header.get_data_shape(), header.get_data_dtype()
-            if dtype.kind not in "iuf":
-                raise ValueError(f"voxels of type {dtype} are not supported")
-            if not shape or min(shape) < 1:
-                raise ValueError(f"it declares the shape {shape}")
-            start, count = int(header.get_data_offset()), math.prod(map(int, shape))
-            start = start or length + 4  # some leave it 0
-            if start < length:
-                raise ValueError(f"its voxels should start at byte {start}")
-            held = content.read_array(head, start + count * dtype.itemsize)
-        return header, held[start:].view(dtype).reshape(shape, order="F"), _grid(header)
-    except FileNotFoundError as error:
-        raise DataNotFoundError(f"{path}: there is no such file") from error
-    except _READ_ERRORS as error:
-        raise _unreadable(path, error) from error
+@dataclass(frozen=True)
+class NiftiHeader:
+    """What a NIfTI file says before its voxels.
+
+    Attributes:
+        shape: (*S) or (*S, C).
+        dtype: of the voxels as stored.
+        start: offset of the first voxel, in bytes.
+        slope, inter: what scales voxels to intensities.
+        sform, qform: (4, 4) where the header declares them.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    start: int
+    grid: Grid
+    slope: float
+    inter: float
+    sform: NDArray[np.float64] | None
+    qform: NDArray[np.float64] | None
+
+    @property
+    def end(self) -> int:
+        """Bytes that the file must hold."""
+        return self.start + math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def channels(self) -> int:
+        return self.shape[-1] if len(self.shape) > self.grid.ndim else 1
 
 
-def _as_channels_last(path: Path, stored: NDArray[Any]) -> NDArray[Any]:
-    """(*S, C) of what a file may hold, in its own type."""
-    values, flat = stored, stored.ndim == 2
-    if values.ndim == 5 and values.shape[3] == 1:
-        values = values[:, :, :, 0]  # vectors: the time axis comes first
-    if values.ndim in (2, 3):
-        values = values[..., np.newaxis]
-    if values.ndim != 4 and not flat:
-        raise DataError(
-            f"{path}: expected a volume of shape (X, Y, Z) or (X, Y, Z, channels), "
-            f"got {stored.shape}"
+def parse_header(head: bytes) -> NiftiHeader:
+    """Read the first bytes of a file, as nibabel does, which mends what it can in silence.
+
+    Raises:
+        ValueError: where they are no header of a volume of numbers.
+    """
+    sizes = {int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")}
+    kind: Any
+    kind, length = (nib.Nifti2Header, 540) if 540 in sizes else (nib.Nifti1Header, 348)
+    if len(head) < length:
+        raise ValueError(f"it should hold {length} bytes, but holds {len(head)}")
+    if not sizes & {348, 540} and head[344:347] not in (b"n+1", b"ni1"):
+        raise ValueError("it does not start as a NIfTI file does")
+    header: Any = kind(head[:length])
+    shape, dtype = tuple(map(int, header.get_data_shape())), header.get_data_dtype()
+    if dtype.kind not in "iuf":
+        raise ValueError(f"voxels of type {dtype} are not supported")
+    if not shape or min(shape) < 1:
+        raise ValueError(f"it declares the shape {shape}")
+    if len(shape) == 5 and shape[3] == 1:
+        shape = (*shape[:3], shape[4])  # vectors: the time axis comes first
+    if len(shape) not in (2, 3, 4):
+        raise ValueError(
+            f"expected a volume of shape (X, Y, Z) or (X, Y, Z, channels), got {shape}"
         )
-    return values
+    start = int(header.get_data_offset()) or length + 4  # some leave it 0
+    if start < length:
+        raise ValueError(f"its voxels should start at byte {start}")
+    slope, inter = header.get_slope_inter()
+    (sform, sform_code), (qform, qform_code) = (
+        header.get_sform(coded=True),
+        header.get_qform(coded=True),
+    )
+    grid = Grid(
+        shape=shape[:3],
+        affine=_first_regular(sform, qform, header.get_base_affine()),
+        sform_code=int(sform_code),
+        qform_code=int(qform_code),
+        units=int(header["xyzt_units"]),
+    )
+    scale = (1.0, 0.0) if slope is None else (float(slope), float(inter))
+    return NiftiHeader(shape, dtype, start, grid, *scale, sform, qform)
 
 
-def _scaled(path: Path, header: Any, values: NDArray[Any]) -> NDArray[Any]:
+def _first_regular(*affines: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """nibabel's choice (sform, qform, voxel sizes), but never one that has lost a dimension:
+    some files declare an sform of zeros."""
+    for affine in affines:
+        if affine is not None and np.isfinite(affine).all() and abs(np.linalg.det(affine)) > 1e-12:
+            return np.asarray(affine, dtype=np.float64)
+    return np.eye(4)
+
+
+def parse_nifti(content: ByteReader) -> tuple[NiftiHeader, NDArray[Any]]:
+    """Header, and (*S) or (*S, C) voxels as they are stored. Errors are those of `READ_ERRORS`."""
+    head = content.read(_HEADER_BYTES)
+    header = parse_header(head)
+    held = content.read_array(head, header.end)
+    return header, held[header.start :].view(header.dtype).reshape(header.shape, order="F")
+
+
+def read_header(path: Path) -> NiftiHeader:
+    """The header alone, from the first few kilobytes. Errors as `read_nifti`, but for what is
+    wrong with packed voxels."""
+    with errors_name_file(path, _ADVICE), open_bytes(path, _PACKED_BYTES) as content:
+        header = parse_header(content.read(_HEADER_BYTES))
+        if content.max_size < header.end:
+            raise ValueError(f"it should hold {header.end} bytes, but holds {content.max_size}")
+    return header
+
+
+def spare_bytes(path: Path, header: NiftiHeader) -> int:
+    """How many bytes more a packed file says to hold than its header promises, modulo 2^32: what
+    is cut short says nonsense. 0 for a file that is not packed. Files of several gzip members,
+    which are rare, speak of the last alone."""
+    with path.open("rb") as file:
+        if file.read(2) != GZIP_MAGIC:
+            return 0
+        file.seek(-4, os.SEEK_END)
+        return (int.from_bytes(file.read(4), "little") - header.end) % 2**32
+
+
+def load_nifti(path: Path) -> tuple[NiftiHeader, NDArray[Any]]:
+    """As `parse_nifti`; DataError names the file where it cannot be used."""
+    with errors_name_file(path, _ADVICE), open_bytes(path) as content:
+        return parse_nifti(content)
+
+
+def _scaled(header: NiftiHeader, values: NDArray[Any]) -> NDArray[Any]:
     """As nibabel does: unchanged without a scale, else in floating point."""
-    try:
-        slope, inter = header.get_slope_inter()
-    except _READ_ERRORS as error:
-        raise _unreadable(path, error) from error
-    if slope is None or (slope, inter) == (1.0, 0.0):
+    if (header.slope, header.inter) == (1.0, 0.0):
         return values
     with np.errstate(over="ignore", invalid="ignore"):  # of numbers that damage made
-        return apply_read_scaling(values, np.float64(slope), np.float64(inter))
+        return apply_read_scaling(values, np.float64(header.slope), np.float64(header.inter))
 
 
-def _channels_first(path: Path, header: Any, values: NDArray[Any]) -> NDArray[np.float32]:
+def _channels_last(stored: NDArray[Any]) -> NDArray[Any]:
+    return stored[..., np.newaxis] if stored.ndim < 4 else stored
+
+
+def _channels_first(header: NiftiHeader, values: NDArray[Any]) -> NDArray[np.float32]:
     """(*S, C), first axis fastest, to (C, *S), last axis fastest.
 
     In blocks that fit a cache: numpy's own copy fetches every line of memory many times.
@@ -174,30 +242,5 @@ def _channels_first(path: Path, header: Any, values: NDArray[Any]) -> NDArray[np
         for column in range(0, values.shape[-2], _TILE):
             block = (slice(row, row + _TILE), ..., slice(column, column + _TILE))
             with np.errstate(over="ignore", invalid="ignore"):
-                turned[channel][block] = _scaled(path, header, values[..., channel][block])
+                turned[channel][block] = _scaled(header, values[..., channel][block])
     return turned
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    what = "is empty" if path.is_file() and not path.stat().st_size else f"cannot be read ({error})"
-    return DataError(f"{path}: {what}; copy or download this NIfTI file again, or leave it out")
-
-
-def _grid(header: Any) -> Grid:
-    return Grid(
-        shape=header.get_data_shape()[:3],
-        affine=_affine(header),
-        sform_code=int(header["sform_code"]),
-        qform_code=int(header["qform_code"]),
-        units=int(header["xyzt_units"]),
-    )
-
-
-def _affine(header: Any) -> NDArray[np.float64]:
-    """nibabel's choice (sform, qform, voxel sizes), but never one that has lost a dimension:
-    some files declare an sform of zeros."""
-    best = header.get_best_affine()
-    for affine in (best, header.get_qform(coded=True)[0], header.get_base_affine()):
-        if affine is not None and np.isfinite(affine).all() and abs(np.linalg.det(affine)) > 1e-12:
-            return np.asarray(affine, dtype=np.float64)
-    return np.eye(4)

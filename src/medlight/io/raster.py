@@ -3,9 +3,7 @@
 Shapes: one channel; H rows, W columns.
 """
 
-import struct
 import warnings
-import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -13,20 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medlight.core.errors import DataError, DataNotFoundError
+from medlight.core.errors import DataError
 from medlight.core.grid import Grid
 from medlight.io.atomic import atomic_path
 from medlight.io.gz import check_read_limit, open_bytes
+from medlight.io.read_errors import errors_name_file
 
-_READ_ERRORS = (
-    OSError,
-    EOFError,
-    SyntaxError,
-    ValueError,
-    zlib.error,
-    struct.error,
-    Image.DecompressionBombError,
-)
 _GREY_MODES = {"L": 255, "I;16": 65535, "I;16B": 65535, "I;16L": 65535, "I": 65535}
 """Modes that are one channel already, and their largest value. PIL's "I" is a 16-bit PNG."""
 
@@ -39,9 +29,7 @@ def read_raster(path: Path) -> tuple[NDArray[np.float32], Grid]:
     """
     picture = _load(path)
     if picture.mode not in _GREY_MODES:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PIL on palettes with transparency
-            picture = picture.convert("RGB").convert("L")
+        picture = luminance(picture)
     values, largest = np.asarray(picture), _GREY_MODES[picture.mode]
     if picture.mode == "I" and (values.min() < 0 or values.max() > largest):
         raise DataError(f"{path}: 32-bit pictures are not supported; save it as 16-bit PNG")
@@ -76,18 +64,20 @@ def write_raster(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -> 
 
 
 def _load(path: Path) -> Image.Image:
-    try:
-        # From memory: of a file, Pillow makes room for whatever a damaged length promises.
-        with open_bytes(path) as content, Image.open(BytesIO(content.read_all())) as picture:
-            width, height = picture.size
-            check_read_limit(width * height * 4)
-            picture.load()
-        return picture
-    except FileNotFoundError as error:
-        raise DataNotFoundError(f"{path}: there is no such file") from error
-    except _READ_ERRORS as error:
-        empty = path.is_file() and not path.stat().st_size
-        what = "is empty" if empty else f"cannot be read ({error})"
-        raise DataError(
-            f"{path}: {what}; copy or download this picture again, or leave it out"
-        ) from error
+    # From memory: of a file, Pillow makes room for whatever a damaged length promises.
+    with (
+        errors_name_file(path, "copy or download this picture again, or leave it out"),
+        open_bytes(path) as content,
+        Image.open(BytesIO(content.read_all())) as picture,
+    ):
+        width, height = picture.size
+        check_read_limit(width * height * 4)
+        picture.load()
+    return picture
+
+
+def luminance(picture: Image.Image) -> Image.Image:
+    """The picture in grey (ITU-R 601), without transparency."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PIL on palettes with transparency
+        return picture.convert("RGB").convert("L")

@@ -65,3 +65,13 @@ def is_nifti(path: Path) -> bool:
     raise DataError(
         f"{path}: unknown format; medlight reads {' '.join(NIFTI_SUFFIXES + RASTER_SUFFIXES)}"
     )
+
+
+def image_stem(name: str) -> str:
+    """A path without the suffix of an image.
+
+    >>> image_stem("a/b.v2.nii.gz"), image_stem("c.PNG")
+    ('a/b.v2', 'c')
+    """
+    ends = (suffix for suffix in sorted(NIFTI_SUFFIXES + RASTER_SUFFIXES, key=len, reverse=True))
+    return next((name[: -len(end)] for end in ends if name.lower().endswith(end)), name)

@@ -1,16 +1,13 @@
 """Predictions to files."""
 
-import math
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from medlight.core.errors import DataError
 from medlight.core.grid import Grid
-from medlight.io.gz import open_bytes
-from medlight.io.nifti import write_nifti
+from medlight.io.nifti import read_header, spare_bytes, write_nifti
 from medlight.io.raster import write_raster
 from medlight.io.read import is_nifti
 
@@ -62,10 +59,6 @@ def is_complete_file(path: str | Path) -> bool:
     if not is_nifti(path):
         return last[4:8] == b"IEND"  # of a PNG
     try:
-        with open_bytes(path) as content:
-            header: Any = nib.Nifti1Header(content.read(348))
-    except (EOFError, OSError, ValueError, nib.spatialimages.HeaderDataError):
+        return not spare_bytes(path, read_header(path))
+    except DataError:
         return False
-    shape, dtype = header.get_data_shape(), header.get_data_dtype()
-    promised = int(header.get_data_offset()) + math.prod(map(int, shape)) * int(dtype.itemsize)
-    return promised % 2**32 == int.from_bytes(last[8:], "little")  # as gzip counts

@@ -1,4 +1,4 @@
-"""Predict with this folder alone: python run.py <image> <mask>; if it labels no voxels, <image> alone.
+"""Predict with this folder alone: python run.py <image> <mask>; without masks, <image> alone.
 
 Needs numpy, scipy and nibabel (pillow for pictures), and onnxruntime for net.onnx or torch for
 net.pt2. It does what artifact.json describes, step by step and plainly: take it as the reference

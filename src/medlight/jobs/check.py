@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,12 +19,13 @@ from medlight.core.split import Split
 from medlight.data.datamodule import DataModule
 from medlight.io.atomic import atomic_path
 from medlight.jobs.check_page import write_check_page
+from medlight.report.console_table import console_table
 
 log = logging.getLogger(__name__)
 
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 SIGNS = {"error": "✖", "warning": "▲", "note": "●"}
-MAX_MESSAGE_WIDTH = 100
+MAX_WIDTH = 120
 
 
 def check(
@@ -38,14 +38,14 @@ def check(
     there are errors, once all is written.
 
     Args:
-        run_dir: where to write; what `fix` mends goes into `repaired/` in it.
-        fix: write better copies of what can be mended without guessing.
+        run_dir: where to write; what `fix` repairs goes into `repaired/` in it.
+        fix: write repaired copies of what can be fixed without guessing.
         num_processes: that read files at the same time; None: one for each core.
     """
     try:
         index = data.cases
     except (DataError, SplitError) as error:
-        issue = Issue("error", "index", str(error), "mend it, then check again")
+        issue = Issue("error", "index", str(error), "fix it, then check again")
         _write(run_dir, {"counts": count_by_level([issue]), "issues": [issue.as_dict()]})
         raise
     split, unsplit = _split(data)
@@ -73,13 +73,13 @@ def check(
     if bad:
         _write_case_list(run_dir / "exclude.txt", list(bad))
     write_check_page(run_dir / "check.html", index, file_infos, issues)
-    log.info("Everything lies in %s", os.path.relpath(run_dir))
-    Console().print(
-        issue_table(issues, f"{index.name}: {len(index)} cases, {len(file_infos)} files")
-    )
+    log.info("Results saved to %s", os.path.relpath(run_dir))
+    title = f"{index.name}: {len(index)} cases, {len(file_infos)} files"
+    console = Console()
+    console.print(issue_table(issues, title, console.width))
     if fix:
         log.info(
-            "%d files were mended into %s; lay them over a copy of the data set",
+            "%d repaired files are in %s; copy them over a copy of the data set",
             len(repairs),
             run_dir / "repaired",
         )
@@ -88,7 +88,7 @@ def check(
 
 
 def _cores() -> int:
-    """Cores this process may use; macOS does not tell, and then it is all of them."""
+    """Cores this process may use; all of them on macOS, which does not say."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -105,32 +105,29 @@ def _write(run_dir: Path, report: dict[str, object]) -> None:
 
 
 def _write_case_list(path: Path, cases: Sequence[str]) -> None:
-    """A list for `data.exclude=`; none where there is nobody to leave out."""
+    """A list for `data.exclude=`; no file if there is no case to leave out."""
     if cases:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{case}\n" for case in dict.fromkeys(cases)), encoding="utf-8")
 
 
-def issue_table(issues: Sequence[Issue], title: str) -> Table:
-    """One line for each kind: how often, and the first of them."""
+def issue_table(issues: Sequence[Issue], title: str, width: int) -> Table:
+    """One row for each kind of issue: how often, and the first of them."""
     rows: dict[tuple[str, str], list[Issue]] = {}
     for issue in issues:
         rows.setdefault((issue.level, issue.kind), []).append(issue)
-    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    made.add_column("level", no_wrap=True)
-    made.add_column("found", no_wrap=True)
-    made.add_column("cases", justify="right")
-    made.add_column("such as", overflow="fold", max_width=MAX_MESSAGE_WIDTH)
+    cells: list[tuple[str | Text, ...]] = []
     for (level, kind), same in rows.items():
         cases = {case for issue in same for case in issue.cases}
-        # Text, not str: names may hold what rich takes for markup.
-        made.add_row(
-            Text(f"{SIGNS[level]} {level}", STYLES[level]),
-            Text(kind),
-            Text(str(len(cases)) if cases else ""),
-            Text(same[0].message),
-        )
-    return made
+        sign = Text(f"{SIGNS[level]}\N{NO-BREAK SPACE}{level}", STYLES[level])
+        cells.append((sign, kind, str(len(cases)) if cases else "", same[0].message))
+    return console_table(
+        title,
+        ["level", "found", "cases", "such as"],
+        cells,
+        width=min(width, MAX_WIDTH),
+        text_columns=(0, 1, 3),
+    )
 
 
 def delete_withdrawn(data: DataModule) -> None:
@@ -155,7 +152,7 @@ def check_before_training(data: DataModule) -> None:
     for issue in issues:
         if issue.level == "warning":
             log.warning("%s; %s", issue.message, issue.advice)
-    _raise_on_errors(issues, data.cases.name, "medlight check data=... tells all", None)
+    _raise_on_errors(issues, data.cases.name, "medlight check data=... lists all", None)
 
 
 def _raise_on_errors(issues: Sequence[Issue], name: str, where: str, run_dir: str | None) -> None:

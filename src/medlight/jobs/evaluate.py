@@ -1,23 +1,18 @@
 """Test a trained checkpoint again, or several runs together."""
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
 
-from medlight.core.errors import ConfigError, DataNotFoundError, SplitError
+from medlight.core.errors import ConfigError, SplitError
 from medlight.data.datamodule import DataModule
 from medlight.jobs.calibration import test
 from medlight.jobs.evaluate_folds import evaluate_folds, print_run_scores
-from medlight.tasks.trained_model import LoadModel, TrainedModel, check_compatible
-    LoadModel,
-    TrainedModel,
-    check_compatible,
-    shared_postprocessing,
-)
+from medlight.runs.directory import RunDirectory
 from medlight.tasks.base import Task
+from medlight.tasks.trained_model import LoadModel, TrainedModel, check_compatible
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +36,7 @@ def evaluate(
     Args:
         load: reads a run.
         runs: the run directories that `run=` names.
-        checkpoint: "best", "last", or the path of a checkpoint.
+        checkpoint: "best", "last", or a path. A run without validation has no best: its last.
         calibrate: divide the logits of a classifier by the temperature that fits the validation
             cases; it is reported either way.
     """
@@ -52,19 +47,13 @@ def evaluate(
     if len(runs) > 1:
         if trainer.is_global_zero:
             print_run_scores(runs, task.outcome)
-        log.info("%d runs were tested on the same cases: here they answer together", len(runs))
+        log.info("%d runs were tested on the same cases: they are scored as an ensemble", len(runs))
         _set_ensemble(
             task, [load(run, checkpoint).to(trainer.strategy.root_device) for run in runs]
         )
         trainer.test(task, datamodule=data, verbose=False)
         return
-    path = Path(checkpoint)
-    if checkpoint in ("best", "last"):
-        path = run_dir / "checkpoints" / f"{checkpoint}.ckpt"
-    if not path.is_file():
-        raise DataNotFoundError(
-            f"no checkpoint at {path}; train first, or name one with job.checkpoint=<path>"
-        )
+    path = RunDirectory(run_dir).checkpoint(checkpoint)
     test(task, data, trainer, run_dir, checkpoint=path, calibrate=calibrate)
 
 
@@ -83,10 +72,5 @@ def _set_ensemble(task: Task, models: Sequence[TrainedModel]) -> None:
 
 def _same_cases(runs: Sequence[Path]) -> bool:
     """Whether all runs have the same test side."""
-    tested = set()
-    for run in runs:
-        path = run / "split.json"
-        if not path.is_file():
-            raise DataNotFoundError(f"{run} has no split.json: it has not been trained")
-        tested.add(tuple(sorted(json.loads(path.read_text(encoding="utf-8"))["test"])))
+    tested = {tuple(sorted(RunDirectory(run).split()["test"])) for run in runs}
     return len(tested) == 1

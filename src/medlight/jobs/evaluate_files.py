@@ -25,6 +25,7 @@ from medlight.jobs.mask_pairs import MaskPair, mask_pairs, read_label_names
 from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.report.score_table import score_table
 from medlight.report.slices import CaseSlice, WorstCases, case_slice
+from medlight.runs.directory import PROVENANCE_FILE
 from medlight.runs.environment import code_version, command_line, strip_local_paths
 from medlight.runs.files import write_text
 from medlight.tasks.segmentation_outcome import SegmentationOutcome
@@ -61,11 +62,11 @@ def evaluate_files(
             label by itself.
         ignore: label that does not count; None: the one called "ignore", if there is one.
         tolerance_mm: of the normalised surface distance.
-        missing: what a label without a prediction is: a reason to "refuse", or a "miss".
+        missing: what a label without a prediction is: an "error", or "empty": an empty prediction.
         max_cases: how many of the worst cases to draw.
     """
     if missing not in ("error", "empty"):
-        raise ConfigError(f"missing must be refuse or miss, got {missing!r}")
+        raise ConfigError(f"missing must be error or empty, got {missing!r}")
     folders = Path(predictions).expanduser(), Path(labels).expanduser()
     for key, folder in zip(("predictions", "labels"), folders, strict=True):
         if not folder.is_dir():
@@ -98,7 +99,7 @@ def evaluate_files(
         "cases": len(pairs),
         "missing": [pair.case for pair in pairs if pair.prediction is None],
     }
-    write_text(run_dir / "provenance.json", json.dumps(record, indent=2) + "\n")
+    write_text(run_dir / PROVENANCE_FILE, json.dumps(record, indent=2) + "\n")
     plot_panels(outcome, worst, rows, run_dir / "panels")
     console = get_console()
     title = f"{len(pairs)} cases"

@@ -1,23 +1,20 @@
 """The cases of several finished runs as one table: folds together."""
 
-import csv
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich import get_console
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from medlight.callbacks.results import write_scores
 from medlight.callbacks.selective import write_review_order
 from medlight.core.case_result import Row
-from medlight.core.errors import DataError, DataNotFoundError
-from medlight.core.outcome import OutcomeSpec
+from medlight.core.errors import DataError
+from medlight.report.console_table import console_table
 from medlight.report.score_table import format_score, score_table
+from medlight.runs.directory import PROVENANCE_FILE, RunDirectory
 from medlight.runs.files import write_text
 from medlight.tasks.outcome import Outcome
 
@@ -31,20 +28,21 @@ def evaluate_folds(runs: Sequence[Path], run_dir: Path, outcome: Outcome) -> Non
 
     DataError where runs were scored under different policies, or overlap.
     """
-    policies = {run: _policy(run) for run in runs}
+    policies = {run: RunDirectory(run).provenance().get("policy", "not recorded") for run in runs}
     if len(set(policies.values())) > 1:
         told = "\n  ".join(f"{run.name}: {policy}" for run, policy in policies.items())
         raise DataError(f"these runs were scored under different policies:\n  {told}")
-    of_run = {run: read_rows(run, outcome.spec) for run in runs}
+    of_run = {run: RunDirectory(run).cases().rows(outcome.spec.text_columns) for run in runs}
     _check_disjoint(of_run)
     rows = [row for part in of_run.values() for row in part]
     scores, intervals = outcome.summarise(rows), outcome.intervals(rows)
     write_scores(run_dir, outcome.spec, rows, scores, intervals)
     policy = next(iter(policies.values()))
     record = {"policy": policy, "runs": [run.name for run in runs]}
-    write_text(run_dir / "provenance.json", json.dumps(record, indent=2) + "\n")
+    write_text(run_dir / PROVENANCE_FILE, json.dumps(record, indent=2) + "\n")
     console = get_console()
-    console.print(_run_table({run.name: outcome.summarise(part) for run, part in of_run.items()}))
+    each = {run.name: outcome.summarise(part) for run, part in of_run.items()}
+    console.print(_run_table(each, outcome))
     cases = len({row["case"] for row in rows})
     title = f"{len(runs)} runs together, {cases} cases"
     console.print(score_table(outcome.spec, scores, intervals, title=title, width=console.width))
@@ -53,39 +51,11 @@ def evaluate_folds(runs: Sequence[Path], run_dir: Path, outcome: Outcome) -> Non
 
 def print_run_scores(runs: Sequence[Path], outcome: Outcome) -> None:
     """Print a line for each run that has been tested."""
-    tested = [run for run in runs if (run / "cases.csv").is_file()]
+    tested = [run for run in map(RunDirectory, runs) if run.cases_file]
     if tested:
-        lines = {run.name: outcome.summarise(read_rows(run, outcome.spec)) for run in tested}
+        text = outcome.spec.text_columns
+        lines = {run.path.name: outcome.summarise(run.cases().rows(text)) for run in tested}
         get_console().print(_run_table(lines, outcome))
-
-
-def read_rows(run: Path, spec: OutcomeSpec) -> list[Row]:
-    """The lines of a run's cases.csv, numbers as numbers."""
-    path = run / "cases.csv"
-    if not path.is_file():
-        raise DataNotFoundError(
-            f"{run} has no cases.csv: it has not been tested; type medlight evaluate run={run}"
-        )
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            {
-                key: text if key in spec.text_columns else _parse_number(text)
-                for key, text in line.items()
-            }
-            for line in csv.DictReader(file)
-        ]
-
-
-def _parse_number(text: str) -> float | int:
-    if text == "":
-        return math.nan
-    return int(text) if text.lstrip("-").isdigit() else float(text)
-
-
-def _policy(run: Path) -> str:
-    path = run / "provenance.json"
-    record: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return str(record.get("policy", "not recorded"))
 
 
 def _check_disjoint(of_run: Mapping[Path, Sequence[Row]]) -> None:
@@ -99,17 +69,11 @@ def _check_disjoint(of_run: Mapping[Path, Sequence[Row]]) -> None:
 
 
 def _run_table(scores: Mapping[str, Mapping[str, float]], outcome: Outcome) -> Table:
-    table = Table(title="Each run", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("run", overflow="fold")
-    known = {
-        name: metric
-        for name, metric in outcome.spec.metrics.items()
-        if any(name in own for own in scores.values())
-    }
-    shown = list(known)[:MAX_METRICS]
-    for name in shown:
-        unit = known[name].unit
-        table.add_column(known[name].title + (f" {unit}" if unit else ""), justify="right")
-    for run, own in scores.items():
-        table.add_row(run, *(format_score(own.get(name)) for name in shown))
-    return table
+    metrics = outcome.spec.metrics
+    known = [name for name in metrics if any(name in own for own in scores.values())][:MAX_METRICS]
+    return console_table(
+        "Each run",
+        ["run", *(f"{metrics[m].title} {metrics[m].unit}".strip() for m in known)],
+        [[run, *(format_score(own.get(m)) for m in known)] for run, own in scores.items()],
+        width=get_console().width,
+    )

@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 
 from medlight.data.datamodule import DataModule
 from medlight.jobs.calibration import test
+from medlight.runs.directory import RunDirectory
 from medlight.tasks.base import Task
 from medlight.tasks.init_weights import load_initial_weights
 
@@ -36,7 +37,7 @@ def fit(
         calibrate: divide the logits of a classifier by the temperature that fits the validation
             cases; it is reported either way.
     """
-    last = run_dir / "checkpoints" / "last.ckpt"
+    last = RunDirectory(run_dir).last_checkpoint
     if resume and trainer.is_global_zero and not last.is_file():
         log.info("The run left no checkpoint: it starts from the beginning")
     if init and not (resume and last.is_file()):

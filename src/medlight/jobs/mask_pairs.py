@@ -46,7 +46,7 @@ def mask_pairs(
         raise DataError(
             f"{len(lost)} of {len(truth)} references have no prediction: {_abbreviate(lost)}; add "
             f"them, "
-            f"or type missing=miss to count them as empty predictions"
+            f"or type missing=empty to count them as empty predictions"
         )
     if extra := [case for case in guessed if case not in truth]:
         log.warning("%d predictions have no reference: %s", len(extra), _abbreviate(extra))

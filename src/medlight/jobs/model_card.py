@@ -7,6 +7,7 @@ from typing import Any
 
 from medlight.core.outcome import Metric
 from medlight.metrics.names import COUNTS
+from medlight.runs.directory import RunDirectory
 from medlight.tasks.trained_model import TrainedModel
 
 CARD = """\
@@ -39,7 +40,7 @@ for diagnosis or treatment, and nothing here replaces a reader.
 
 def model_card(run: Path, model: TrainedModel, postprocessing: Mapping[str, Any]) -> str:
     """Markdown, from what the run wrote about itself. What a run lacks is said to be lacking."""
-    provenance, scores = _read(run / "provenance.json"), _read(run / "metrics.json")
+    provenance, scores = RunDirectory(run).provenance(), RunDirectory(run).metrics()
     return CARD.format(
         name=model.name,
         purpose=_purpose(model),
@@ -48,13 +49,6 @@ def model_card(run: Path, model: TrainedModel, postprocessing: Mapping[str, Any]
         limits=_limits(model, postprocessing),
         origin=_origin(provenance, model),
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
 
 
 def _purpose(model: TrainedModel) -> str:

@@ -15,6 +15,7 @@ from medlight.planning.fingerprint import extract_fingerprint
 from medlight.planning.memory_estimate import find_device
 from medlight.planning.rules import PlannedSetting, normalisation, plan
 from medlight.planning.write import write_plan
+from medlight.report.console_table import console_table
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def plan_settings(
     console = Console()
     for line in summary_lines:
         console.print(line, highlight=False)
-    console.print(_table(choices))
+    console.print(_table(choices, console.width))
     for file in files:
         log.info("wrote %s", file)
     log.info("Train with: python -m medlight experiment=%s", name)
@@ -92,10 +93,12 @@ def _parse_value(text: str) -> Any:
     return {"true": True, "false": False, "null": None}.get(text, text.strip("'\""))
 
 
-def _table(choices: Sequence[PlannedSetting]) -> Table:
-    table = Table("setting", "value", "because", box=None, header_style="bold")
-    for setting in choices:
-        if setting.key != "base":
-            key = setting.key if setting.file == "experiment" else f"{setting.file}.{setting.key}"
-            table.add_row(key, str(setting.value), setting.reason)
-    return table
+def _table(choices: Sequence[PlannedSetting], width: int) -> Table:
+    rows = [
+        (s.key if s.file == "experiment" else f"{s.file}.{s.key}", str(s.value), s.reason)
+        for s in choices
+        if s.key != "base"
+    ]
+    return console_table(
+        "", ["setting", "value", "because"], rows, width=width, text_columns=(0, 1, 2)
+    )

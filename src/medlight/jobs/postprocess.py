@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from rich.progress import track
 
-from medlight.core.errors import ConfigError, DataNotFoundError, SplitError
+from medlight.core.errors import ConfigError, SplitError
 from medlight.data.datamodule import DataModule
 from medlight.inference.postprocess_selection import (
     POSTPROCESSING_FILE,
@@ -16,6 +16,7 @@ from medlight.inference.postprocess_selection import (
     CandidateScores,
     select_postprocessing,
 )
+from medlight.runs.directory import RunDirectory
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 
@@ -34,16 +35,12 @@ def postprocess(
     """
     spec = task.spec
     if spec.labels.kind != "mask":
-        raise ConfigError("postprocess mends masks, but this run classifies")
+        raise ConfigError("postprocess works on masks, but this run classifies")
     if not data.split.val:
-        raise SplitError(f"{run_dir}: fold {data.split.fold} has no validation cases to ask")
+        raise SplitError(f"{run_dir}: fold {data.split.fold} has no validation cases")
     if trainer.world_size > 1:
         raise ConfigError("postprocess takes one process: trainer.devices=1")
-    path = Path(checkpoint)
-    if checkpoint in ("best", "last"):
-        path = run_dir / "checkpoints" / f"{checkpoint}.ckpt"
-    if not path.is_file():
-        raise DataNotFoundError(f"no checkpoint at {path}; train first")
+    path = RunDirectory(run_dir).checkpoint(checkpoint)
     evidence = CandidateScores(spec.labels.names, spec.spatial_dims)
     held = torch.load(path, map_location="cpu", weights_only=True)
     task.load_state_dict(held["state_dict"])

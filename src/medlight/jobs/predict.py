@@ -49,7 +49,7 @@ def predict(
     classifies, `predictions.csv`. The data the runs were trained on are not needed.
 
     What is written completely, by the same runs, from the same file and with the same settings, is
-    not predicted again. A case that fails is told and the others go on; in the end, DataError
+    not predicted again. Failed cases are reported and the rest continue; in the end, DataError
     names those that failed.
 
     Args:
@@ -95,7 +95,7 @@ def predict(
     )
     failed = _predict(todo, keys, models[0], writer)
     writer.done.finish()
-    log.info("%d cases lie in %s", len(cases) - len(failed), output)
+    log.info("%d cases saved to %s", len(cases) - len(failed), output)
     if failed:
         lines = [f"{name}: {why}" for name, why in sorted(failed.items())]
         more = [f"and {len(lines) - _MAX_LISTED} more"] if len(lines) > _MAX_LISTED else []

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from medlight.data.datamodule import DataModule
 from medlight.jobs.step_timer import StepTimer, find_max_batch, time_steps
+from medlight.report.console_table import console_table
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 
@@ -19,7 +20,7 @@ def profile(
     *, data: DataModule, task: Task, trainer: pl.Trainer, run_dir: Path, seconds: float = 60.0
 ) -> None:
     """Train for about `seconds` without keeping anything, and print a table of where they went,
-    the bottleneck with the override that mends it, and the largest batch that fits.
+    the bottleneck with the override that helps, and the largest batch that fits.
 
     Writes the same to profile.json.
     """
@@ -54,21 +55,25 @@ def seconds_per_epoch(timer: StepTimer, data: DataModule) -> dict[str, float]:
 
 
 def timing_table(timer: StepTimer, epoch: Mapping[str, float], data: DataModule) -> Table:
-    page = Table(
-        title=f"An epoch: {steps_per_epoch(data)} steps of {data.batch_size}, "
-        f"{len(data.split.val)} validation cases; measured over {timer.steps} steps",
-        title_justify="left",
-    )
-    page.add_column("part")
-    for name in ("ms a step", "s an epoch", "share"):
-        page.add_column(name, justify="right")
     whole, steps = sum(epoch.values()) or 1.0, timer.seconds_per_step()
-    for part, value in epoch.items():
-        step = f"{1000 * steps[part]:.2f}" if part in steps else "\N{EN DASH}"
-        page.add_row(part, step, f"{value:.2f}", f"{100 * value / whole:.0f} %")
-    page.add_section()
-    page.add_row("all", "", f"{whole:.2f}", "100 %", style="bold")
-    return page
+    rows = [
+        [
+            part,
+            f"{1000 * steps[part]:.2f}" if part in steps else "\N{EN DASH}",
+            f"{value:.2f}",
+            f"{100 * value / whole:.0f} %",
+        ]
+        for part, value in epoch.items()
+    ]
+    return console_table(
+        f"An epoch: {steps_per_epoch(data)} steps of {data.batch_size}, "
+        f"{len(data.split.val)} validation cases; measured over {timer.steps} steps",
+        ["part", "ms per step", "s per epoch", "share"],
+        [*rows, ["all", "", f"{whole:.2f}", "100 %"]],
+        width=get_console().width,
+        styles=[""] * len(rows) + ["bold"],
+        sections=[len(rows) - 1],
+    )
 
 
 def advice(part: str, data: DataModule, trainer: pl.Trainer) -> str:

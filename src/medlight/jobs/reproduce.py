@@ -1,5 +1,6 @@
 """Run a run again, and say whether it came out the same."""
 
+import gzip
 import json
 import logging
 import math
@@ -16,6 +17,8 @@ from medlight.core.errors import ConfigError, DataNotFoundError, MedlightError
 from medlight.data.datamodule import DataModule
 from medlight.jobs.fit import fit
 from medlight.jobs.seed_variability import SeedVariability, seed_variability
+from medlight.report.console_table import console_table
+from medlight.runs.directory import METRICS_FILE, PROVENANCE_FILE, RunDirectory
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 
@@ -75,20 +78,19 @@ def reproduce(
         siblings: run directories that differ from the original in their seed; empty: those beside
             it, and those of its recipe in `experiments/`.
     """
-    then = _read(original / "metrics.json")
+    before = _whole(RunDirectory(original))
     if trainer.is_global_zero:
-        for line in check_same_data(_read(original / "provenance.json"), data, force=force):
+        for line in check_same_data(before.provenance(), data, force=force):
             log.warning(line)
     fit(data=data, task=task, trainer=trainer, run_dir=run_dir)
     if not trainer.is_global_zero:
         return
-    for line in environment_changes(
-        *(_read(each / "provenance.json") for each in (original, run_dir))
-    ):
+    after = _whole(RunDirectory(run_dir))
+    for line in environment_changes(before.provenance(), after.provenance()):
         log.warning(line)
     noise = seed_variability(original, [Path(each) for each in siblings])
-    found = compare_metrics(then, _read(run_dir / "metrics.json"), noise)
-    same_cases = _text(original / "cases.csv") == _text(run_dir / "cases.csv")
+    found = compare_metrics(before.metrics(), after.metrics(), noise)
+    same_cases = _same_text(before.cases_file, after.cases_file)
     verdict = overall_verdict(found, same_cases=same_cases)
     write_text(
         run_dir / "reproduction.json",
@@ -123,7 +125,7 @@ def check_same_data(
     if record.get("split", {}).get("hash") != data.split.hash:
         lines.append("the split is not that of the run")
     if lines and not force:
-        raise ConfigError("; ".join([*lines, "compare all the same with force=true"]))
+        raise ConfigError("; ".join([*lines, "force=true compares anyway"]))
     return lines
 
 
@@ -166,30 +168,38 @@ def largest_difference(found: Sequence[MetricDifference]) -> str:
 
 def difference_table(found: Sequence[MetricDifference], noise: SeedVariability) -> Table:
     """Every metric that is not identical."""
-    page = Table(title="Then and now", title_justify="left")
-    page.add_column("metric")
-    for name in ("then", "now", "difference", f"noise of {len(noise.seeds)} seeds"):
-        page.add_column(name, justify="right")
-    for each in found:
-        if each.verdict != "identical":
-            values = (each.then, each.now, each.difference, each.noise)
-            style = "red" if each.verdict == "differs" else ""
-            page.add_row(each.metric, *map(_shown, values), style=style)
-    return page
+    kept = [each for each in found if each.verdict != "identical"]
+    return console_table(
+        "Then and now",
+        ["metric", "then", "now", "difference", f"noise of {len(noise.seeds)} seeds"],
+        [
+            [each.metric, *map(_shown, (each.then, each.now, each.difference, each.noise))]
+            for each in kept
+        ],
+        width=get_console().width,
+        styles=["red" if each.verdict == "differs" else "" for each in kept],
+    )
 
 
 def _shown(value: float | None) -> str:
     return "\N{EN DASH}" if value is None else f"{value:.6g}"
 
 
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise DataNotFoundError(
-            f"nothing to compare with: {path} is missing; finish that run first"
-        )
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+def _whole(run: RunDirectory) -> RunDirectory:
+    for name in (METRICS_FILE, PROVENANCE_FILE):
+        if not run.has(name):
+            raise DataNotFoundError(
+                f"nothing to compare with: {run.path / name} is missing; finish that run first"
+            )
+    return run
 
 
-def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+def _same_text(one: Path | None, other: Path | None) -> bool:
+    return one is other is None or (
+        one is not None and other is not None and _text(one) == _text(other)
+    )
+
+
+def _text(path: Path) -> str:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        return file.read()

@@ -1,15 +1,13 @@
 """How far two runs may differ that differ in their seed alone."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from medlight.runs.renames import rename_config, rename_scores
+from medlight.runs.directory import CONFIG_FILE, METRICS_FILE, RunDirectory
 
 CONFIDENCE_LEVEL = 0.95
 MIN_SEEDS = 3
@@ -49,15 +47,15 @@ def seed_variability(original: Path, siblings: Sequence[Path] = ()) -> SeedVaria
         original: a run directory, one of the seeds.
         siblings: where to look; empty: the folder it lies in, and experiments/<its name>.
     """
-    config = read_config(original)
+    config = RunDirectory(original).config()
     places = list(siblings) or _sibling_runs(original)
     values: dict[int, dict[str, Any]] = {}
     for run in [original, *places]:
-        if (run / "config.yaml").is_file() and (run / "metrics.json").is_file():
-            other = read_config(run)
+        directory = RunDirectory(run)
+        if directory.has(CONFIG_FILE, METRICS_FILE):
+            other = directory.config()
             if _experiment_config(other) == _experiment_config(config):
-                metrics = rename_scores(json.loads((run / "metrics.json").read_text("utf-8")))
-                values.setdefault(int(other.get("seed", 0)), metrics)
+                values.setdefault(int(other.get("seed", 0)), directory.metrics())
     seeds = tuple(sorted(values))
     if len(seeds) < MIN_SEEDS:
         return SeedVariability(seeds, {})
@@ -72,16 +70,11 @@ def seed_variability(original: Path, siblings: Sequence[Path] = ()) -> SeedVaria
     return SeedVariability(seeds, tolerance)
 
 
-def read_config(run: Path) -> dict[str, Any]:
-    """The saved configuration, as written."""
-    return rename_config(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")))
-
-
 def _experiment_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in RUN_ONLY_KEYS}
 
 
 def _sibling_runs(run: Path) -> list[Path]:
-    name = read_config(run).get("name", "")
+    name = RunDirectory(run).config().get("name", "")
     folders = [run.resolve().parent, Path("experiments") / str(name)]
     return [each for folder in folders if folder.is_dir() for each in sorted(folder.iterdir())]

@@ -4,16 +4,15 @@ user or a machine."""
 import importlib.util
 import json
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from pytorch_lightning.loggers import MLFlowLogger, TensorBoardLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
+from medlight.compat.tensorboard import no_host_in_file_names
 from medlight.core.errors import MissingExtraError
 
 SETTINGS = "settings"
@@ -41,7 +40,7 @@ class TensorBoard(TensorBoardLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        with _no_host_in_file_names():
+        with no_host_in_file_names():
             return super().experiment
 
     @rank_zero_only
@@ -55,17 +54,6 @@ class TensorBoard(TensorBoardLogger):
         self.hparams = {**dict(self.hparams), **settings}
         text = json.dumps(self.hparams, indent=2, default=str, ensure_ascii=False)
         self.experiment.add_text(SETTINGS, f"```\n{text}\n```")
-
-
-@contextmanager
-def _no_host_in_file_names() -> Iterator[None]:
-    from tensorboard.summary.writer import event_file_writer as writer
-
-    real, writer.socket = writer.socket, SimpleNamespace(gethostname=lambda: "run")
-    try:
-        yield
-    finally:
-        writer.socket = real
 
 
 class MLflow(MLFlowLogger):

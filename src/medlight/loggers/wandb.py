@@ -10,6 +10,8 @@ from typing import Any, Literal
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from medlight.compat.wandb import begin_as, finish_run, init_arguments
+
 log = logging.getLogger(__name__)
 
 INIT_TIMEOUT_S = 30
@@ -82,7 +84,7 @@ class WandbRunLogger(WandbLogger):
             id=read_or_create_id(self._id_file) if first else None,
             settings=settings,
         )
-        self._wandb_init.pop("anonymous", None)  # W&B warns of Lightning's None
+        init_arguments(self).pop("anonymous", None)  # W&B warns of Lightning's None
         self._may_fall_back = offline == "auto"
 
     @property
@@ -96,9 +98,9 @@ class WandbRunLogger(WandbLogger):
             if not self._may_fall_back:
                 raise
             log.warning("W&B does not answer, so the run is recorded offline: %s", error)
-            self._wandb_init["settings"].mode = "offline"
+            init_arguments(self)["settings"].mode = "offline"
             self._id_file.unlink()  # W&B holds on to the id of the failed attempt
-            self._wandb_init["id"] = self._id = read_or_create_id(self._id_file)
+            begin_as(self, read_or_create_id(self._id_file))
             return super().experiment
 
 
@@ -122,6 +124,5 @@ def finish_runs(loggers: Iterable[Logger], *, failed: bool = False) -> None:
     A logger that is used again opens its run again.
     """
     for logger in loggers:
-        if isinstance(logger, WandbLogger) and logger._experiment is not None:
-            logger._experiment.finish(exit_code=int(failed))
-            logger._experiment = None
+        if isinstance(logger, WandbLogger):
+            finish_run(logger, exit_code=int(failed))

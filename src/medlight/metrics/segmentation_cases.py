@@ -106,22 +106,6 @@ class SegmentationScorer:
             rows.append(row | {"n_reference": counts[1], "n_predicted": counts[2]})
         return tuple(rows)
 
-    def region_rows(
-        self, case: str, prediction: NDArray[np.bool_], reference: NDArray[np.bool_], grid: Grid
-    ) -> tuple[Row, ...]:
-        """`rows` from (K, *S) masks, one for each region, that may overlap in any way."""
-        if not prediction.shape == reference.shape == (len(self.regions), *grid.shape):
-            raise ValueError(
-                f"expected masks of shape {(len(self.regions), *grid.shape)}, one for each region; "
-                f"got {prediction.shape} and {reference.shape}"
-            )
-        one = SegmentationScorer(2, {"": (1,)}, self.tolerance_mm)
-        rows = []
-        for name, predicted, truth in zip(self.regions, prediction, reference, strict=True):
-            (row,) = one.rows(case, predicted.view(np.uint8), truth.view(np.uint8), grid)
-            rows.append(row | {"class": name})
-        return tuple(rows)
-
     def _confusion(
         self, prediction: NDArray[np.integer], reference: NDArray[np.integer]
     ) -> NDArray[np.int64]:

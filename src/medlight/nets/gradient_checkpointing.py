@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from medlight.compat.torch import BatchNorm
 from medlight.core.errors import ConfigError
 
 CHECKPOINTED_BLOCKS = frozenset(
@@ -35,7 +35,7 @@ class Checkpointed(nn.Module):
 
     @contextmanager
     def _recomputing(self) -> Iterator[None]:
-        norms = [m for m in self.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+        norms = [m for m in self.modules() if isinstance(m, BatchNorm) and m.track_running_stats]
         before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
         for norm in norms:
             norm.momentum, norm.num_batches_tracked = 0.0, None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from medlight.compat.torch import storage_id
 from medlight.core.errors import ConfigError
 
 WEIGHT_COPIES = 5
@@ -57,15 +58,14 @@ def estimate_training_bytes(net: Callable[[], nn.Module], shape: Sequence[int]) 
     alive: list[Tensor] = []
 
     def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage.nbytes()
+        kept[storage_id(tensor)] = tensor.untyped_storage().nbytes()
         alive.append(tensor)  # a storage that is gone would lend its address to another
         return tensor
 
     with torch.device("meta"):
         model = net().train()
         image = torch.empty(*shape)
-    weights = {p.untyped_storage()._cdata for p in model.parameters()}
+    weights = {storage_id(p) for p in model.parameters()}
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         model(image)
     activations = sum(size for key, size in kept.items() if key not in weights)

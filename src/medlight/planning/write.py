@@ -33,7 +33,7 @@ def write_plan(
     files = {group: folder / group / f"{name}.yaml" for group in GROUPS}
     taken = [file for file in files.values() if file.exists()]
     if taken and not force:
-        raise ConfigError(f"{taken[0]} exists; plan it anew with force=true, or type name=<other>")
+        raise ConfigError(f"{taken[0]} exists; plan it again with force=true, or type name=<other>")
     for group, file in files.items():
         mine = [setting for setting in settings if setting.file == group]
         text = (

@@ -1,4 +1,4 @@
-"""The table that a test prints: no wider than 100 columns, and it says what its numbers rest on."""
+"""The table that a test prints, at most 100 columns wide, with the cases behind each number."""
 
 import math
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from rich.text import Text
 
 from medlight.core.outcome import OutcomeSpec
 from medlight.metrics.bootstrap import Interval
+from medlight.report.console_table import fold
 
 EN_DASH = "\N{EN DASH}"
 MAX_WIDTH = 100
@@ -41,7 +42,8 @@ def score_table(
     columns = columns[: max(1, (width - first - COLUMN_WIDTH) // COLUMN_WIDTH)]
     alone = [name for name, (metric, label) in split.items() if not label]
     head = ", ".join(
-        f"{spec.metrics[name].title} {format_score(scores[name])}{_format_interval(known.get(name))}"
+        f"{spec.metrics[name].title} {format_score(scores[name])}"
+        f"{_format_interval(known.get(name))}"
         for name in alone
         if name not in with_classes and name in spec.metrics
     )
@@ -54,7 +56,7 @@ def score_table(
         padding=(0, 1, 0, 0),
         width=width,
     )
-    table.add_column("class", ratio=1, overflow="fold")
+    table.add_column("class", ratio=1)
     for metric in columns:
         words = spec.metrics[metric].title.replace(" error", "\nerror").replace(" at ", "\nat ")
         unit = spec.metrics[metric].unit
@@ -62,7 +64,7 @@ def score_table(
     table.add_column("cases", justify="right")
     for label in classes:
         cells = [_cell(f"{metric}/{label}", scores, known) for metric in columns]
-        table.add_row(label, *cells, _cases(scores, label))
+        table.add_row(fold(label, first - 3), *cells, _cases(scores, label))
     table.add_section()
     whole = str(scores["cases"]) if "cases" in scores else EN_DASH
     table.add_row("all", *(_cell(metric, scores, known) for metric in columns), whole, style="bold")
@@ -104,13 +106,9 @@ def _format_interval(found: Interval | None) -> str:
 
 
 def _cases(scores: Mapping[str, float], label: str) -> Text:
-    """How many cases a line rests on, and below it what became of the others."""
+    """How many cases a row rests on, and below it what became of the others."""
     text = Text(format_score(scores.get(f"cases/{label}")))
-    words = {
-        "not_scored": "left out",
-        "false_negatives": "false_negatives",
-        "false_positives": "false",
-    }
+    words = {"not_scored": "left out", "false_negatives": "missed", "false_positives": "false"}
     for count, word in words.items():
         if number := scores.get(f"{count}/{label}"):
             text.append(f"\n{number:,} {word}", style="dim")

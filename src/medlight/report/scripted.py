@@ -6,12 +6,17 @@ Data reach the scripts as JSON in which no markup can hide; scripts must write t
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from html import escape
 from typing import Any
 
 from medlight.report.page import Page
 from medlight.report.style import STYLE
+
+_SEPARATOR = re.compile(r"(?<=[^\W\d][/._=,-])(?=\w)")
+"""Where a long name may be folded; numbers stay whole."""
 
 
 class ScriptedPage(Page):
@@ -36,11 +41,22 @@ class ScriptedPage(Page):
         self._parts.append(f"<section id='{escape(name)}' aria-label='{escape(label)}'></section>")
 
     def statement(self, kind: str, title: str, message: str) -> None:
-        """What may be said: kind "better", "worse" or ""."""
+        """A result in words: kind "better", "worse" or ""."""
         self._parts.append(
             f"<section class='item {escape(kind)}'><h3>{escape(title)}</h3>"
             f"<p>{escape(message)}</p></section>"
         )
+
+    def svg(self, markup: str) -> None:
+        """A drawing whose texts its maker has escaped."""
+        self._parts.append(markup)
+
+    @contextmanager
+    def folded(self, summary: str) -> Iterator[None]:
+        """What is added within stands behind a click."""
+        self._parts.append(f"<details><summary>{escape(summary)}</summary>")
+        yield
+        self._parts.append("</details>")
 
     def sortable(self, caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table that a script makes sortable; "better" and "worse" in a cell are marked."""
@@ -74,4 +90,4 @@ def _digest(code: str) -> str:
 def _cell(text: str) -> str:
     mark = {"better": "▲\N{NO-BREAK SPACE}", "worse": "▼\N{NO-BREAK SPACE}"}.get(text, "")
     kind = f" class={text}" if mark else ""
-    return f"<td{kind}>{mark}{escape(str(text))}</td>"
+    return f"<td{kind}>{mark}{_SEPARATOR.sub('<wbr>', escape(str(text)))}</td>"

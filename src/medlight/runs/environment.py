@@ -16,6 +16,7 @@ from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 import medlight
+from medlight.compat.torch import uncompiled
 
 PACKAGES = ("torch", "pytorch-lightning", "monai", "numpy")
 MB = 1024**2
@@ -81,8 +82,7 @@ def forward_flops(pl_module: pl.LightningModule, shape: Sequence[int]) -> int | 
     a multiplication with its addition is two. Nothing is computed and no state of the net changes:
     weights and input have a shape only. None for a net that cannot be run so.
     """
-    net: Any = pl_module.net
-    net = getattr(net, "_orig_mod", net)  # the net that torch.compile wraps
+    net: Any = uncompiled(pl_module.net)
     state = {  # of each layer once: torch would not put back one that a net lists under two names
         f"{name}.{key}".lstrip("."): torch.empty_like(tensor, device="meta")
         for name, layer in net.named_modules()

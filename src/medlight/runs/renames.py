@@ -52,7 +52,7 @@ KEYS_OF_TARGET = {"medlight.losses.generalised_dice.GeneralisedDice": {"weight":
 OPTIONS = {"task=findings": "task=multilabel", "job=doctor": "job=profile"}
 """Options of a group, as typed."""
 
-VALUES = {"job.missing=refuse": "job.missing=error", "job.missing=miss": "job.missing=empty"}
+VALUES = {"job.missing=refuse": "job.missing=error", "job.missing=empty": "job.missing=empty"}
 """Values of a key, as typed."""
 
 REMOVED = ("inference.half", "callbacks.calibration")
@@ -65,7 +65,7 @@ TARGETS = {
     "medlight.callbacks.loggers.MLflow": "medlight.loggers.local.MLflow",
     "medlight.callbacks.loggers.TensorBoard": "medlight.loggers.local.TensorBoard",
     "medlight.callbacks.stretch.Stretch": "medlight.callbacks.rescale_schedule.RescaleSchedule",
-    "medlight.callbacks.wandb.RunLogger": "medlight.loggers.wandb.RunLogger",
+    "medlight.callbacks.wandb.RunLogger": "medlight.loggers.wandb.WandbRunLogger",
     "medlight.jobs.doctor.doctor": "medlight.jobs.profile.profile",
     "medlight.losses.findings.MaskedBCE": "medlight.losses.masked_bce.MaskedBCE",
     "medlight.sweep.ablation.Ablation": "medlight.sweep.ablation.AblationSweep",
@@ -119,7 +119,7 @@ def _rename_override(word: str) -> str:
     bare = word[len(sign) :]
     for table in (OPTIONS, VALUES):
         for old, new in table.items():
-            for left_out in ("", "job=", "job."):  # `doctor`, `missing=miss` are typed so
+            for left_out in ("", "job=", "job."):  # `doctor`, `missing=empty` are typed so
                 if left_out + bare == old and (left_out or "=" in bare):
                     return sign + new.removeprefix(left_out)
     key, equals, value = bare.partition("=")

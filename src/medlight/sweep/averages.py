@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
 
+from medlight.report.console_table import console_table
 from medlight.sweep.job import DONE
-from medlight.sweep.job_names import override_values, short_keys
+from medlight.sweep.job_names import override_values, setting_columns
 from medlight.sweep.ranking import DASH, RankedJob
 
 REPEAT_KEYS = ("seed", "data.fold")
 """What repeats a setting."""
-LEVEL = 0.95
+LEVEL, NUMBERS_WIDTH = 0.95, 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,26 +103,33 @@ def averages_csv(averaged: Sequence[AveragedSetting]) -> str:
     return text.getvalue()
 
 
-def averages_table(averaged: Sequence[AveragedSetting], metric: str) -> Table:
-    names = short_keys(key for each in averaged for key in each.setting)
-    table = Table(title="Over seeds and folds, mean \N{PLUS-MINUS SIGN} SD", title_justify="left")
-    for name in names.values():
-        table.add_column(name)
+def averages_table(averaged: Sequence[AveragedSetting], metric: str, *, width: int) -> Table:
+    names, settings = setting_columns(
+        [each.setting for each in averaged], room=width - NUMBERS_WIDTH
+    )
     test = f"test/{metric.partition('/')[2]}"
-    apart = ["against the first\n(95 % interval)"] if len(averaged) > 1 else []
-    for name in ("runs", metric, test, *apart):
-        table.add_column(name, justify="right", no_wrap=True)
-    for each in averaged:
+    apart = ["against the first (95 % interval)"] if len(averaged) > 1 else []
+    rows, styles = [], []
+    for each, setting in zip(averaged, settings, strict=True):
         low, high = t_interval(each.differences)
-        far = f"{_mean(each.differences):+.4f} ({low:+.4f} to {high:+.4f})"
-        table.add_row(
-            *(escape(each.setting.get(key, "")) for key in names),
-            str(len(each.scores)),
-            *(_shown(numbers) for numbers in (each.scores, each.test_scores)),
-            *(far if each.differences else DASH for _ in apart),
-            style="bold" if not math.isnan(low) and low * high > 0 else "",
+        far = f"{_mean(each.differences):+.4f} ({low:+.3f} to {high:+.3f})"
+        rows.append(
+            [
+                *setting,
+                str(len(each.scores)),
+                *(_shown(numbers) for numbers in (each.scores, each.test_scores)),
+                *(far if each.differences else DASH for _ in apart),
+            ]
         )
-    return table
+        styles.append("bold" if not math.isnan(low) and low * high > 0 else "")
+    return console_table(
+        "Over seeds and folds, mean \N{PLUS-MINUS SIGN} SD",
+        [*names, "runs", metric, test, *apart],
+        rows,
+        width=width,
+        text_columns=range(len(names)),
+        styles=styles,
+    )
 
 
 def _mean(numbers: Sequence[float]) -> float:

@@ -64,7 +64,7 @@ def sweep(argv: Sequence[str], dirs: Sequence[Path]) -> int:
             try:
                 jobs = sweeper.run(one, overrides)
             except KeyboardInterrupt:
-                print_line("The same command goes on from here")
+                print_line("Type the same command again to resume")
                 raise
     return report_sweep(one.folder, jobs, metric=cfg.metric, mode=cfg.mode, compare=sweeper.compare)
 

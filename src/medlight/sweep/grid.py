@@ -99,14 +99,14 @@ class GridSweep:
         return status.state not in ENDED and not given_up
 
     def plan(self, before: Iterable[Status]) -> str:
-        """How many jobs meet which fate."""
+        """Count the jobs by what happens to them."""
         found = Counter(self.action(status) for status in before)
         return ", ".join(
             f"{found[action]} {action}" for action in self.actions.values() if found[action]
         )
 
     def action(self, status: Status) -> str:
-        """What becomes of a job, in words."""
+        """Say what happens to a job."""
         return self.actions[status.state, self.is_due(status)]
 
     @property
@@ -115,10 +115,10 @@ class GridSweep:
         return {
             (DONE, False): "done",
             (PRUNED, False): "pruned",
-            (RUNNING, True): "still running: waited for",
-            (INTERRUPTED, True): "interrupted: resumed",
-            (FAILED, True): "failed: tried again",
-            (FAILED, False): f"failed {self.max_failures} times: left alone",
+            (RUNNING, True): "still running: waiting",
+            (INTERRUPTED, True): "interrupted: resuming",
+            (FAILED, True): "failed: retrying",
+            (FAILED, False): f"failed {self.max_failures} times: giving up",
             (WAITING, True): "new",
         }
 
@@ -129,5 +129,5 @@ def _each(override: Override) -> list[str]:
     if not override.is_sweep_override():
         return [str(override.input_line)]
     if not override.is_discrete_sweep():
-        raise ConfigError(f"{override.input_line} has no end of values: sweep=optuna searches it")
+        raise ConfigError(f"{override.input_line} has infinitely many values: use sweep=optuna")
     return [f"{key}={value}" for value in override.sweep_string_iterator()]

@@ -59,7 +59,7 @@ class Job:
         return self.folder.name
 
     def read(self) -> Status:
-        """As written; "running" may be out of date, which `current_status` mends."""
+        """As written; "running" may be out of date, which `current_status` corrects."""
         try:
             found = json.loads((self.folder / STATUS_FILE).read_text(encoding="utf-8"))
         except FileNotFoundError:

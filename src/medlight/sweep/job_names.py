@@ -1,7 +1,9 @@
 """What a job is called: the overrides that set it apart, as short as they are clear."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+SettingColumns = tuple[list[str], list[list[str]]]
 
 
 def override_values(overrides: Sequence[str]) -> dict[str, str]:
@@ -25,6 +27,27 @@ def short_keys(keys: Iterable[str]) -> dict[str, str]:
     return {k: k if ends[k.rpartition(".")[2]] > 1 else k.rpartition(".")[2] for k in keys}
 
 
+def setting_columns(settings: Sequence[Mapping[str, str]], *, room: int) -> SettingColumns:
+    """Lay out settings as columns of a table: names, and the cells of each row.
+
+    Args:
+        settings: key to value, one for each row.
+        room: characters; a column for each key if they fit, else one for all of them.
+
+    >>> setting_columns([{"optimizer.lr": "1e-3", "seed": "2"}], room=8)
+    (['setting'], [['lr=1e-3 seed=2']])
+    """
+    names = short_keys(key for setting in settings for key in setting)
+    needed = sum(
+        max(len(name), *(len(setting.get(key, "")) for setting in settings)) + 2
+        for key, name in names.items()
+    )
+    if needed <= room or len(names) < 2:
+        return list(names.values()), [[each.get(key, "") for key in names] for each in settings]
+    joined = (" ".join(f"{names[key]}={value}" for key, value in s.items()) for s in settings)
+    return ["setting"], [[text] for text in joined]
+
+
 def hyperparameters(overrides: Sequence[str]) -> dict[str, int | float | str]:
     """Short names to values, of which numbers are numbers.
 
@@ -45,7 +68,7 @@ def _number(text: str) -> int | float | str:
 
 
 def job_label(overrides: Sequence[str]) -> str:
-    """Of one job.
+    """Name one job.
 
     >>> job_label(["optimizer.lr=1e-3", "seed=2"])
     'lr=1e-3 seed=2'

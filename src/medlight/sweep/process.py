@@ -5,7 +5,6 @@ starts them with these words) know nothing of the sweep. A server process has im
 slow, once, and forks a process for each job; jobs share nothing else.
 """
 
-import importlib.util
 import logging
 import multiprocessing
 import os
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from medlight.runs.directory import RunDirectory
 from medlight.sweep.job import (
     DONE,
     ENDED,
@@ -75,9 +75,9 @@ def run_in_subprocess(job: Job, stop: Callable[[], StopFn] | None = None) -> Sta
 
 
 def _subprocess_main(job: Job, stop: Callable[[], StopFn] | None) -> None:
-    import __main__
+    from medlight.compat.lightning import start_ranks_from
 
-    __main__.__spec__ = importlib.util.find_spec(MODULE)  # what DDP starts further processes from
+    start_ranks_from(MODULE)
     sys.argv = [MODULE, str(job.folder)]
     sys.exit(execute(job, stop))
 
@@ -154,7 +154,7 @@ def _run(job: Job, on_epoch: Callable[[Any], bool]) -> float | None:
         sys.path.insert(0, os.getcwd())
     register()
     cfg = load_config(job.folder)
-    if (job.folder / "checkpoints" / "last.ckpt").is_file():
+    if RunDirectory(job.folder).last_checkpoint.is_file():
         cfg.resume = str(job.folder)
     check_targets(cfg)
     watching = [

@@ -8,9 +8,9 @@ from types import TracebackType
 
 from rich import get_console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
+from medlight.report.console_table import console_table
 from medlight.sweep.job import (
     DONE,
     ENDED,
@@ -105,21 +105,22 @@ class SweepProgress:
         return f"{head} {job_label(status.overrides)}: {', '.join(parts)}"
 
     def table(self, now: dict[Job, Status]) -> Table:
-        table = Table(title=self.title(now), title_justify="left")
-        table.add_column("job", overflow="ellipsis", no_wrap=True)
-        for name in ("state", "epoch", self.metric, "left"):
-            table.add_column(name, justify="right", no_wrap=True)
         max_rows = max(3, shutil.get_terminal_size().lines - FRAME_LINES)
         rows = sorted(now.values(), key=lambda status: STATE_ORDER.index(status.state))
-        for status in rows[:max_rows]:
-            table.add_row(*self.cells(status), style=COLOURS.get(status.state, "dim"))
-        if rows[max_rows:]:
-            table.add_row(f"and {len(rows) - max_rows} more", style="dim")
-        return table
+        cells = [self.cells(status) for status in rows[:max_rows]]
+        more = [[f"and {len(rows) - max_rows} more", "", "", "", ""]] if rows[max_rows:] else []
+        return console_table(
+            self.title(now),
+            ["job", "state", "epoch", self.metric, "left"],
+            [*cells, *more],
+            width=self._console.width,
+            one_line=True,  # the screen has no more
+            styles=[COLOURS.get(status.state, "dim") for status in rows[:max_rows]] + ["dim"],
+        )
 
     def cells(self, status: Status) -> list[str]:
         return [
-            escape(job_label(status.overrides)),
+            job_label(status.overrides),
             status.state,
             f"{status.epoch}/{status.epochs}" if status.epochs else "",
             "" if status.score is None else f"{status.score:.4f}",

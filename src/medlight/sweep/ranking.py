@@ -2,22 +2,20 @@
 
 import csv
 import io
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from medlight.metrics.bootstrap import bootstrap_interval
+from medlight.report.console_table import console_table
+from medlight.runs.directory import RunDirectory
 from medlight.sweep.job import DONE, ENDED, PRUNED, Job, Status
-from medlight.sweep.job_names import override_values, short_keys
+from medlight.sweep.job_names import override_values, setting_columns
 from medlight.sweep.progress import format_duration
 
-MAX_ROWS = 40
+MAX_ROWS, NUMBERS_WIDTH = 40, 60
 WIDE_SCREEN = 100
 """Columns of the screen from which on the job's folder is shown."""
 DASH = "\N{EN DASH}"
@@ -56,10 +54,10 @@ def ranked_job(job: Job, metric: str) -> RankedJob:
     status = job.read()
     score = math.nan if status.score is None else status.score
     name = metric.partition("/")[2]
-    found, patients = read_test_values(job.folder / "cases.csv", name)
+    run = RunDirectory(job.folder)
+    found, patients = read_test_values(run, name)
     one = bootstrap_interval(found, patients) if found else None
-    scores = _json(job.folder / "metrics.json")
-    test = scores.get(f"test/{name}")
+    test = run.metrics().get(f"test/{name}")
     return RankedJob(
         job=job,
         status=status,
@@ -70,17 +68,20 @@ def ranked_job(job: Job, metric: str) -> RankedJob:
     )
 
 
-def read_test_values(path: Path, metric: str) -> tuple[list[float], list[str]]:
-    """Values of the test cases (and classes), and whose they are; empty where there are none."""
-    if not path.is_file():
+def read_test_values(run: RunDirectory, metric: str) -> tuple[list[float], list[str]]:
+    """Read a metric of the test cases, and whose they are; empty if there is none.
+
+    Returns:
+        The value of each case, or of each case and class, and the patient of each.
+    """
+    if run.cases_file is None:
         return [], []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["stage"] == "test_score"]
-    if rows and metric == "accuracy" and "truth" in rows[0]:
-        return [float(r["truth"] == r["prediction"]) for r in rows], [r["patient"] for r in rows]
-    if not rows or metric not in rows[0]:
-        return [], []
-    return [float(row[metric] or "nan") for row in rows], [row["patient"] for row in rows]
+    lines = run.cases().of_stage("test")
+    patients = lines.columns["patient"]
+    if metric == "accuracy" and "truth" in lines.columns:
+        pairs = zip(lines.columns["truth"], lines.columns["prediction"], strict=True)
+        return [float(truth == prediction) for truth, prediction in pairs], patients
+    return (lines.numbers(metric).tolist(), patients) if metric in lines.columns else ([], [])
 
 
 def ranking_csv(entries: Sequence[RankedJob]) -> str:
@@ -111,33 +112,35 @@ def ranking_csv(entries: Sequence[RankedJob]) -> str:
 
 
 def ranking_table(entries: Sequence[RankedJob], metric: str, *, width: int) -> Table:
-    names = short_keys(key for each in entries for key in override_values(each.status.overrides))
-    table = Table(title=f"Ranked by {metric}", title_justify="left")
-    table.add_column("", justify="right")
-    for name in names.values():
-        table.add_column(name, no_wrap=True)
+    entries = entries[:MAX_ROWS]
+    names, settings = setting_columns(
+        [override_values(each.status.overrides) for each in entries], room=width - NUMBERS_WIDTH
+    )
     test = f"test/{metric.partition('/')[2]}"
-    for name in (metric, f"{test}\n(95 % interval)", "epochs", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
-    if width >= WIDE_SCREEN:
-        table.add_column("job", justify="right", no_wrap=True)
-    for place, each in enumerate(entries[:MAX_ROWS], 1):
-        said = override_values(each.status.overrides)
+    last = ["job"] if width >= WIDE_SCREEN else []
+    rows, styles = [], []
+    for place, each in enumerate(entries, 1):
         tested = DASH if math.isnan(each.test) else f"{each.test:.4f}"
         if not math.isnan(each.low):
-            tested += f" ({each.low:.4f} to {each.high:.4f})"
-        table.add_row(
-            str(place),
-            *(escape(said.get(key, "")) for key in names),
-            DASH if math.isnan(each.score) else f"{each.score:.4f}",
-            "pruned" if each.status.state == PRUNED else tested,
-            str(each.status.epoch),
-            format_duration(each.status.seconds),
-            *([each.job.key] if width >= WIDE_SCREEN else []),
-            style="bold" if place == 1 else "dim" if each.status.state == PRUNED else "",
+            tested += f" ({each.low:.3f}{DASH}{each.high:.3f})"
+        rows.append(
+            [
+                str(place),
+                *settings[place - 1],
+                DASH if math.isnan(each.score) else f"{each.score:.4f}",
+                "pruned" if each.status.state == PRUNED else tested,
+                str(each.status.epoch),
+                format_duration(each.status.seconds),
+                *(each.job.key for _ in last),
+            ]
         )
-    return table
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+        pruned = each.status.state == PRUNED
+        styles.append("bold" if place == 1 else "dim" if pruned else "")
+    return console_table(
+        f"Ranked by {metric}",
+        ["", *names, metric, f"{test} (95 % interval)", "epochs", "time", *last],
+        rows,
+        width=width,
+        text_columns=range(1, len(names) + 1),
+        styles=styles,
+    )

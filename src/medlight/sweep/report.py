@@ -1,4 +1,4 @@
-"""What a sweep leaves behind: the ranking, pictures, a comparison, and every error."""
+"""Report a finished sweep: ranking, plots, comparison and errors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,13 +18,13 @@ from medlight.sweep.ranking import MAX_ROWS, RankedJob, rank_jobs, ranking_csv, 
 RANKING_CSV = "ranking.csv"
 AVERAGES_CSV = "averages.csv"
 DEFAULT_WIDTH = 200
-"""Columns where nobody looks."""
+"""Columns if the output is not a terminal."""
 
 
 def report_sweep(
     folder: Path, jobs: Sequence[Job], *, metric: str, mode: str, compare: bool
 ) -> int:
-    """Print and write down what was found; the number of jobs that have not ended well."""
+    """Print and write the results; return the number of jobs that did not finish."""
     ranked = rank_jobs(jobs, metric=metric, mode=mode)
     if ranked:
         console = get_console()
@@ -35,7 +35,7 @@ def report_sweep(
         place = {job: number for number, job in enumerate(jobs)}
         in_turn = sorted(ranked, key=lambda each: place[each.job])
         if averaged := averages(in_turn):
-            console.print(averages_table(averaged, metric))
+            console.print(averages_table(averaged, metric, width=console.width))
             _write_if_changed(averages_csv(averaged), folder / AVERAGES_CSV)
         if _write_if_changed(ranking_csv(ranked), folder / RANKING_CSV):
             from medlight.sweep.plots import plot_sweep
@@ -48,17 +48,17 @@ def report_sweep(
     for status in (job.read() for job in jobs):
         if status.batch_halvings and status.state in ENDED:
             size = f"1/{2**status.batch_halvings} of the batch, accumulated"
-            print_line(f"{job_label(status.overrides)} ran with {size}: memory ran out")
+            print_line(f"{job_label(status.overrides)} ran with {size}: it ran out of memory")
     wrong = [(job, status) for job in jobs if (status := job.current_status()).state not in ENDED]
     for job, status in wrong:
         why = f"{status.state}: {status.error}" if status.error else status.state
         print_line(f"{job_label(status.overrides)} {why} ({job.folder / 'run.log'})")
-    print_line(f"Everything lies in {folder}")
+    print_line(f"Results saved to {folder}")
     return len(wrong)
 
 
 def _write_if_changed(text: str, path: Path) -> bool:
-    """Write a table; whether it differs from the one that was there."""
+    """Write a table; return whether it differs from the one that was there."""
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
     with atomic_path(path) as part:
@@ -71,7 +71,7 @@ MAX_RUNS = 20
 
 
 def compare_best(ranked: Sequence[RankedJob], folder: Path) -> str:
-    """Write `compare/` below the sweep; where the page lies, or why there is none.
+    """Write `compare/` below the sweep; return where the page is, or why there is none.
 
     The reference is the run that validated best.
     """
@@ -83,7 +83,7 @@ def compare_best(ranked: Sequence[RankedJob], folder: Path) -> str:
 
     best = [each.job.folder for each in ranked if each.status.state == DONE][:MAX_RUNS]
     if len(best) < 2:
-        return "no comparison: fewer than two runs went to their end"
+        return "no comparison: fewer than two runs finished"
     output = folder / "compare"
     try:
         runs, skipped = read_runs(best)

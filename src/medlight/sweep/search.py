@@ -42,7 +42,7 @@ class OptunaSweep:
         prune: stop trials early.
         min_epochs: no trial stops earlier; None: a sixth of all epochs. Before that, warm-up
             decides which is ahead.
-        reduction_factor: one of how many trials goes on at each rung of Hyperband.
+        reduction_factor: one of how many trials continues at each rung of Hyperband.
         failures: how often a trial may fail, over repeated sweeps.
         on_oom: "fail", or "halve" the batch and double the accumulation where memory runs out.
         compare: at the end, compare the best runs on the test cases.
@@ -99,7 +99,7 @@ class OptunaSweep:
         to_go = max(0, self.n_trials - done)
         print_line(f"{self.n_trials} trials in {sweep.folder}: {done} done, {to_go} to go")
         for job in retried:
-            print_line(f"  {job_label(job.read().overrides)}: failed: tried again")
+            print_line(f"  {job_label(job.read().overrides)}: failed: retrying")
 
         def jobs() -> list[Job]:
             keys = [
@@ -173,6 +173,7 @@ class Trial:
     def _objective(self, trial: Any) -> float:
         import optuna
 
+        from medlight.compat.optuna import trial_id
         from medlight.sweep import optuna_study as optuna_study
 
         trial.study.sampler = self.study_config.sampler(trial.number)
@@ -182,7 +183,7 @@ class Trial:
         job.set_overrides(overrides)
         trial.set_user_attr(optuna_study.JOB, job.key)
         reporter = (
-            optuna_study.PruningReporter(self.study_config, trial._trial_id)
+            optuna_study.PruningReporter(self.study_config, trial_id(trial))
             if self.study_config.pruning
             else None
         )

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from hydra._internal.callbacks import Callbacks
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from medlight.compat.hydra import config_callbacks, instantiate_launcher
 from medlight.io.atomic import atomic_path
 from medlight.sweep.job import Job
 from medlight.sweep.job_key import job_key
@@ -100,7 +99,7 @@ class Sweep:
         self, job_overrides: Sequence[Sequence[str]], task: Callable[[DictConfig], Any]
     ) -> None:
         """Have the launcher call `task` with the configuration of each list of overrides."""
-        context = HydraContext(config_loader=self.loader, callbacks=Callbacks(self.cfg))
+        context = HydraContext(config_loader=self.loader, callbacks=config_callbacks(self.cfg))
         launcher = self._launcher()
         launcher.setup(hydra_context=context, task_function=task, config=self.cfg)
         sweep_dir_override = f"hydra.sweep.dir='{self.folder}'"
@@ -112,7 +111,7 @@ class Sweep:
     def _launcher(self) -> Launcher:
         if str(self.cfg.hydra.launcher._target_).startswith("medlight."):
             return cast(Launcher, instantiate(self.cfg.hydra.launcher, _convert_="all"))
-        return cast(Launcher, Plugins.instance()._instantiate(self.cfg.hydra.launcher))
+        return instantiate_launcher(self.cfg.hydra.launcher)
 
     def save_jobs(self, jobs: dict[str, Sequence[str]]) -> None:
         """Note which jobs the command that was typed last has."""

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from medlight.cli.config import CONFIG_FILE, save_config
+from medlight.cli.config import save_config
 from medlight.core.errors import ConfigError
+from medlight.runs.directory import CONFIG_FILE, RunDirectory
 from medlight.sweep.job import ENDED, FAILED, INTERRUPTED, STATUS_FILE, WAITING, Job, Status
 from medlight.sweep.job_names import job_label
 from medlight.sweep.process import StopFn, run_in_subprocess
@@ -37,13 +38,13 @@ def task(cfg: DictConfig, *, on_oom: OnOom = "fail") -> float | None:
 def run_with_retries(
     job: Job, cfg: DictConfig, *, on_oom: OnOom = "fail", stop: Callable[[], StopFn] | None = None
 ) -> Status:
-    """Run a job to its end, through what can be mended on the way."""
+    """Run a job to its end, through what can be fixed on the way."""
     for resumes in range(MAX_RESUMES + 1):
         status = _run_once(job, cfg, stop)
         while status.state == FAILED and status.out_of_memory and on_oom == "halve":
             if not can_halve(cfg, status.batch_halvings):
                 break
-            shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
+            shutil.rmtree(RunDirectory(job.folder).checkpoints, ignore_errors=True)
             job.update(batch_halvings=status.batch_halvings + 1, failures=status.failures - 1)
             status = _run_once(job, cfg, stop)
         if status.state != INTERRUPTED or resumes == MAX_RESUMES:

@@ -11,7 +11,8 @@ from medlight.tasks.trained_model import TrainedModel, shared_postprocessing
 def describe_windows(model: TrainedModel, inference: SlidingWindow) -> dict[str, Any]:
     """Plain data for `artifact_run.py`: logits to labels, windows, and post-processing."""
     spec, head = model.spec, model.head
-    size: InputSize = model.task.input_size
+    task: Any = model.task
+    size: InputSize = task.input_size
     output: dict[str, Any] = {"channels": len(spec.labels), "label": "of the largest"}
     if isinstance(head, SigmoidHead):
         output = {

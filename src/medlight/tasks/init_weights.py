@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from medlight.core.errors import ConfigError, DataNotFoundError
+from medlight.runs.directory import BEST, RunDirectory
 
 NET_PREFIX = "net."
 """How the net's weights are called in a checkpoint of a task."""
@@ -86,16 +87,21 @@ def load_initial_weights(net: nn.Module, source: str | Path) -> InitReport:
 
 
 def resolve_checkpoint(source: str | Path) -> Path:
-    """The file that a run directory or a path means."""
+    """Find the file that a run directory, by its best checkpoint, or a path means.
+
+    Raises:
+        DataNotFoundError: there is none.
+    """
     path = Path(source).expanduser()
     if path.is_file():
         return path
-    folder = path / "checkpoints"
-    for name in ("best.ckpt", "last.ckpt"):
-        if (folder / name).is_file():
-            return folder / name
-    what = "holds no checkpoints/best.ckpt" if path.is_dir() else "does not exist"
-    raise DataNotFoundError(f"init={source}: it {what}; give a run directory or a checkpoint")
+    try:
+        return RunDirectory(path).checkpoint(BEST)
+    except DataNotFoundError as error:
+        what = "holds no checkpoints/best.ckpt" if path.is_dir() else "does not exist"
+        raise DataNotFoundError(
+            f"init={source}: it {what}; give a run directory or a checkpoint"
+        ) from error
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch.nn import Parameter
 
+from medlight.compat.torch import allow_clipping
+
 FUSED_DEVICES = ("cpu", "cuda", "mps", "xpu")
 """Where torch has fused AdamW and SGD."""
 
@@ -27,5 +29,5 @@ def build_optimizer(
     fused = not uses_grad_scaler and all(weight.device.type in FUSED_DEVICES for weight in weights)
     built = optimizer(weights, fused=fused or None)
     if fused:  # there is nothing to unscale; Lightning would not clip with precision bf16-mixed
-        built._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+        allow_clipping(built)
     return built

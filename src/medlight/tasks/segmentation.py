@@ -146,7 +146,7 @@ class SegmentationTask(Task):
     def infer(self, batch: Batch) -> list[CaseResult]:
         return [self._infer_case(batch, i) for i in range(len(batch["case"]))]
 
-    def _case(self, batch: Batch, i: int) -> CaseResult:
+    def _infer_case(self, batch: Batch, i: int) -> CaseResult:
         image, case = batch["image"][i], batch["case"][i]
         truth = _labels(batch["mask"][i, 0]) if "mask" in batch else None
         mirror_axes = self.spec.mirror_axes if self.inference.tta else ()

@@ -162,6 +162,6 @@ def check_compatible(models: Sequence[TrainedModel]) -> None:
         ):
             if one != two:
                 raise ConfigError(
-                    f"{first.name} and {other.name} cannot answer together: their {what} differ, "
+                    f"{first.name} and {other.name} cannot form an ensemble: their {what} differ, "
                     f"{one} and {two}; name runs that agree"
                 )

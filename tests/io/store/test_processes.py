@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from medlight.core.case import Case
 from medlight.core.grid import Grid
-from medlight.io.store.case_file import Prepared
+from medlight.io.store.case_file import PreparedCase
 from medlight.io.store.store import Store
 
 source, folder, log, pause = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), float(sys.argv[4])
@@ -32,10 +32,10 @@ def build(case):
     time.sleep(pause)
     image = np.load(case.files["image"]).astype(np.float32)
     grid = Grid(image.shape[1:])
-    return Prepared(image=image, mask=None, source=grid, grid=grid)
+    return PreparedCase(image=image, mask=None, source_grid=grid, grid=grid)
 
 cases = [Case(id=p.stem, patient=p.stem, files={"image": p}) for p in sorted(source.glob("*.npy"))]
-Store(folder=folder, workers=2).open(cases, name="n", recipe={}, build=build)
+Store(folder=folder, num_workers=2).open(cases, name="n", recipe={}, build=build)
 """
 
 

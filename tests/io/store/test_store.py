@@ -223,7 +223,7 @@ def test_what_is_being_written_does_not_leave(tmp_path: Path) -> None:
         path = tmp_path / "ab" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(bytes(100))
-    Quota(tmp_path, 150 / 2**30).make(100)
+    Quota(tmp_path, 150 / 2**30).reserve(100)
     assert [path.name for path in (tmp_path / "ab").iterdir()] == [".0123abcd-new.case"]
 
 

@@ -15,6 +15,7 @@ from filelock import FileLock
 from medlight.core.case import Case
 from medlight.core.errors import DataError, DataNotFoundError
 from medlight.io.atomic import atomic_path
+from medlight.io.digests import file_digest
 
 _RACY_NS = 2_000_000_000  # a file this young may still change within the resolution of its time
 
@@ -113,8 +114,7 @@ def _file_hash(case: Case, path: Path, known: list[Any] | None) -> list[Any]:
             return known
         if not path.is_file():
             raise DataError(f"case {case.id!r}: {path} is no file; put one there, or leave it out")
-        with path.open("rb") as file:
-            sha = hashlib.file_digest(file, "sha256").hexdigest()
+        sha = file_digest(path)
     except FileNotFoundError as error:
         raise DataNotFoundError(f"case {case.id!r}: {path}: there is no such file") from error
     except OSError as error:

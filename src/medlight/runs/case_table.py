@@ -1,0 +1,100 @@
+"""cases.csv, read: one line a case, or a case and class, whichever task wrote it."""
+
+import csv
+import gzip
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlight.core.case_result import Row
+from medlight.core.errors import DataError
+
+TEXT_COLUMNS = frozenset({"case", "patient", "fold", "stage", "class", "truth", "prediction"})
+"""Columns that hold text; all others hold numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseTable:
+    """A table of cases.
+
+    Attributes:
+        path: the file it was read from.
+        columns: name to the N texts of the column, in the order of the lines.
+    """
+
+    path: Path
+    columns: Mapping[str, list[str]]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def of_stage(self, stage: str) -> "CaseTable":
+        """Keep the lines of one stage, such as "test"; a table without stages has none."""
+        kept = [each == stage for each in self.columns.get("stage", [""] * len(self))]
+        chosen = {
+            name: [value for value, keep in zip(column, kept, strict=True) if keep]
+            for name, column in self.columns.items()
+        }
+        return CaseTable(self.path, chosen)
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """Give a column as (N,) numbers; nan for an empty text.
+
+        Raises:
+            DataError: a text is no number.
+        """
+        return np.array([float(value) for value in self._parsed(name)])
+
+    def rows(self, text_columns: Collection[str] = TEXT_COLUMNS) -> list[Row]:
+        """Give the lines as mappings; whole numbers as int, other numbers as float.
+
+        Raises:
+            DataError: a column of numbers holds other text.
+        """
+        names = list(self.columns)
+        columns = [self.columns[n] if n in text_columns else self._parsed(n) for n in names]
+        return [dict(zip(names, line, strict=True)) for line in zip(*columns, strict=True)]
+
+    def _parsed(self, name: str) -> list[float | int]:
+        try:
+            return [_parse_number(text) for text in self.columns[name]]
+        except ValueError as error:
+            raise DataError(f"{self.path}: column {name} is not of numbers ({error})") from error
+
+
+def read_case_table(path: Path) -> CaseTable:
+    """Read cases.csv, plain or compressed.
+
+    Raises:
+        DataError: the file cannot be read, was cut short, or holds no case.
+    """
+    try:
+        with (
+            gzip.open(path, "rt", encoding="utf-8", newline="")
+            if path.suffix == ".gz"
+            else path.open(encoding="utf-8", newline="")
+        ) as file:
+            head, *lines = list(csv.reader(file)) or [[]]
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+    short = next((n for n, line in enumerate(lines, 2) if len(line) != len(head)), None)
+    if short is not None:
+        raise DataError(
+            f"{path}: line {short} has {len(lines[short - 2])} columns instead of {len(head)}; "
+            f"it was not written to the end"
+        )
+    if missing := sorted({"case", "patient"} - set(head)):
+        raise DataError(f"{path}: no column {', '.join(missing)}; another version wrote it")
+    if not lines:
+        raise DataError(f"{path}: no case in it")
+    return CaseTable(path, dict(zip(head, map(list, zip(*lines, strict=True)), strict=True)))
+
+
+def _parse_number(text: str) -> float | int:
+    if text == "":
+        return math.nan
+    return int(text) if text.lstrip("-").isdigit() else float(text)

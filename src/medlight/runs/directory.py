@@ -1,0 +1,161 @@
+"""The directory of one run: which files it has, and how each is read.
+
+Nothing here needs torch, Hydra or the data of the run.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medlight.core.errors import DataError, DataNotFoundError
+from medlight.runs.case_table import CaseTable, read_case_table
+from medlight.runs.renames import rename_config, rename_scores
+
+log = logging.getLogger(__name__)
+
+CONFIG_FILE = "config.yaml"
+PROVENANCE_FILE = "provenance.json"
+CASES_FILE = "cases.csv"
+COMPRESSED_CASES_FILE = "cases.csv.gz"
+METRICS_FILE = "metrics.json"
+OUTCOME_FILE = "outcome.json"
+SPLIT_FILE = "split.json"
+CURVES_FILE = "curves.csv"
+REVIEW_ORDER_FILE = "look_first.csv"
+CHECKPOINT_FOLDER = "checkpoints"
+BEST, LAST = "best", "last"
+LAST_CHECKPOINT_FILE = f"{LAST}.ckpt"
+RUN_FILES = (CONFIG_FILE, PROVENANCE_FILE, CASES_FILE, COMPRESSED_CASES_FILE, METRICS_FILE)
+"""A folder with one of these is a run directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The files of one run, finished or not.
+
+    Attributes:
+        path: the directory.
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path).expanduser())
+
+    def has(self, *names: str) -> bool:
+        """Say whether all of these files are there."""
+        return all((self.path / name).is_file() for name in names)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / CHECKPOINT_FOLDER
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Where training saves its state; the file may not be there yet."""
+        return self.checkpoints / LAST_CHECKPOINT_FILE
+
+    def checkpoint(self, which: str | Path = BEST) -> Path:
+        """Find a checkpoint; a run without validation has no best, and gives its last.
+
+        Args:
+            which: "best", "last", or the path of a checkpoint.
+
+        Raises:
+            DataNotFoundError: there is no such file.
+        """
+        named = str(which) in (BEST, LAST)
+        path = self.checkpoints / f"{which}.ckpt" if named else Path(which).expanduser()
+        if which == BEST and not path.is_file() and self.last_checkpoint.is_file():
+            log.info("%s: no validation chose a best checkpoint; taking the last", self.path)
+            return self.last_checkpoint
+        if not path.is_file():
+            raise DataNotFoundError(
+                f"no checkpoint at {path}; train first, or name one with checkpoint=<path>"
+            )
+        return path
+
+    def config(self) -> dict[str, Any]:
+        """Read the saved configuration under the present names, references not followed.
+
+        Returns:
+            The nested configuration; empty for a run made in Python, which has none.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        path = self.path / CONFIG_FILE
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+        return rename_config(_mapping(path, content or {}))
+
+    def provenance(self) -> dict[str, Any]:
+        """Read what the run noted about its code, data and machine; empty if it noted nothing.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        return self._json(PROVENANCE_FILE)
+
+    def metrics(self) -> dict[str, Any]:
+        """Read the scores, "<stage>/<metric>[/<class>]" to a value; empty if nothing was scored.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        return rename_scores(self._json(METRICS_FILE))
+
+    def split(self) -> dict[str, Any]:
+        """Read which cases the run trained, validated and tested on.
+
+        Raises:
+            DataNotFoundError: the run has not been trained.
+            DataError: the file is damaged.
+        """
+        if not self.has(SPLIT_FILE):
+            raise DataNotFoundError(f"{self.path} has no {SPLIT_FILE}: it has not been trained")
+        return self._json(SPLIT_FILE)
+
+    @property
+    def cases_file(self) -> Path | None:
+        """The table of cases, plain or compressed; None if nothing was tested."""
+        files = (self.path / name for name in (CASES_FILE, COMPRESSED_CASES_FILE))
+        return next((file for file in files if file.is_file()), None)
+
+    def cases(self) -> CaseTable:
+        """Read the table of cases.
+
+        Raises:
+            DataError: the run has not been tested, or its table cannot be used.
+        """
+        if self.cases_file is None:
+            raise DataError(
+                f"{self.path}: no {CASES_FILE}: it has not been tested; "
+                f"type medlight evaluate run={self.path}"
+            )
+        return read_case_table(self.cases_file)
+
+    def _json(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read ({error})") from error
+        return dict(_mapping(path, content))
+
+
+def _mapping(path: Path, content: Any) -> Mapping[str, Any]:
+    if not isinstance(content, Mapping):
+        raise DataError(f"{path}: holds no mapping; another version wrote it")
+    return content
