@@ -52,10 +52,10 @@ KEYS_OF_TARGET = {"medlight.losses.generalised_dice.GeneralisedDice": {"weight":
 OPTIONS = {"task=findings": "task=multilabel", "job=doctor": "job=profile"}
 """Options of a group, as typed."""
 
-VALUES = {"job.missing=refuse": "job.missing=error", "job.missing=empty": "job.missing=empty"}
+VALUES = {"job.missing=refuse": "job.missing=error", "job.missing=miss": "job.missing=empty"}
 """Values of a key, as typed."""
 
-REMOVED = ("inference.half", "callbacks.calibration")
+REMOVED = ("inference.half", "callbacks.calibration", "data.memory_gb")
 """Keys that are gone: they never did anything, or are settings of the verb now."""
 
 TARGETS = {
@@ -119,7 +119,7 @@ def _rename_override(word: str) -> str:
     bare = word[len(sign) :]
     for table in (OPTIONS, VALUES):
         for old, new in table.items():
-            for left_out in ("", "job=", "job."):  # `doctor`, `missing=empty` are typed so
+            for left_out in ("", "job=", "job."):  # `doctor`, `missing=miss` are typed so
                 if left_out + bare == old and (left_out or "=" in bare):
                     return sign + new.removeprefix(left_out)
     key, equals, value = bare.partition("=")
