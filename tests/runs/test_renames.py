@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from medlight.callbacks.rescale_schedule import RescaleSchedule
 from medlight.cli.config import load_config
 from medlight.runs.renames import KEYS, TARGETS, rename_config, rename_overrides, rename_scores
 
@@ -93,3 +94,7 @@ def test_scores_have_the_present_names() -> None:
         "test/false_negatives/liver": 1,
         "test/dice": 0.5,
     }
+
+
+def test_a_checkpoint_of_then_still_says_how_long_the_schedule_was_planned() -> None:
+    assert RescaleSchedule().state_key == "Stretch"

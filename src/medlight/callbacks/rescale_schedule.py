@@ -22,6 +22,11 @@ class RescaleSchedule(pl.Callback):
     def __init__(self) -> None:
         self._planned: dict[str, Any] = {}
 
+    @property
+    def state_key(self) -> str:
+        """Checkpoints of earlier versions hold its state under this name."""
+        return "Stretch"
+
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
