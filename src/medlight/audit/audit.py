@@ -75,7 +75,7 @@ def patient_issues(index: Index, split: Split | None) -> Iterator[Issue]:
             "patients across",
             f"{len(across)} patients are on several sides of the split, such as the one of "
             + shorten([f"{case} ({subset})" for subset, case in first.items()]),
-            "scores would be flattered: mend the split, or leave one side's cases out by "
+            "scores would be flattered: fix the split, or leave one side's cases out by "
             f"data.exclude=<the check's directory>/{exclude_list_path('patients across')}",
             cases,
         )

@@ -64,7 +64,7 @@ def _mask(index: Index, info: FileInfo) -> Iterator[Issue]:
             "labels",
             f"{info.path}: the mask holds {found}, but the data set declares 0 to {last} "
             f"({', '.join(index.labels.names)})",
-            f"mend the mask, declare the label, or {exclude_hint([case], 'labels')}",
+            f"fix the mask, declare the label, or {exclude_hint([case], 'labels')}",
             (case,),
         )
 

@@ -1,7 +1,6 @@
 """From a run directory to a net that can predict; the data of the run are not touched."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from medlight.cli.config import load_config
 from medlight.core.data_spec import DataSpec
 from medlight.core.errors import DataError
-from medlight.inference.postprocess_selection import POSTPROCESSING_FILE, CandidateMeans
+from medlight.inference.postprocess_selection import load_candidate_means
 from medlight.runs.directory import RunDirectory
 from medlight.tasks.trained_model import TrainedModel
 
@@ -50,16 +49,8 @@ def load_trained(run_dir: Path, checkpoint: str, *, trainer: DictConfig) -> Trai
         recipe=to_container(cfg.transforms),
         device=device,
         precision=PRECISIONS.get(str(trainer.precision).partition("-")[0]),
-        candidate_means=load_postprocessing(run_dir),
+        candidate_means=load_candidate_means(run_dir),
     )
-
-
-def load_postprocessing(run_dir: Path) -> CandidateMeans | None:
-    """What the verb `postprocess` found, if it was asked."""
-    path = Path(run_dir) / POSTPROCESSING_FILE
-    if not path.is_file():
-        return None
-    return CandidateMeans.from_dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def select_device(trainer: DictConfig) -> torch.device:

@@ -56,7 +56,7 @@ class Split:
                     case = next(c for c in getattr(self, subset) if patient_of[c] == patient)
                     raise SplitError(
                         f"{index.name}: the patient of case {case!r} is on two sides of the split, "
-                        f"{other} and {subset}. Scores would be flattered; mend the split "
+                        f"{other} and {subset}. Scores would be flattered; fix the split "
                         f"that came with the data, or remove one side's cases"
                     )
             seen[subset] = patients

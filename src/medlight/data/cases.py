@@ -95,7 +95,7 @@ def _compact_mask(case: str, mask: NDArray[np.int64]) -> NDArray[Any]:
     try:
         return encode_mask(mask)
     except ValueError as error:
-        raise DataError(f"case {case!r}: {error}; mend the mask, or leave it out") from error
+        raise DataError(f"case {case!r}: {error}; fix the mask, or leave it out") from error
 
 
 def _check_shapes(case: str, image: Grid, mask: Grid) -> None:
@@ -113,5 +113,5 @@ def _check_labels(stored: StoredCases, labels: int) -> None:
         low, high = stored.label_range[row]
         raise DataError(
             f"case {stored.cases[row]!r}: the mask holds values from {low} to {high}, but the data "
-            f"set declares {labels} labels (0 to {labels - 1}); mend the mask or the labels"
+            f"set declares {labels} labels (0 to {labels - 1}); fix the mask or the labels"
         )
