@@ -142,13 +142,12 @@ def test_lightning_clips_for_a_fused_optimizer_that_is_told_so() -> None:
     precision.clip_gradients(optimizer, 1.0)
 
 
-def test_wandb_begins_a_run_as_it_is_told_and_ends_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    logger = pl.loggers.WandbLogger(save_dir=tmp_path, offline=True, id="first")
+def test_wandb_begins_a_run_as_it_is_told_and_ends_it(tmp_path: Path) -> None:
+    logger = pl.loggers.WandbLogger(save_dir=tmp_path, id="first")
     wandb.finish_run(logger, exit_code=0)  # there is none yet
-    wandb.init_arguments(logger).pop("anonymous", None)
+    arguments = wandb.init_arguments(logger)
+    arguments.pop("anonymous", None)
+    arguments["mode"] = "offline"  # W&B reads the environment once a process, perhaps before now
     wandb.begin_as(logger, "second")
     run = logger.experiment
     assert run.id == logger.version == "second"
