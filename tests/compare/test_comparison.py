@@ -14,11 +14,11 @@ from medlight.compare.case_scores import ALL_CLASSES
 from medlight.compare.comparison import Comparison, compare
 from medlight.compare.cost import pareto
 from medlight.compare.groups import group_runs
-from medlight.compare.paired import metric_info
 from medlight.compare.rank_stability import ranks
 from medlight.compare.runs import read_run, read_runs
 from medlight.compare.variance import variance_components
 from medlight.core.errors import DataError, DataNotFoundError, MedlightError
+from medlight.metrics.names import METRICS
 
 ROOT = Path(__file__).parents[2]
 NewRun = Callable[..., Path]
@@ -40,7 +40,7 @@ def test_means_of_recorded_runs_are_those_of_their_metrics(recipe: str) -> None:
         recorded = json.loads((path / "metrics.json").read_text())
         for (metric, name), score in found.scores[found.reference.name].items():
             known = f"test/{metric}/{name}" if name else f"test/{metric}"
-            if metric_info(metric).better == "zero":  # its size here, its bias there
+            if METRICS[metric].better == "zero":  # its size here, its bias there
                 assert score.mean >= abs(recorded[known])
             elif recorded.get(known) is not None:
                 assert score.mean == pytest.approx(recorded[known], abs=1e-6), known

@@ -15,7 +15,6 @@ from medlight.compare.paired import (
     AUROC,
     PairedResult,
     auroc_results,
-    better,
     bootstrap_means,
     group_auroc,
     holm_correct,
@@ -27,6 +26,7 @@ from medlight.compare.runs import Run, Skipped
 from medlight.compare.statistics import TIE_TOLERANCE
 from medlight.compare.variance import VarianceComponents, variance_components
 from medlight.core.errors import ConfigError
+from medlight.core.outcome import Metric
 from medlight.metrics.bootstrap import N_RESAMPLES, Interval
 
 MAX_CHANGES = 20
@@ -73,6 +73,15 @@ class Comparison:
     def reference(self) -> Group:
         return self.groups[0]
 
+    def about(self, metric: str) -> Metric:
+        """How a metric is read: what the outcome of the runs says."""
+        return self.reference.first_cases.spec.metrics[metric]
+
+    @property
+    def main(self) -> Metric:
+        """How the main metric is read."""
+        return self.about(self.metric)
+
     @property
     def metrics(self) -> list[str]:
         return list(dict.fromkeys(metric for metric, _ in self.scores[self.reference.name]))
@@ -114,12 +123,14 @@ def compare(
     main = metrics[0] if metrics else _main(ordered[0], keys)
     keys.sort(key=lambda key: key[0] != main)  # stable: the main metric first
     single = {key: np.stack([g.per_case(key, cases) for g in ordered], axis=1) for key in keys}
-    per_case = single | mean_over_classes(single)
-    scores, differences = bootstrap_means(single, patients, n_resamples)
-    results = paired_results([g.name for g in ordered[1:]], per_case, differences, patients)
+    known_metrics = ordered[0].first_cases.spec.metrics
+    per_case = single | mean_over_classes(single, known_metrics)
+    scores, differences = bootstrap_means(single, known_metrics, patients, n_resamples)
+    contenders = [g.name for g in ordered[1:]]
+    results = paired_results(contenders, per_case, known_metrics, differences, patients)
     if _pooled_auroc(ordered[0]) and (not metrics or AUROC in metrics):
         areas = [group_auroc(g, cases, patients) for g in ordered]
-        results += auroc_results([g.name for g in ordered[1:]], areas, patients)
+        results += auroc_results(contenders, areas, known_metrics[AUROC], patients)
         scores |= {k: [area_interval(of[k], patients) for of in areas] for k in areas[0]}
     main_key = (
         (main, ALL_CLASSES)
@@ -138,7 +149,12 @@ def compare(
         changes={
             n: _largest_changes(cases, per_case[main_key], i) for i, n in enumerate(names) if i
         },
-        ranks=ranks(per_case[main_key], patients, better=better(main), n_resamples=n_resamples),
+        ranks=ranks(
+            per_case[main_key],
+            patients,
+            better=known_metrics[main].direction,
+            n_resamples=n_resamples,
+        ),
         variance={g.name: variance_components(g, _valued(main_key)) for g in ordered},
         costs={g.name: costs(g) for g in ordered},
         config_differences=config_differences(ordered),
@@ -178,7 +194,7 @@ def _valued(key: ScoreKey) -> Callable[[Run], NDArray[np.float64]]:
         if key in run.cases.scores:
             return run.cases.scores[key]
         of_metric = {k: v[:, None] for k, v in run.cases.scores.items() if k[0] == key[0]}
-        return mean_over_classes(of_metric)[key][:, 0]
+        return mean_over_classes(of_metric, run.cases.spec.metrics)[key][:, 0]
 
     return values
 

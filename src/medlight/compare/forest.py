@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from medlight.compare.formatting import format_interval, metric_title, verdict
+from medlight.compare.formatting import format_interval, verdict
 from medlight.compare.paired import PairedResult
 from medlight.report.console_table import shorten
 
@@ -25,7 +25,6 @@ def forest_plot(results: Sequence[PairedResult], reference: str) -> str:
     Returns:
         An <svg> element; what it shows is its text alternative, too.
     """
-    metric = results[0].key[0]
     ends = [_bounds(result) for result in results]
     low, high = (
         pick([0.0, *values])
@@ -39,7 +38,7 @@ def forest_plot(results: Sequence[PairedResult], reference: str) -> str:
     def x(value: float) -> float:
         return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
 
-    title = f"{metric_title(metric)}: difference to {reference}, 95 % intervals"
+    title = f"{results[0].metric.long_title}: difference to {reference}, 95 % intervals"
     told = [f"{each.group}: {_numbers(each)}, {verdict(each)}" for each in results]
     parts = [
         f"<svg class='chart forest' viewBox='0 0 {WIDTH} {height}' role=img "
@@ -78,7 +77,7 @@ def forest_plot(results: Sequence[PairedResult], reference: str) -> str:
 
 
 def _numbers(result: PairedResult) -> str:
-    return format_interval(result.difference, result.key[0], signed=True)
+    return format_interval(result.difference, result.metric, signed=True)
 
 
 def _bounds(result: PairedResult) -> tuple[float, float]:

@@ -3,32 +3,33 @@
 import math
 
 from medlight.compare.case_scores import ALL_CLASSES, ScoreKey
-from medlight.compare.paired import PairedResult, better, metric_info
+from medlight.compare.paired import PairedResult
 from medlight.compare.power import ALPHA
 from medlight.compare.variance import VarianceComponents
+from medlight.core.outcome import Metric
 from medlight.metrics.bootstrap import Interval
 
 DASH = "\N{EN DASH}"
 BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
 
 
-def format_number(value: float, metric: str, *, signed: bool = False) -> str:
-    """Four decimals of a share, two of millimetres and millilitres."""
+def format_number(value: float, metric: Metric, *, signed: bool = False) -> str:
+    """Write a number with four decimals, or two if it has a unit."""
     if math.isnan(value):
         return DASH
-    places = 2 if metric_info(metric).unit else 4
+    places = 2 if metric.unit else 4
     return f"{value:{'+' if signed else ''}.{places}f}"
 
 
 def format_interval(
-    interval: Interval, metric: str, *, signed: bool = False, short: bool = False
+    interval: Interval, metric: Metric, *, signed: bool = False, short: bool = False
 ) -> str:
     """Write a mean and its interval; `short` gives the ends of a share three decimals."""
     middle = format_number(interval.mean, metric, signed=signed)
     if math.isnan(interval.low):
         return middle
     ends = [format_number(end, metric, signed=signed) for end in (interval.low, interval.high)]
-    if short and not metric_info(metric).unit:
+    if short and not metric.unit:
         ends = [f"{end:{'+' if signed else ''}.3f}" for end in (interval.low, interval.high)]
     return f"{middle} ({ends[0]}{' to ' if signed or not short else DASH}{ends[1]})"
 
@@ -44,12 +45,6 @@ def format_p_value(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def metric_title(metric: str) -> str:
-    known = metric_info(metric)
-    named = f"size of {known.title}" if known.better == "zero" else known.title
-    return f"{named} ({known.unit})" if known.unit else named
-
-
 def class_label(key: ScoreKey) -> str:
     return "all" if key[1] == ALL_CLASSES else key[1]
 
@@ -60,18 +55,17 @@ def verdict(result: PairedResult) -> str:
     apart = result.adjusted < ALPHA and (found.low > 0 or found.high < 0)
     if not apart:
         return INCONCLUSIVE
-    return BETTER if (found.mean > 0) == (better(result.key[0]) == "higher") else WORSE
+    return BETTER if (found.mean > 0) == (result.metric.direction == "higher") else WORSE
 
 
 def conclusion(result: PairedResult) -> str:
     """State a result, and the smallest difference that this design could have detected."""
-    metric = result.key[0]
-    known = metric_info(metric)
+    metric = result.metric
     of = "" if result.key[1] == ALL_CLASSES else f" of {result.key[1]}"
     said = (
-        f"{result.group}: {known.title}{of} "
+        f"{result.group}: {metric.title}{of} "
         f"{format_interval(result.difference, metric, signed=True)}"
-        f"{' ' + known.unit if known.unit else ''} against the reference, "
+        f"{' ' + metric.unit if metric.unit else ''} against the reference, "
         f"p = {format_p_value(result.adjusted)}: {verdict(result)}."
     ).replace("p = <", "p < ")
     return f"{said} {power_statement(result)}"
@@ -80,7 +74,7 @@ def conclusion(result: PairedResult) -> str:
 def power_statement(result: PairedResult) -> str:
     if math.isnan(result.min_detectable):
         return f"{result.patients} patients are too few to detect any difference reliably."
-    unit = metric_info(result.key[0]).unit
+    unit = result.metric.unit
     size = f"{result.min_detectable:.2g}{' ' + unit if unit else ''}"
     return (
         f"With these {result.patients} patients, a true difference of {size} would be detected "
@@ -88,7 +82,7 @@ def power_statement(result: PairedResult) -> str:
     )
 
 
-def describe_variance(components: VarianceComponents, metric: str) -> str:
+def describe_variance(components: VarianceComponents, metric: Metric) -> str:
     """Describe how much seeds, folds and cases vary."""
     seed, fold = format_number(components.seed, metric), format_number(components.fold, metric)
     said = [f"cases differ by {format_number(components.case, metric)} (one standard deviation)"]

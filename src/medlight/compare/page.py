@@ -17,10 +17,8 @@ from medlight.compare.formatting import (
     format_interval,
     format_number,
     format_p_value,
-    metric_title,
     verdict,
 )
-from medlight.compare.paired import better, metric_info
 from medlight.compare.runs import read_curves
 from medlight.compare.viewer import CaseFiles, viewer_cases
 from medlight.report.scripted import ScriptedPage
@@ -63,15 +61,15 @@ def page(comparison: Comparison, files: CaseFiles = lambda case: {}) -> Scripted
         "Intervals are 95 %, by bootstrap over patients; AUROC by DeLong. p values are corrected "
         "over all classes and runs of a metric (Holm)."
     )
-    made.sortable(metric_title(comparison.metric), *_scores(comparison, comparison.metric))
+    made.sortable(comparison.main.long_title, *_scores(comparison, comparison.metric))
     if others := [metric for metric in comparison.metrics if metric != comparison.metric]:
         with made.folded("Other metrics"):
             for metric in others:
-                made.sortable(metric_title(metric), *_scores(comparison, metric))
+                made.sortable(comparison.about(metric).long_title, *_scores(comparison, metric))
     if comparison.results:
         with made.folded("Tests, effect sizes and detectable differences"):
             for metric in dict.fromkeys(result.key[0] for result in comparison.results):
-                made.sortable(metric_title(metric), *_tests(comparison, metric))
+                made.sortable(comparison.about(metric).long_title, *_tests(comparison, metric))
     made.heading("Cases")
     if cases:
         names = ", ".join(comparison.reference.first_cases.classes)
@@ -83,7 +81,7 @@ def page(comparison: Comparison, files: CaseFiles = lambda case: {}) -> Scripted
     made.placeholder("viewer", "Viewer")
     made.placeholder("scatter", "Case by case")
     if len(comparison.groups) > 1:
-        with made.folded(f"Cases that changed most ({metric_title(comparison.metric)})"):
+        with made.folded(f"Cases that changed most ({comparison.main.long_title})"):
             made.sortable("", ["run", "case", "reference", "here"], _changes(comparison))
     made.heading("Training curves")
     made.placeholder("curves", "Training curves")
@@ -92,7 +90,7 @@ def page(comparison: Comparison, files: CaseFiles = lambda case: {}) -> Scripted
     made.sortable("Cost, mean of a run", *_cost_rows(comparison))
     if len(comparison.groups) > 1:
         made.heading("Rank stability")
-        made.text(f"Ranks by {metric_title(comparison.metric)} over bootstrap samples of patients.")
+        made.text(f"Ranks by {comparison.main.long_title} over bootstrap samples of patients.")
         made.sortable("", *_ranks(comparison))
     if any(len(group.runs) > 1 for group in comparison.groups):
         made.heading("Seeds and folds")
@@ -124,6 +122,7 @@ def _main_key(comparison: Comparison) -> tuple[str, str]:
 
 
 def _scores(comparison: Comparison, metric: str) -> tuple[list[str], Iterator[list[str]]]:
+    about = comparison.about(metric)
     head = ["class", "run", "mean (95 % interval)", "cases"]
     if any(result.key[0] == metric for result in comparison.results):
         head += ["difference (95 % interval)", "p (Holm)", "verdict"]
@@ -137,12 +136,12 @@ def _scores(comparison: Comparison, metric: str) -> tuple[list[str], Iterator[li
                 row = [
                     class_label(key),
                     group.name,
-                    _no_wrap(format_interval(mean, metric)),
+                    _no_wrap(format_interval(mean, about)),
                     str(mean.n),
                 ]
                 if result := results.get((group.name, key)):
                     row += [
-                        _no_wrap(format_interval(result.difference, metric, signed=True)),
+                        _no_wrap(format_interval(result.difference, result.metric, signed=True)),
                         format_p_value(result.adjusted),
                         _no_wrap(verdict(result)),
                     ]
@@ -177,8 +176,8 @@ def _changes(comparison: Comparison) -> list[list[str]]:
         [
             name,
             m.case,
-            format_number(m.reference, comparison.metric),
-            format_number(m.contender, comparison.metric),
+            format_number(m.reference, comparison.main),
+            format_number(m.contender, comparison.main),
         ]
         for name, changes in comparison.changes.items()
         for m in changes
@@ -226,7 +225,7 @@ def _runs(comparison: Comparison) -> list[list[str]]:
 
 
 def _spread(comparison: Comparison, name: str) -> str:
-    return describe_variance(comparison.variance[name], comparison.metric)
+    return describe_variance(comparison.variance[name], comparison.main)
 
 
 def _data(comparison: Comparison, cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -246,19 +245,19 @@ def _data(comparison: Comparison, cases: Sequence[dict[str, Any]]) -> dict[str, 
         costs[name] = {
             "title": f"{metric.title} ({metric.unit})" if metric.unit else metric.title,
             "values": [_short(value) for value in values],
-            "front": pareto(means, spent, better=better(comparison.metric)),
+            "front": pareto(means, spent, better=comparison.main.direction),
         }
     return {
         "groups": [group.name for group in comparison.groups],
         "labels": list(comparison.reference.first_cases.classes),
         "ids": list(comparison.cases),
-        "title": metric_title(comparison.metric),
+        "title": comparison.main.long_title,
         "curve": f"val/{comparison.metric}",
         "means": [_short(mean) for mean in means],
         "scores": {
             "|".join(key): {
-                "title": f"{metric_info(key[0]).title}, {class_label(key)}",
-                "higher": better(key[0]) == "higher",
+                "title": f"{comparison.about(key[0]).title}, {class_label(key)}",
+                "higher": comparison.about(key[0]).direction == "higher",
                 "columns": [[_short(v) for v in column] for column in values.T],
             }
             for key, values in sorted(comparison.per_case.items(), key=lambda kv: kv[0] != main_key)

@@ -24,17 +24,17 @@ from medlight.compare.statistics import (
     patient_means,
     wilcoxon,
 )
+from medlight.core.outcome import Metric
 from medlight.metrics.bootstrap import Interval, bootstrap_intervals
-from medlight.metrics.names import METRICS, Metric
 
 AUROC = "auroc"
 """The metric that is computed from all cases together."""
 
-UNTESTED = ("uncertainty",)
-"""Columns that are not scores: no value of them is better than another."""
-
 ScoreValues = Mapping[ScoreKey, NDArray[np.float64]]
 """(metric, class) to (N, G) values, the reference first."""
+
+Metrics = Mapping[str, Metric]
+"""How each metric of the values is read: what the runs' outcome says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class PairedResult:
     """What one group does better or worse than the reference, by one score.
 
     Attributes:
-        group, key: of the contender, and (metric, class).
+        group, key, metric: of the contender, (metric, class), and how the metric is read.
         difference: contender minus reference, paired by case, with its interval by patient.
         test, adjusted: the paired test, and its p value with Holm's correction over all classes
             and contenders of the metric.
@@ -54,6 +54,7 @@ class PairedResult:
 
     group: str
     key: ScoreKey
+    metric: Metric
     difference: Interval
     test: TestResult
     adjusted: float
@@ -64,20 +65,10 @@ class PairedResult:
     patients: int
 
 
-def metric_info(metric: str) -> Metric:
-    """How a metric is read; one nobody described counts as better where it is larger."""
-    return METRICS.get(metric, Metric("higher", "", metric.replace("_", " ")))
-
-
-def better(metric: str) -> str:
-    """ "higher" or "lower"; signed errors are compared by size, so lower."""
-    return "higher" if metric_info(metric).better == "higher" else "lower"
-
-
-def mean_over_classes(values: ScoreValues) -> dict[ScoreKey, NDArray[np.float64]]:
+def mean_over_classes(values: ScoreValues, metrics: Metrics) -> dict[ScoreKey, NDArray[np.float64]]:
     """Of metrics with several classes, each case's mean over the classes it has a value for."""
     found: dict[ScoreKey, NDArray[np.float64]] = {}
-    for metric, labels in _multi_class_metrics(values).items():
+    for metric, labels in _multi_class_metrics(values, metrics).items():
         table = np.stack([values[metric, label] for label in labels])
         number = (~np.isnan(table)).sum(axis=0)
         total = np.nansum(table, axis=0)
@@ -86,7 +77,7 @@ def mean_over_classes(values: ScoreValues) -> dict[ScoreKey, NDArray[np.float64]
 
 
 def bootstrap_means(
-    values: ScoreValues, patients: Sequence[str], n_resamples: int
+    values: ScoreValues, metrics: Metrics, patients: Sequence[str], n_resamples: int
 ) -> tuple[dict[ScoreKey, list[Interval]], dict[ScoreKey, list[Interval]]]:
     """Means of all groups, and paired differences of the contenders, with their intervals.
 
@@ -94,7 +85,7 @@ def bootstrap_means(
     """
     scores: dict[ScoreKey, list[Interval]] = {}
     differences: dict[ScoreKey, list[Interval]] = {}
-    several = _multi_class_metrics(values)
+    several = _multi_class_metrics(values, metrics)
     for metric in dict.fromkeys(metric for metric, _ in values):
         labels = [label for m, label in values if m == metric]
         table = np.stack([values[metric, label] for label in labels], axis=1)  # (N, K, G)
@@ -107,43 +98,40 @@ def bootstrap_means(
 
 
 def paired_results(
-    names: Sequence[str], per_case: ScoreValues, differences: Mapping[ScoreKey, list[Interval]],
+    names: Sequence[str],
+    per_case: ScoreValues,
+    metrics: Metrics,
+    differences: Mapping[ScoreKey, list[Interval]],
     patients: Sequence[str],
-) -> list[PairedResult]:  # fmt: skip
+) -> list[PairedResult]:
+    """Test the contenders against the reference, metric by metric and class by class.
+
+    Args:
+        names: of the contenders.
+        per_case: values of the reference and, in this order, of the contenders.
+        metrics: how they are read.
+        differences: mean differences of the contenders with their intervals.
+        patients: (N,) patient of each case.
+    """
     found = []
     for key, intervals_of in differences.items():
-        if key[0] in UNTESTED:
-            continue
-        values = per_case[key]
+        values, metric = per_case[key], metrics[key[0]]
         family = len(names) * sum(metric == key[0] for metric, _ in differences)
         alpha = ALPHA / max(1, family)
         binary = bool(np.isin(values[~np.isnan(values)], (0, 1)).all())
         for column, (name, interval) in enumerate(zip(names, intervals_of, strict=True), 1):
             difference = values[:, column] - values[:, 0]
-            test = (mcnemar if binary or key[0] == "accuracy" else wilcoxon)(difference, patients)
-            patient_differences = patient_means(difference, patients)
-            enough = (
-                2.0 ** (1 - len(patient_differences)) < alpha
-            )  # else no sign of differences could tell
-            min_detectable = (
-                min_detectable_difference(
-                    sample_std(patient_differences), len(patient_differences), alpha=alpha
-                )
-                if enough
-                else math.nan
+            test = (mcnemar if binary or metric.test == "mcnemar" else wilcoxon)(
+                difference, patients
             )
-            won = count_wins(difference, better(key[0]))
+            patient_differences = patient_means(difference, patients)
+            number, detectable = len(patient_differences), math.nan
+            if 2.0 ** (1 - number) < alpha:  # else no signs of the differences are significant
+                spread = sample_std(patient_differences)
+                detectable = min_detectable_difference(spread, number, alpha=alpha)
+            won = count_wins(difference, metric.direction)
             found.append(
-                PairedResult(
-                    name,
-                    key,
-                    interval,
-                    test,
-                    test.p,
-                    *won,
-                    min_detectable,
-                    len(patient_differences),
-                )
+                PairedResult(name, key, metric, interval, test, test.p, *won, detectable, number)
             )
     return found
 
@@ -185,8 +173,12 @@ def group_auroc(
 
 
 def auroc_results(
-    names: Sequence[str], areas: Sequence[Mapping[ScoreKey, Auroc]], patients: Sequence[str]
+    names: Sequence[str],
+    areas: Sequence[Mapping[ScoreKey, Auroc]],
+    metric: Metric,
+    patients: Sequence[str],
 ) -> list[PairedResult]:
+    """The same for areas under the ROC curve, the reference's first, by DeLong's test."""
     found = []
     independent = len(set(patients))
     alpha = ALPHA / max(1, len(names) * len(areas[0]))
@@ -196,11 +188,10 @@ def auroc_results(
             spread = standard_error(of[key].influence - reference.influence, patients)
             min_detectable = min_detectable_auroc(spread, alpha=alpha)
             test = delong(of[key], reference, patients)
-            found.append(
-                PairedResult(
-                    name, key, interval, test, test.p, 0, 0, 0, min_detectable, independent
-                )
+            result = PairedResult(
+                name, key, metric, interval, test, test.p, 0, 0, 0, min_detectable, independent
             )
+            found.append(result)
     return found
 
 
@@ -213,11 +204,11 @@ def holm_correct(results: Sequence[PairedResult]) -> list[PairedResult]:
     return [replace(result, adjusted=adjusted[i]) for i, result in enumerate(results)]
 
 
-def _multi_class_metrics(values: ScoreValues) -> dict[str, list[str]]:
+def _multi_class_metrics(values: ScoreValues, metrics: Metrics) -> dict[str, list[str]]:
     labels: dict[str, list[str]] = {}
     for metric, label in values:
         labels.setdefault(metric, []).append(label)
-    return {m: of for m, of in labels.items() if len(of) > 1 and metric_info(m).macro}
+    return {m: of for m, of in labels.items() if len(of) > 1 and metrics[m].macro}
 
 
 def _means(

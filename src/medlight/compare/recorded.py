@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -12,7 +13,7 @@ from typing import Any
 
 from medlight.compare.case_scores import ALL_CLASSES
 from medlight.compare.comparison import Comparison, compare
-from medlight.compare.formatting import format_interval, format_number, metric_title
+from medlight.compare.formatting import format_interval, format_number
 from medlight.compare.groups import group_runs
 from medlight.compare.runs import Run, read_run
 from medlight.core.errors import ConfigError, DataError
@@ -34,7 +35,7 @@ COMPRESS_ABOVE = 200_000
 """Bytes of cases.csv above which it is compressed."""
 PROBABILITY_DIGITS = 6
 """Significant digits of a probability on record: no score changes in the fifth decimal."""
-SUMMARIES = {"f1": "macro F1"}
+SUMMARIES = ("f1",)
 """What metrics.json holds that cannot be had from single cases."""
 
 
@@ -105,16 +106,18 @@ def _recipe(runs: list[Comparison]) -> Iterator[str]:
     """One line a run: the main metric of each class and of all, with 95 % intervals."""
     classes = runs[-1].classes(runs[-1].metric)
     extra = [name for name in SUMMARIES if _summary(runs[-1].reference.runs[0], name) is not None]
-    areas = [name for name in ("auroc",) if name in runs[-1].metrics]
-    heads = [metric_title(runs[-1].metric) if name == ALL_CLASSES else name for name in classes]
-    heads += [SUMMARIES[name] for name in extra] + [f"macro {metric_title(name)}" for name in areas]
+    areas = [name for name in runs[-1].metrics if runs[-1].about(name).test == "delong"]
+    heads = [runs[-1].main.long_title if name == ALL_CLASSES else name for name in classes]
+    heads += [f"macro {runs[-1].about(name).title}" for name in (*extra, *areas)]
     yield from _head("run", *heads, "training", "test", "device")
     for found in sorted(runs, key=lambda c: _started(c.reference.runs[0])):
         run, scores = found.reference.runs[0], found.scores[found.reference.name]
         keys = [(found.metric, name) for name in classes]
-        cells = [format_interval(scores[k], k[0]) if k in scores else "–" for k in keys]
-        cells += [format_number(_summary(run, name) or float("nan"), name) for name in extra]
-        cells += [format_interval(scores[name, ALL_CLASSES], name) for name in areas]
+        cells = [format_interval(scores[k], found.main) if k in scores else "–" for k in keys]
+        cells += [
+            format_number(_summary(run, name) or math.nan, found.about(name)) for name in extra
+        ]
+        cells += [format_interval(scores[name, ALL_CLASSES], found.about(name)) for name in areas]
         took = [_clock(run.get(f"times.{part}_seconds")) for part in ("fit", "test")]
         yield _line(run.path.name, *cells, *took, _device(run))
 
@@ -128,8 +131,8 @@ def _front(latest: Mapping[str, Comparison], folder: str) -> Iterator[str]:
         yield _line(
             f"[`{name}`]({folder}/{name}/README.md)",
             f"{run.get('data.name')}, {cases:,} cases, fold {run.fold}",
-            f"{metric_title(found.metric)} "
-            f"{format_interval(found.scores[found.reference.name][key], key[0])}",
+            f"{found.main.long_title} "
+            f"{format_interval(found.scores[found.reference.name][key], found.main)}",
             _clock(run.get("times.fit_seconds")),
             _device(run),
         )

@@ -21,7 +21,6 @@ from medlight.compare.formatting import (
     format_interval,
     format_number,
     format_p_value,
-    metric_title,
     power_statement,
     verdict,
 )
@@ -136,6 +135,7 @@ def scores_table(
     """A row for each class and run; for all classes together if that is too many."""
     results = {(c.group, c.key): c for c in comparison.results}
     names = display_names(comparison)
+    about = comparison.about(metric)
     tested = any(result.key[0] == metric for result in comparison.results)
     head = ["class", "run", "mean (95 %)"]
     if tested:
@@ -147,14 +147,14 @@ def scores_table(
     for name in classes[-1:] if fewer else classes:
         key = (metric, name)
         for number, group in enumerate(groups):
-            mean = format_interval(comparison.scores[group.name][key], metric, short=True)
+            mean = format_interval(comparison.scores[group.name][key], about, short=True)
             row: list[str | Text] = ["" if number else class_label(key), names[group.name], mean]
             result = results.get((group.name, key))
-            rows.append([*row, *(_tested(result, metric) if result else [""] * (len(head) - 3))])
+            rows.append([*row, *(_tested(result) if result else [""] * (len(head) - 3))])
         sections.append(len(rows) - 1)
     tests = dict.fromkeys(c.test.name for c in comparison.results if c.key[0] == metric)
     return console_table(
-        f"{metric_title(metric)}{', area by DeLong' if metric == 'auroc' else ''}",
+        f"{about.long_title}{', area by DeLong' if about.test == 'delong' else ''}",
         head,
         rows,
         width=width,
@@ -164,10 +164,10 @@ def scores_table(
     )
 
 
-def _tested(result: PairedResult, metric: str) -> list[str | Text]:
+def _tested(result: PairedResult) -> list[str | Text]:
     said = verdict(result)
     return [
-        format_interval(result.difference, metric, signed=True, short=True),
+        format_interval(result.difference, result.metric, signed=True, short=True),
         format_p_value(result.adjusted),
         Text(said, COLOURS[said]),
     ]
@@ -197,7 +197,7 @@ def _stability(comparison: Comparison, width: int) -> Iterator[RenderableType]:
         yield changes_table(comparison, width)
     if any(len(group.runs) > 1 for group in comparison.groups):
         for group in comparison.groups:
-            spread = describe_variance(comparison.variance[group.name], comparison.metric)
+            spread = describe_variance(comparison.variance[group.name], comparison.main)
             yield Text(f"{group.name} ({group.describe_repeats()}): {spread}.")
 
 
@@ -205,7 +205,7 @@ def rank_table(comparison: Comparison, width: int) -> Table:
     pairs = zip(comparison.ranks, comparison.groups, strict=True)
     names = display_names(comparison)
     return console_table(
-        f"Rank stability by {metric_title(comparison.metric)} (bootstrap over patients)",
+        f"Rank stability by {comparison.main.long_title} (bootstrap over patients)",
         ["run", "rank", "first in", "95 % of ranks"],
         [
             [names[group.name], str(rank.rank), f"{rank.p_first:.0%}", f"{rank.low} to {rank.high}"]
@@ -218,14 +218,14 @@ def rank_table(comparison: Comparison, width: int) -> Table:
 def changes_table(comparison: Comparison, width: int) -> Table:
     names = display_names(comparison)
     return console_table(
-        f"Cases that changed most ({metric_title(comparison.metric)})",
+        f"Cases that changed most ({comparison.main.long_title})",
         ["run", "case", "reference", "here"],
         [
             [
                 names[name],
                 case.case,
-                format_number(case.reference, comparison.metric),
-                format_number(case.contender, comparison.metric),
+                format_number(case.reference, comparison.main),
+                format_number(case.contender, comparison.main),
             ]
             for name, cases in comparison.changes.items()
             for case in cases[:MAX_CHANGES]

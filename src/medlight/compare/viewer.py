@@ -21,7 +21,6 @@ from PIL import Image
 from medlight.compare.case_scores import ALL_CLASSES
 from medlight.compare.comparison import Comparison
 from medlight.compare.groups import Group
-from medlight.compare.paired import better
 from medlight.core.errors import MedlightError
 from medlight.core.grid import Grid
 from medlight.io.read import read_image, read_mask
@@ -52,7 +51,7 @@ def select_cases(comparison: Comparison) -> list[ViewerCase]:
     values = comparison.per_case.get(
         key, next(v for k, v in comparison.per_case.items() if k[0] == key[0])
     )
-    sign = 1 if better(comparison.metric) == "higher" else -1
+    sign = 1 if comparison.main.direction == "higher" else -1
     order = np.argsort(np.where(np.isnan(values[:, 0]), math.inf, sign * values[:, 0]))
     picked = {comparison.cases[i]: "among the worst" for i in order[:N_WORST]}
     for name, changes in comparison.changes.items():

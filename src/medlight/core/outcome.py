@@ -48,6 +48,21 @@ class Metric:
     test: Literal["auto", "mcnemar", "delong"] = "auto"
     macro: bool = True
 
+    @property
+    def direction(self) -> Literal["higher", "lower"]:
+        """Which values are better; signed errors are compared by their size, so lower."""
+        return "higher" if self.better == "higher" else "lower"
+
+    @property
+    def long_title(self) -> str:
+        """The title with its unit; of signed errors, which are compared by their size, it says so.
+
+        >>> Metric("zero", "mL", "volume error").long_title
+        'size of volume error (mL)'
+        """
+        title = f"size of {self.title}" if self.better == "zero" else self.title
+        return f"{title} ({self.unit})" if self.unit else title
+
 
 @dataclass(frozen=True, slots=True)
 class OutcomeSpec:

@@ -26,9 +26,7 @@ class MultilabelOutcome(Outcome):
         )  # fmt: skip
         metrics: dict[str, Metric] = {
             **known,
-            "accuracy": replace(
-                known["accuracy"], level="class", value="label_correct", test="auto"
-            ),
+            "accuracy": replace(known["accuracy"], level="class", value="label_correct"),
             "brier": replace(known["brier"], level="class", value="label_brier"),
         }
         super().__init__(
