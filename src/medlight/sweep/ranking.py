@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from medlight.compare.cases import read_case_scores
+from medlight.core.errors import DataError
 from medlight.metrics.bootstrap import bootstrap_interval
 from medlight.report.console_table import console_table
 from medlight.runs.directory import RunDirectory
@@ -74,14 +76,13 @@ def read_test_values(run: RunDirectory, metric: str) -> tuple[list[float], list[
     Returns:
         The value of each case, or of each case and class, and the patient of each.
     """
-    if run.cases_file is None:
+    try:
+        cases = read_case_scores(run.path)
+    except DataError:  # the job was pruned, or failed, before it was tested
         return [], []
-    lines = run.cases().of_stage("test")
-    patients = lines.columns["patient"]
-    if metric == "accuracy" and "truth" in lines.columns:
-        pairs = zip(lines.columns["truth"], lines.columns["prediction"], strict=True)
-        return [float(truth == prediction) for truth, prediction in pairs], patients
-    return (lines.numbers(metric).tolist(), patients) if metric in lines.columns else ([], [])
+    of_classes = [values for (name, _), values in cases.scores.items() if name == metric]
+    values = [value for each in of_classes for value in each.tolist()]
+    return values, list(cases.patients) * len(of_classes)
 
 
 def ranking_csv(entries: Sequence[RankedJob]) -> str:
