@@ -82,10 +82,12 @@ def test_the_folder_alone_predicts_the_same(tmp_path: Path, kind: str, target: s
 def test_a_net_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
     net = torch.nn.Conv3d(1, 2, 3, padding=1).eval()
     images = torch.randn(2, 1, 8, 8, 8)
-    assert check_parity(net, net, images, SoftmaxHead())["label_agreement"] == 1
+    assert check_parity(net, net, images, SoftmaxHead().labels)["label_agreement"] == 1
     noise = 0.01 * torch.randn(2, 2, 8, 8, 8)
     with pytest.raises(ExportError, match="does not equal the checkpoint"):
-        check_parity(net, lambda batch: net(batch) + noise[: len(batch)], images, SoftmaxHead())
+        check_parity(
+            net, lambda batch: net(batch) + noise[: len(batch)], images, SoftmaxHead().labels
+        )
 
 
 def test_one_run_in_one_format(tmp_path: Path) -> None:

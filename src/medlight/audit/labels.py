@@ -19,7 +19,7 @@ def label_issues(
 ) -> Iterator[Issue]:
     """Findings on masks, or on the tags of an index without any."""
     masks = [info for info in file_infos if info.readable and info.role == MASK]
-    if index.labels.kind == "mask":
+    if index.labels.per_voxel:
         for info in masks:
             yield from _mask(index, info)
         yield from _types(index, masks)
@@ -37,7 +37,7 @@ def label_issues(
                 empty,
             )
         yield from _occurrence(index, masks)
-    elif index.tags is not None:
+    elif index.tags is not None and not index.labels.numeric:
         yield from _balance(index, split)
 
 

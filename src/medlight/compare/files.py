@@ -12,6 +12,7 @@ from typing import Any
 from medlight.compare.comparison import Comparison
 from medlight.compare.formatting import conclusion, verdict
 from medlight.compare.groups import Group
+from medlight.compare.runs import Run
 from medlight.io.atomic import atomic_path
 
 CSV = "comparison.csv"
@@ -107,10 +108,13 @@ def _write(path: Path, text: str) -> None:
 
 def anonymise(comparison: Comparison, hashed: Callable[[str], str]) -> Comparison:
     """The same numbers; cases and patients are called what `hashed` makes of their names."""
-    groups = tuple(
-        Group(group.name, tuple(replace(run, path=Path(run.path.name)) for run in group.runs))
-        for group in comparison.groups
-    )
+
+    def hidden(run: Run) -> Run:
+        ids, patients = map(hashed, run.cases.ids), map(hashed, run.cases.patients)
+        cases = replace(run.cases, ids=tuple(ids), patients=tuple(patients))
+        return replace(run, path=Path(run.path.name), cases=cases)
+
+    groups = tuple(Group(each.name, tuple(map(hidden, each.runs))) for each in comparison.groups)
     return replace(
         comparison,
         groups=groups,

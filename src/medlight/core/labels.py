@@ -25,8 +25,11 @@ _OLD_KINDS = {"class": "multiclass", "findings": "multilabel"}
 class Labels:
     """Names in the order of their indices, and how they relate.
 
-    kind "multiclass": one of `names` per image; "multilabel": any of them per image, nan where
-    nobody looked; "mask": one of them per voxel, where `names[0]` is the background.
+    Attributes:
+        names: of classes, labels or numbers.
+        kind: "multiclass": one of `names` per image; "multilabel": any of them per image, nan if
+            nobody looked; "number": a number for each of `names` per image, nan if it is unknown;
+            "mask": one of `names` per voxel, the first being the background.
 
     >>> Labels(("background", "anterior", "posterior"), "mask").foreground
     ('anterior', 'posterior')
@@ -60,6 +63,16 @@ class Labels:
         """Whether they are masks: a label for each voxel, not for each image."""
         return self.kind == "mask"
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether an image, or a voxel, has exactly one of them."""
+        return self.kind in ("multiclass", "mask")
+
+    @property
+    def numeric(self) -> bool:
+        """Whether they are numbers, not classes that are there or not."""
+        return self.kind == "number"
+
     def describe(self) -> str:
         """What an image has, in words."""
         return _WORDS[self.kind][0]
@@ -70,13 +83,19 @@ class Labels:
         return _WORDS[self.kind][1]
 
     def encode(self, tags: Mapping[str, float]) -> int | np.ndarray:
-        """Tags of one case as a target: the index of its class, or (K,) float32 with nan.
+        """Tags of one case as a target.
+
+        Returns:
+            The index of its class, or (K,) float32 with nan if labels do not exclude each other.
+
+        Raises:
+            ValueError: classes exclude each other, but not exactly one of them is 1.
 
         >>> Labels(("cat", "dog"), "multiclass").encode({"dog": 1})
         1
         """
         values = np.array([tags.get(name, np.nan) for name in self.names], dtype=np.float32)
-        if self.kind == "multilabel":
+        if not self.exclusive:
             return values
         positive = np.flatnonzero(values == 1)
         if len(positive) != 1:

@@ -149,7 +149,7 @@ def label_texts(index: Index) -> Sequence[str]:
     tags, names = index.tags, index.labels.names
     if tags is None:
         return [""] * len(index)
-    if index.labels.kind == "multiclass":
+    if index.labels.exclusive:
         return [names[k] for k in tags.argmax(axis=1)]
     return [
         ";".join(f"{n}={t:g}" for n, t in zip(names, row, strict=True) if t == t)  # nan != nan

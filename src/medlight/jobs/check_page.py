@@ -106,14 +106,14 @@ def _render_slice(image: RawImage, mask: RawImage | None) -> NDArray[np.uint8]:
 
 
 def _balance(page: Page, index: Index, file_infos: Sequence[FileInfo]) -> None:
-    if index.labels.kind == "mask":
+    if index.labels.per_voxel:
         label_counts = [
             info.label_counts for info in file_infos if info.role == MASK and info.label_counts
         ]
         values = [float(sum(k in c for c in label_counts)) for k in range(len(index.labels))]
         if not label_counts:
             return
-    elif index.tags is not None:
+    elif index.tags is not None and not index.labels.numeric:
         values = (index.tags == 1).sum(axis=0).astype(float).tolist()
     else:
         return

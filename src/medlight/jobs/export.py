@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 import medlight
 from medlight.core.errors import ConfigError, ExportError, MissingExtraError
-from medlight.inference.heads import Head
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.jobs.artifact import describe_artifact, input_size_of
 from medlight.jobs.model_card import model_card
@@ -23,7 +22,7 @@ log = logging.getLogger(__name__)
 Format = Literal["onnx", "torch_export"]
 FILES = {"onnx": "net.onnx", "torch_export": "net.pt2"}
 TOLERANCE = 1e-3
-"""How far a logit may lie from the checkpoint's, as a share of their standard deviation."""
+"""How far an output may lie from the checkpoint's, as a share of their standard deviation."""
 MIN_LABEL_AGREEMENT = 0.9999
 NOISY_LOGGERS = ("onnxscript", "onnx_ir", "torch.onnx")  # one warns that torchvision is not there
 RUNNER = "artifact_run.py"
@@ -69,7 +68,7 @@ def export(
             net, images, path, dynamic_shapes=_dynamic_shapes(model)
         )
     try:
-        parity = check_parity(net, _load_exported(path), images, model.head)
+        parity = check_parity(net, _load_exported(path), images, model.task.decide)
     except ExportError:
         path.unlink()
         raise
@@ -88,10 +87,13 @@ def export(
     write_text(
         folder / "MODEL_CARD.md", model_card(run, model, described.get("postprocessing", {}))
     )
+    agreement = parity["label_agreement"]
     log.info(
-        "%s equals the checkpoint: logits to %.2g, %.4f %% of labels",
-        path.name, parity["max_difference"], 100 * parity["label_agreement"],
-    )  # fmt: skip
+        "%s equals the checkpoint: outputs to %.2g of their spread%s",
+        path.name,
+        parity["max_difference"],
+        "" if agreement is None else f", {agreement:.4%} of labels",
+    )
 
 
 class _Net(nn.Module):
@@ -166,20 +168,38 @@ def _load_exported(path: Path) -> Any:
     return torch.export.load(path).module()
 
 
-def check_parity(net: nn.Module, exported: Any, images: Tensor, head: Head) -> dict[str, float]:
-    """ExportError where two nets disagree, on a batch and on each image alone."""
-    largest, equal = 0.0, 1.0
+def check_parity(
+    net: nn.Module, exported: Any, images: Tensor, decide: Callable[[Tensor], Tensor | None]
+) -> dict[str, float | None]:
+    """Compare two nets on a batch and on each image alone.
+
+    Args:
+        net, exported: (B, C, *S) images to (B, K, ...) outputs.
+        images: (2, C, *S).
+        decide: the output of one image to its labels, or to None if it is numbers.
+
+    Returns:
+        The largest difference as a share of the outputs' spread, the share of labels that are the
+        same (None if there are no labels), and what is tolerated.
+
+    Raises:
+        ExportError: they disagree.
+    """
+    differences, agreed = [], []
     with torch.no_grad():
         for batch in (images, images[:1], images[1:] * 3):
             ours, theirs = net(batch), exported(batch)
-            scale = float(ours.std()) or 1.0
-            largest = max(largest, float((ours - theirs).abs().max()) / scale)
-            for one, other in zip(ours, theirs, strict=True):
-                same = head.labels(one) == head.labels(other)
-                equal = min(equal, float(same.float().mean()))
-    if largest > TOLERANCE or equal < MIN_LABEL_AGREEMENT:
+            spread = ours.std() if ours.numel() > 1 else ours.abs().max()
+            differences.append((ours - theirs).abs().max() / (float(spread) or 1.0))
+            for one, other in zip(map(decide, ours), map(decide, theirs), strict=True):
+                if one is not None and other is not None:
+                    agreed.append(float((one == other).float().mean()))
+    largest = float(torch.stack(differences).max())  # nan stays nan
+    equal = min(agreed, default=None)
+    if not largest <= TOLERANCE or (equal is not None and equal < MIN_LABEL_AGREEMENT):
+        labels = "" if equal is None else f", {equal:.2%} of labels agree"
         raise ExportError(
-            f"the exported net does not equal the checkpoint: logits differ by {largest:.3g} of "
-            f"their spread, {100 * equal:.2f} % of labels agree; try the other format"
+            f"the exported net does not equal the checkpoint: outputs differ by {largest:.3g} of "
+            f"their spread{labels}; try the other format"
         )
     return {"max_difference": largest, "label_agreement": equal, "tolerance": TOLERANCE}

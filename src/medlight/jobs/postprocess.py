@@ -34,8 +34,8 @@ def postprocess(
         checkpoint: "best", "last", or the path of a checkpoint.
     """
     spec = task.spec
-    if spec.labels.kind != "mask":
-        raise ConfigError("postprocess works on masks, but this run classifies")
+    if not spec.labels.per_voxel:
+        raise ConfigError("postprocess works on masks, but this run predicts none")
     if not data.split.val:
         raise SplitError(f"{run_dir}: fold {data.split.fold} has no validation cases")
     if trainer.world_size > 1:

@@ -45,8 +45,9 @@ class CrossEntropy(nn.Module):
 
     def bind(self, spec: DataSpec) -> None:
         names = spec.labels.names
-        if spec.labels.kind == "multilabel":
-            raise ConfigError("these labels do not exclude each other: choose loss=masked_bce")
+        if not spec.labels.exclusive:
+            fit = "" if spec.labels.numeric else ": choose loss=masked_bce"
+            raise ConfigError(f"loss=cross_entropy: these labels do not exclude each other{fit}")
         if self.balanced:
             self.weight = balanced_weights(spec)
         if self.weight is not None and len(self.weight) != len(names):

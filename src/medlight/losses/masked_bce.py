@@ -31,11 +31,12 @@ class MaskedBCE(nn.Module):
         self.uncertain = uncertain
 
     def bind(self, spec: DataSpec) -> None:
-        if spec.labels.kind != "multilabel":
-            fit = "cross_entropy" if spec.labels.kind == "multiclass" else "dice_ce"
+        labels = spec.labels
+        if labels.exclusive or labels.numeric:
+            fit = "dice_ce" if labels.per_voxel else "cross_entropy"
             raise ConfigError(
-                "loss=masked_bce is for findings, of which an image may have several; these labels "
-                f"exclude each other: choose loss={fit}"
+                "loss=masked_bce is for several labels per image, but the data has "
+                f"{labels.describe()}{'' if labels.numeric else f': choose loss={fit}'}"
             )
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:

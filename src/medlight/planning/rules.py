@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from medlight.core.errors import ConfigError
 from medlight.data.patch import AUTO_PATCH_VOXELS
 from medlight.planning.fingerprint import DatasetFingerprint
 from medlight.planning.geometry import (
@@ -47,7 +48,12 @@ class PlannedSetting:
 
 def plan(fingerprint: DatasetFingerprint, device: PlannedDevice) -> list[PlannedSetting]:
     """Settings for the task that the labels ask for."""
-    if fingerprint.labels.kind != "mask":
+    if fingerprint.labels.numeric:
+        raise ConfigError(
+            f"plan knows no task for data with {fingerprint.labels.describe()}: "
+            f"write one as docs/new_task.md shows"
+        )
+    if not fingerprint.labels.per_voxel:
         return _plan_classification(fingerprint, device)
     if fingerprint.spatial_dims == 2:
         return _plan_images(fingerprint, device)
@@ -135,6 +141,9 @@ def _plan_classification(f: DatasetFingerprint, device: PlannedDevice) -> list[P
     small = max(size) <= 64
     batch = 64
     epochs = int(np.clip(round(36_000 / f.cases), 3, 50))
+    loss, metric = "masked_bce", "val/auroc"
+    if f.labels.exclusive:
+        loss, metric = "cross_entropy", "val/accuracy"
     return [
         PlannedSetting("transforms", "size", list(size), reason),
         PlannedSetting("data", "batch_size", batch, "what the shipped recipes use"),
@@ -144,9 +153,9 @@ def _plan_classification(f: DatasetFingerprint, device: PlannedDevice) -> list[P
             "resnet_fast" if small else "densenet121",
             "small images need no deep net" if small else "a strong standard for radiographs",
         ),
-        PlannedSetting("experiment", "task", "classification", "one label an image"),
-        PlannedSetting("experiment", "loss", "cross_entropy", "one label an image"),
-        PlannedSetting("experiment", "metric", "val/accuracy", "what chooses the best checkpoint"),
+        PlannedSetting("experiment", "task", f.labels.suggested_task, f.labels.describe()),
+        PlannedSetting("experiment", "loss", loss, f.labels.describe()),
+        PlannedSetting("experiment", "metric", metric, "what chooses the best checkpoint"),
         *_flip_settings(f),
         PlannedSetting("experiment", "optimizer.lr", 1e-3, "what the shipped recipes use"),
         PlannedSetting(

@@ -29,23 +29,24 @@ def score_table(
 
     The spec says which metrics to show, the first ones also if there is little room; metrics.json
     holds the others.
-    Below each number stands its 95 % interval. A metric without classes (accuracy) stands above
-    the table, the policy below it.
+    Below each number stands its 95 % interval. A metric of all classes together (accuracy) stands
+    above the table, the policy below it; of a task without classes, all metrics are in the table.
     """
     known = intervals or {}
     split = {name: name.partition("/")[::2] for name in scores}
     classes = dict.fromkeys(label for _, label in split.values() if label)
     with_classes = {metric for metric, label in split.values() if label}
-    columns = [metric for metric in spec.shown if metric in with_classes]
+    alone = [name for name in spec.metrics if name in scores and name not in with_classes]
+    if not classes:
+        alone, with_classes = [], set(alone)
+    columns = [metric for metric in spec.shown or spec.metrics if metric in with_classes]
     width = min(width, MAX_WIDTH)
     first = min(MAX_NAME_WIDTH, max(map(len, ("class", *classes)))) + 3
     columns = columns[: max(1, (width - first - COLUMN_WIDTH) // COLUMN_WIDTH)]
-    alone = [name for name, (metric, label) in split.items() if not label]
     head = ", ".join(
         f"{spec.metrics[name].title} {format_score(scores[name])}"
         f"{_format_interval(known.get(name))}"
         for name in alone
-        if name not in with_classes and name in spec.metrics
     )
     table = Table(
         title=f"{title}: {head}" if head else title,

@@ -104,6 +104,11 @@ class Task(pl.LightningModule, ABC):
     def infer(self, batch: Batch) -> list[CaseResult]:
         """Predict whole cases, and score them where the truth is known."""
 
+    def decide(self, output: Tensor) -> Tensor | None:
+        """(K, *S) output of the net for one image to the labels it stands for; None if it stands
+        for numbers. An exported net is held against the checkpoint by them."""
+        return None
+
     def calibrate(self, temperature: float) -> None:
         """Divide the logits of whole cases by a temperature from now on; for classifiers."""
         raise ConfigError(f"{type(self).__name__} has no probabilities to calibrate")

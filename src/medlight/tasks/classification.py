@@ -43,6 +43,9 @@ class ClassificationTask(ImageTask):
     def activate(self, output: Tensor) -> Tensor:
         return (output / self.temperature).softmax(dim=1)
 
+    def decide(self, output: Tensor) -> Tensor:
+        return output.argmax(dim=0)
+
     def values(self, nets: Sequence[Callable[[Tensor], Tensor]], images: Tensor) -> Tensor:
         return self.activate(ensemble_predictor(nets)(images).float())
 

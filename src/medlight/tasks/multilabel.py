@@ -34,6 +34,9 @@ class MultilabelTask(ImageTask):
     def activate(self, output: Tensor) -> Tensor:
         return output.sigmoid()
 
+    def decide(self, output: Tensor) -> Tensor:
+        return output > 0
+
     def answer(self, values: Tensor) -> Row:
         names = self.spec.labels.names
         return {f"p_{name}": float(p) for name, p in zip(names, values, strict=True)}

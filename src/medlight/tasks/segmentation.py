@@ -112,6 +112,9 @@ class SegmentationTask(Task):
         """(B, C, *S) to (B, K, *S) logits. Sizes the net cannot take are padded meanwhile."""
         return self._net_outputs(image)[0]
 
+    def decide(self, output: Tensor) -> Tensor:
+        return self.head.labels(output)
+
     def step(self, batch: Batch) -> Tensor:
         outputs = self._net_outputs(batch["image"])
         weights = [2.0**-depth for depth in range(len(outputs))]
