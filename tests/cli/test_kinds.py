@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -172,9 +173,10 @@ def test_a_kind_is_swept_folded_pushed_and_exported_to_onnx(
     folder.type(*folder.train, "sweep=folds", "data.fold=0,1,2")
     folder.type(*folder.train, "hydra.run.dir=a")
     folder.type(*folder.train, "hydra.run.dir=b", "seed=1", "optimizer.lr=1e-3")
-    folder.type("compare", "push", "a", "b", "--offline", "--output", "pushed")
+    push = ["compare", "push", "a", "b", "--offline", "--output", "pushed"]  # W&B sets a process up
+    subprocess.run([sys.executable, "-m", "medlight", *push], cwd=tmp_path, check=True)
     folder.type("export", "run=a", "format=onnx", "output=artifact")
-    folder.type("evaluate", "run=outputs/sweeps/try_folds", "output=pooled", CACHE)
+    folder.type("evaluate", "run=outputs/sweeps/try_folds", "hydra.run.dir=pooled", CACHE)
     ranking = (tmp_path / "outputs/sweeps/try_lr/ranking.csv").read_text().splitlines()
     assert len(ranking) == 3
     for row in csv.DictReader(ranking):

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from medlight.compare.cases import read_case_scores
-from medlight.core.errors import DataError
-from medlight.metrics.bootstrap import bootstrap_interval
 from medlight.report.console_table import console_table
 from medlight.runs.directory import RunDirectory
 from medlight.sweep.job import DONE, ENDED, PRUNED, Job, Status
@@ -53,36 +50,14 @@ def rank_jobs(jobs: Sequence[Job], *, metric: str, mode: str) -> list[RankedJob]
 
 
 def ranked_job(job: Job, metric: str) -> RankedJob:
+    """The status of a job, and its test score with its interval as metrics.json has them."""
     status = job.read()
+    scores = RunDirectory(job.folder).metrics() if status.state == DONE else {}
+    name, slash, label = metric.partition("/")[2].partition("/")
+    found = [scores.get(f"test/{name}{end}{slash}{label}") for end in ("", "_low", "_high")]
+    test, low, high = (math.nan if value is None else float(value) for value in found)
     score = math.nan if status.score is None else status.score
-    name = metric.partition("/")[2]
-    run = RunDirectory(job.folder)
-    found, patients = read_test_values(run, name)
-    one = bootstrap_interval(found, patients) if found else None
-    test = run.metrics().get(f"test/{name}")
-    return RankedJob(
-        job=job,
-        status=status,
-        score=score,
-        test=math.nan if test is None or status.state != DONE else float(test),
-        low=one.low if one else math.nan,
-        high=one.high if one else math.nan,
-    )
-
-
-def read_test_values(run: RunDirectory, metric: str) -> tuple[list[float], list[str]]:
-    """Read a metric of the test cases, and whose they are; empty if there is none.
-
-    Returns:
-        The value of each case, or of each case and class, and the patient of each.
-    """
-    try:
-        cases = read_case_scores(run.path)
-    except DataError:  # the job was pruned, or failed, before it was tested
-        return [], []
-    of_classes = [values for (name, _), values in cases.scores.items() if name == metric]
-    values = [value for each in of_classes for value in each.tolist()]
-    return values, list(cases.patients) * len(of_classes)
+    return RankedJob(job, status, score, test, low, high)
 
 
 def ranking_csv(entries: Sequence[RankedJob]) -> str:
