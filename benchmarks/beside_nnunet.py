@@ -24,7 +24,7 @@ from monai.networks.nets import DynUNet
 from medlight.core.data_spec import DataSpec
 from medlight.core.labels import Labels
 from medlight.inference.sliding_window import SlidingWindow
-from medlight.io.archive import extract
+from medlight.io.locate import extract
 from medlight.jobs.predict import predict
 from medlight.losses.soft_dice import SoftDice
 from medlight.tasks.segmentation import SegmentationTask

@@ -22,7 +22,7 @@ from medlight.core.errors import MedlightError
 from medlight.core.grid import Grid
 from medlight.core.index import Index
 from medlight.io import annotations
-from medlight.io.raw import RawImage, read_raw
+from medlight.io.read import RawImage, read_raw
 
 IMAGE, MASK = "image", "mask"
 FILES_PER_TASK = 256

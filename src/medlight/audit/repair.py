@@ -15,8 +15,7 @@ from medlight.audit.issues import Issue
 from medlight.core.grid import Grid
 from medlight.core.index import Index
 from medlight.io.nifti import write_nifti
-from medlight.io.raw import RawImage, read_raw
-from medlight.io.read import is_nifti
+from medlight.io.read import RawImage, is_nifti, read_raw
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,8 @@ from medlight.data.normalise import IntensityNorm
 from medlight.data.patch import ForegroundSampler, clip_to_case, crop_annotations, patch_starts
 from medlight.data.sampling import PaddingRow, SampleIndex, rng_of
 from medlight.io.read import read_mask
-from medlight.io.store.in_memory import InMemoryCases
 from medlight.io.store.store import Store
-from medlight.io.store.stored_cases import StoredCases
+from medlight.io.store.stored_cases import InMemoryCases, StoredCases
 from medlight.transforms.preprocessor import Preprocessor
 
 

@@ -1,20 +1,26 @@
-"""Bytes of files that may be compressed, and never more of them than was declared.
+"""Bytes of files that may be compressed, never more of them than was declared, and whatever goes
+wrong while they are read, as one error that names the file.
 
 isal (igzip) unpacks two to three times faster than zlib, and packs four times faster.
 """
 
 import os
 import stat
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import nibabel as nib
 import numpy as np
-from isal import igzip
+from isal import igzip, isal_zlib
 from numpy.typing import NDArray
+from PIL import Image
 
 from medlight.compat.isal import gzip_reader
+from medlight.core.errors import DataError, DataNotFoundError
 
 READ_LIMIT_ENV = "MEDLIGHT_READ_GB"
 READ_LIMIT_GB = 16.0
@@ -110,3 +116,41 @@ def gzip_writer(path: Path) -> Iterator[Any]:
         cast(Any, igzip.IGzipFile)("", "wb", GZIP_LEVEL, fileobj=file, mtime=0) as stream,
     ):
         yield stream
+
+
+READ_ERRORS = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    KeyError,
+    zlib.error,
+    struct.error,
+    cast(type[Exception], isal_zlib.error),  # its stubs take it for an instance
+    Image.DecompressionBombError,
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+    nib.wrapstruct.WrapStructError,
+)
+"""What nibabel, Pillow and the two inflaters raise on damaged files."""
+
+
+@contextmanager
+def errors_name_file(path: Path, advice: str = "") -> Iterator[None]:
+    """Raise DataError for a file that cannot be used, DataNotFoundError for one that is not there.
+
+    Args:
+        path: of the file that is read in this block.
+        advice: what to do about it, after a semicolon.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataNotFoundError(f"{path}: there is no such file") from error
+    except DataError:
+        raise
+    except READ_ERRORS as error:
+        empty = path.is_file() and not path.stat().st_size
+        why = "it is cut short" if isinstance(error, EOFError) else error
+        what = "is empty" if empty else f"cannot be read ({why})"
+        raise DataError(f"{path}: {what}{advice and f'; {advice}'}") from error

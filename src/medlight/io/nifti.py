@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from medlight.core.errors import DataError
 from medlight.core.grid import Grid
 from medlight.io.atomic import atomic_path
-from medlight.io.gz import GZIP_MAGIC, ByteReader, gzip_writer, open_bytes
-from medlight.io.read_errors import errors_name_file
+from medlight.io.gz import GZIP_MAGIC, ByteReader, errors_name_file, gzip_writer, open_bytes
 
 # nibabel prints what it mends in a header to stderr; what it cannot mend, it raises.
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)

@@ -14,8 +14,7 @@ from PIL import Image
 from medlight.core.errors import DataError
 from medlight.core.grid import Grid
 from medlight.io.atomic import atomic_path
-from medlight.io.gz import check_read_limit, open_bytes
-from medlight.io.read_errors import errors_name_file
+from medlight.io.gz import check_read_limit, errors_name_file, open_bytes
 
 _GREY_MODES = {"L": 255, "I;16": 65535, "I;16B": 65535, "I;16L": 65535, "I": 65535}
 """Modes that are one channel already, and their largest value. PIL's "I" is a 16-bit PNG."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from medlight.core.case import Case
 from medlight.core.errors import DataError, MedlightError
-from medlight.io.store.build import StoreBuild
+from medlight.io.store.build import CASE_SUFFIX, Quota, StoreBuild, explain_disk_errors
 from medlight.io.store.case_file import (
     CaseHeader,
     DamagedError,
@@ -28,11 +28,8 @@ from medlight.io.store.case_file import (
     write_case_file,
 )
 from medlight.io.store.codec import check_settings, encode_image, encode_mask
-from medlight.io.store.hash_cache import HashCache, json_digest
-from medlight.io.store.in_memory import InMemoryCases, memory_bytes
-from medlight.io.store.lookup import look_up
-from medlight.io.store.quota import CASE_SUFFIX, Quota, explain_disk_errors
-from medlight.io.store.stored_cases import StoredCases
+from medlight.io.store.hash_cache import HashCache, json_digest, look_up
+from medlight.io.store.stored_cases import InMemoryCases, StoredCases, memory_bytes
 
 log = logging.getLogger(__name__)
 
