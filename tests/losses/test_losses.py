@@ -16,9 +16,8 @@ from medlight.cli.options import conf_dir, groups
 from medlight.core.data_spec import DataSpec, NeedsSpec
 from medlight.core.errors import ConfigError
 from medlight.core.labels import Labels
-from medlight.losses.cross_entropy import CrossEntropy
-from medlight.losses.generalised_dice import GeneralisedDice
-from medlight.losses.masked_bce import MaskedBCE
+from medlight.losses.cross_entropy import CrossEntropy, MaskedBCE
+from medlight.losses.dice import GeneralisedDice
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(2, 3, 5, 4, 6)) * 2

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.audit.file_scan import MASK, FileInfo
+from medlight.audit.file_scan import HASH_BITS, MASK, FileInfo
 from medlight.audit.issues import Issue, exclude_hint, exclude_list_path, shorten
-from medlight.audit.perceptual_hash import HASH_BITS
 from medlight.core.index import Index
 from medlight.core.manifest import label_texts
 from medlight.core.split import SUBSETS, Split

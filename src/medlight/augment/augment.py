@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medlight.augment.annotations import apply_to_annotations
 from medlight.augment.intensity import IntensityStep, apply_steps
 from medlight.augment.random import RandomStreams
 from medlight.augment.spatial import Flip, SpatialStep
-from medlight.augment.spatial_transform import Array, SpatialTransform, spline
+from medlight.augment.spatial_transform import Array, SpatialTransform, apply_to_annotations, spline
 from medlight.augment.warp import apply_along_axes, warp
 
 

@@ -1,12 +1,13 @@
-"""Cross-entropy with weights that may come from the data."""
+"""Cross-entropy with weights that may come from the data, and binary cross-entropy of labels that
+were not annotated in every image."""
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError
@@ -78,3 +79,43 @@ def balanced_weights(spec: DataSpec) -> Tensor:
             raise ConfigError(f"loss.weight=balanced: no training case is of class {name!r}")
     counts = torch.tensor(spec.class_counts, dtype=torch.float32)
     return counts.sum() / (len(counts) * counts)
+
+
+UncertainPolicy = Literal["ignore", "zeros", "ones"]
+UNCERTAIN = -1
+
+
+class MaskedBCE(nn.Module):
+    """Mean binary cross-entropy of (B, K) logits over the entries of a (B, K) target that are
+    known in the global batch: 1 present, 0 absent, nan never annotated, -1 uncertain.
+
+    Args:
+        uncertain: what an uncertain entry counts as: "ignore" leaves it out, "zeros" takes it for
+            absent, "ones" for present: the U-policies of CheXpert (Irvin et al. 2019).
+    """
+
+    def __init__(self, *, uncertain: UncertainPolicy = "ignore") -> None:
+        super().__init__()
+        if uncertain not in get_args(UncertainPolicy):
+            known = ", ".join(get_args(UncertainPolicy))
+            raise ConfigError(f"loss.uncertain must be one of {known}, got {uncertain}")
+        self.uncertain = uncertain
+
+    def bind(self, spec: DataSpec) -> None:
+        if spec.labels.kind != "multilabel":
+            fit = "cross_entropy" if spec.labels.kind == "multiclass" else "dice_ce"
+            raise ConfigError(
+                "loss=masked_bce is for findings, of which an image may have several; these labels "
+                f"exclude each other: choose loss={fit}"
+            )
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        known, unsure = ~torch.isnan(target), target == UNCERTAIN
+        if self.uncertain == "ignore":
+            known = known & ~unsure
+        truth = torch.where(unsure, float(self.uncertain == "ones"), target)
+        # where nothing is known the loss is 0, and so is its gradient
+        each = binary_cross_entropy_with_logits(
+            logits, torch.where(known, truth, 0.0), weight=known.to(logits.dtype), reduction="sum"
+        )
+        return each * world_size() / all_reduce_sum(known.sum()).clamp(min=1)
