@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import dctn
 from tqdm import tqdm
 
 from medlight.audit.geometry import sform_qform_gap_mm, skew
@@ -56,10 +57,8 @@ def thumbnail(values: NDArray[np.generic], grid: Grid) -> NDArray[np.float32]:
 
 def perceptual_hash(thumb: NDArray[np.float32]) -> int:
     """64 bits of a thumbnail: which of its low frequencies (DCT-II) are above their median."""
-    low = thumb
-    transform = _dct(thumb.shape[0], N_FREQUENCIES[thumb.ndim])
-    for _ in range(thumb.ndim):  # the axis in front is transformed and goes to the back
-        low = np.tensordot(low, transform, axes=(0, 1))
+    corner = (slice(N_FREQUENCIES[thumb.ndim]),) * thumb.ndim
+    low = dctn(thumb)[corner]
     flat = low.ravel()[1:]  # without the mean
     return int.from_bytes(np.packbits(flat > np.median(flat)).tobytes(), "big")
 
@@ -69,13 +68,6 @@ def _blocks(size: int, cells: int) -> tuple[NDArray[np.intp], NDArray[np.float32
     """Where each cell starts, and its width; a cell repeats a voxel where there are too few."""
     edges = np.linspace(0, size, cells + 1).astype(np.intp)
     return edges[:-1], np.maximum(np.diff(edges), 1).astype(np.float32)
-
-
-@lru_cache(maxsize=4)
-def _dct(cells: int, low: int) -> NDArray[np.float32]:
-    """(low, cells): the first rows of the DCT-II."""
-    k, n = np.arange(low)[:, None], np.arange(cells)[None, :]
-    return np.cos(np.pi * k * (2 * n + 1) / (2 * cells)).astype(np.float32)
 
 
 IMAGE, MASK = "image", "mask"

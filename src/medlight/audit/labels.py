@@ -7,6 +7,7 @@ import numpy as np
 
 from medlight.audit.file_scan import MASK, FileInfo
 from medlight.audit.issues import Issue, exclude_hint, shorten
+from medlight.audit.values import dtype_issues
 from medlight.core.index import Index
 from medlight.core.split import SUBSETS, Split
 
@@ -82,17 +83,9 @@ def _types(index: Index, masks: Sequence[FileInfo]) -> Iterator[Issue]:
             cases,
             repairable=True,
         )
-    types = Counter(info.dtype_name for info in masks)
-    if len(types) > 1:
-        usual = types.most_common(1)[0][0]
-        yield Issue(
-            "warning",
-            "dtype",
-            f"{MASK}s are stored as different types: "
-            + ", ".join(f"{name} ({n})" for name, n in types.most_common()),
-            "several tools wrote them: see whether they mean the same by a label",
-            tuple(index.ids[info.row] for info in masks if info.dtype_name != usual),
-        )
+    yield from dtype_issues(
+        index, masks, "several tools wrote them: see whether they mean the same by a label"
+    )
 
 
 def _occurrence(index: Index, masks: Sequence[FileInfo]) -> Iterator[Issue]:

@@ -31,9 +31,6 @@ class Head(Protocol):
     def logits(self, log_probs: Tensor, *, dim: int = 0) -> Tensor:
         """The opposite: L entries to K."""
 
-    def entropy(self, log_probs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor:
-        """Of L entries along `dim`, in nats."""
-
     def max_entropy(self, channels: int) -> float:
         """The largest entropy there can be, in nats."""
 
@@ -60,9 +57,6 @@ class SoftmaxHead:
 
     def logits(self, log_probs: Tensor, *, dim: int = 0) -> Tensor:
         return log_probs
-
-    def entropy(self, log_probs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor:
-        return entropy(log_probs, dim=dim, keepdim=keepdim)
 
     def max_entropy(self, channels: int) -> float:
         return math.log(max(channels, 2))
@@ -103,9 +97,6 @@ class SigmoidHead:
         yes, no = log_probs.chunk(2, dim)
         return yes - no
 
-    def entropy(self, log_probs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor:
-        return entropy(log_probs, dim=dim, keepdim=keepdim)
-
     def max_entropy(self, channels: int) -> float:
         return channels * math.log(2)
 
@@ -116,7 +107,7 @@ class SigmoidHead:
         return (0.0,) * channels
 
 
-def entropy(log_probs: Tensor, *, dim: int, keepdim: bool = False) -> Tensor:
+def entropy(log_probs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor:
     """Of log-probabilities along `dim`, in nats; of several questions, added up.
 
     >>> entropy(torch.log(torch.tensor([0.5, 0.5])), dim=0).item() == math.log(2)
@@ -181,11 +172,11 @@ class ForegroundEntropy:
         """Take (K, *S) logits of some planes; no map of the image is kept."""
         logits = part.float()
         max_entropy = self.head.max_entropy(len(part))
-        entropy = self.head.entropy(self.head.log_probs(logits)) / max_entropy
+        share = entropy(self.head.log_probs(logits)) / max_entropy
         foreground = self.head.labels(logits) > 0
-        self._sum += float(entropy[foreground].sum())
+        self._sum += float(share[foreground].sum())
         self._count += int(foreground.sum())
-        self._largest = max(self._largest, float(entropy.max()))
+        self._largest = max(self._largest, float(share.max()))
 
     @property
     def value(self) -> float:

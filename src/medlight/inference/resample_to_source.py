@@ -13,7 +13,7 @@ from torch.nn.functional import grid_sample
 
 from medlight.core.grid import Grid
 from medlight.inference.axis_resample import AxisInterp, LogitPlane, interpolate_labels
-from medlight.inference.heads import Head, SoftmaxHead
+from medlight.inference.heads import Head, SoftmaxHead, entropy
 from medlight.inference.sliding_window import Slabs
 
 TOLERANCE_VOXELS = 1e-3
@@ -197,7 +197,7 @@ class _SlabResampler:
             extras["probabilities"] = head.probabilities(logits)
         if self.uncertainty:
             max_entropy = head.max_entropy(classes)
-            extras["entropy"] = head.entropy(head.log_probs(logits)) / max_entropy
+            extras["entropy"] = entropy(head.log_probs(logits)) / max_entropy
             if len(values) > classes:
                 extras["disagreement"] = extras["entropy"] - values[classes] / max_entropy
         for name, extra in extras.items():
