@@ -166,6 +166,8 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
         ),
         (CrossEntropy(weight=[1.0]), DataSpec(2, 1, CLASSES), "3 numbers, one for each of a, b, c"),
         (CrossEntropy(), DataSpec(2, 1, Labels(("a",), "multilabel")), "loss=masked_bce"),
+        (CrossEntropy(), DataSpec(2, 1, Labels(("age",), "number")), "has numbers"),
+        (MaskedBCE(), DataSpec(2, 1, Labels(("age",), "number")), "choose a loss for numbers"),
         (MaskedBCE(), DataSpec(2, 1, CLASSES), "loss=cross_entropy"),
         (MaskedBCE(), DataSpec(2, 1, MASKS), "loss=dice_ce"),
     ],

@@ -18,7 +18,7 @@ from medlight.io.read import NIFTI_SUFFIXES, RASTER_SUFFIXES, is_nifti, read_raw
 
 def pair_issues(index: Index) -> Iterator[Issue]:
     """Cases without an image; cases without a mask where others have one."""
-    wanted = [IMAGE, *([MASK] if index.labels.kind == "mask" else [])]
+    wanted = [IMAGE, *([MASK] if index.labels.per_voxel else [])]
     for role in wanted:
         lacking = tuple(
             case for case, path in zip(index.ids, index.paths(role), strict=True) if path is None

@@ -20,7 +20,7 @@ def label_issues(
 ) -> Iterator[Issue]:
     """Findings on masks, or on the tags of an index without any."""
     masks = [info for info in file_infos if info.readable and info.role == MASK]
-    if index.labels.kind == "mask":
+    if index.labels.per_voxel:
         for info in masks:
             yield from _mask(index, info)
         yield from _types(index, masks)
@@ -38,6 +38,8 @@ def label_issues(
                 empty,
             )
         yield from _occurrence(index, masks)
+    elif index.tags is not None and index.labels.numeric:
+        yield from _ranges(index)
     elif index.tags is not None:
         yield from _balance(index, split)
 
@@ -115,6 +117,22 @@ def _occurrence(index: Index, masks: Sequence[FileInfo]) -> Iterator[Issue]:
             f"{', '.join(never)} occurs in no mask, though the data set declares it",
             "a wrong list of names? Labels are numbered in their order, background first",
         )
+
+
+def _ranges(index: Index) -> Iterator[Issue]:
+    assert index.tags is not None
+    columns = zip(index.labels.names, index.tags.T, strict=True)
+    known = [(name, values[~np.isnan(values)]) for name, values in columns]
+    yield Issue(
+        "note",
+        "balance",
+        f"{len(index)} cases: "
+        + ", ".join(
+            f"{name} from {v.min():.4g} to {v.max():.4g} in {len(v)}" if len(v) else f"no {name}"
+            for name, v in known
+        ),
+        "an error counts alike everywhere in this range, unless the loss says otherwise",
+    )
 
 
 def _balance(index: Index, split: Split | None) -> Iterator[Issue]:

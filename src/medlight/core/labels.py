@@ -26,7 +26,8 @@ class Labels:
     """Names in the order of their indices, and how they relate.
 
     kind "multiclass": one of `names` per image; "multilabel": any of them per image, nan where
-    nobody looked; "mask": one of them per voxel, where `names[0]` is the background.
+    nobody looked; "number": a number for each of them per image; "mask": one of them per voxel,
+    where `names[0]` is the background.
 
     >>> Labels(("background", "anterior", "posterior"), "mask").foreground
     ('anterior', 'posterior')
@@ -60,6 +61,16 @@ class Labels:
         """Whether they are masks: a label for each voxel, not for each image."""
         return self.kind == "mask"
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether exactly one of the names holds, for each image or for each voxel."""
+        return self.kind in ("multiclass", "mask")
+
+    @property
+    def numeric(self) -> bool:
+        """Whether they are numbers rather than names that hold or do not."""
+        return self.kind == "number"
+
     def describe(self) -> str:
         """What an image has, in words."""
         return _WORDS[self.kind][0]
@@ -76,7 +87,7 @@ class Labels:
         1
         """
         values = np.array([tags.get(name, np.nan) for name in self.names], dtype=np.float32)
-        if self.kind == "multilabel":
+        if not self.exclusive:
             return values
         positive = np.flatnonzero(values == 1)
         if len(positive) != 1:

@@ -189,7 +189,7 @@ class DataModule(TrainerHooks, ABC):
 
     def _class_counts(self) -> tuple[int, ...] | None:
         tags = self._train_set.index.tags
-        if tags is None or self.cases.labels.kind != "multiclass":
+        if tags is None or not self.cases.labels.exclusive:
             return None
         return tuple(map(int, (tags == 1).sum(axis=0)))
 

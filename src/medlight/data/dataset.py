@@ -114,10 +114,10 @@ class CaseDataset(Dataset[Sample]):
 
     @cached_property
     def targets(self) -> torch.Tensor | None:
-        """(N,) int64 or (N, K) float32 labels; None where masks are the target."""
+        """(N,) int64 where one of the labels holds, else (N, K) float32; None without tags."""
         if self.index.tags is None:
             return None
-        if self.index.labels.kind == "multilabel":
+        if not self.index.labels.exclusive:
             return torch.from_numpy(self.index.tags)
         positive = self.index.tags == 1
         for row in np.flatnonzero(positive.sum(axis=1) != 1):

@@ -46,8 +46,11 @@ class CrossEntropy(nn.Module):
 
     def bind(self, spec: DataSpec) -> None:
         names = spec.labels.names
-        if spec.labels.kind == "multilabel":
-            raise ConfigError("these labels do not exclude each other: choose loss=masked_bce")
+        if not spec.labels.exclusive:
+            raise ConfigError(
+                "loss=cross_entropy is for labels that exclude each other, but this data has "
+                f"{spec.labels.describe()}; for several labels per image choose loss=masked_bce"
+            )
         if self.balanced:
             self.weight = balanced_weights(spec)
         if self.weight is not None and len(self.weight) != len(names):
@@ -102,11 +105,12 @@ class MaskedBCE(nn.Module):
         self.uncertain = uncertain
 
     def bind(self, spec: DataSpec) -> None:
-        if spec.labels.kind != "multilabel":
-            fit = "cross_entropy" if spec.labels.kind == "multiclass" else "dice_ce"
+        labels = spec.labels
+        if labels.exclusive or labels.numeric:
+            fit = "loss=dice_ce" if labels.per_voxel else "loss=cross_entropy"
             raise ConfigError(
-                "loss=masked_bce is for findings, of which an image may have several; these labels "
-                f"exclude each other: choose loss={fit}"
+                "loss=masked_bce is for several labels per image, but this data has "
+                f"{labels.describe()}; choose {'a loss for numbers' if labels.numeric else fit}"
             )
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from medlight.core.errors import ConfigError
 from medlight.data.patch import AUTO_PATCH_VOXELS
 from medlight.planning.fingerprint import DatasetFingerprint
 from medlight.planning.geometry import (
@@ -46,8 +47,25 @@ class PlannedSetting:
 
 
 def plan(fingerprint: DatasetFingerprint, device: PlannedDevice) -> list[PlannedSetting]:
-    """Settings for the task that the labels ask for."""
-    if fingerprint.labels.kind != "mask":
+    """Choose settings for the task that the labels ask for.
+
+    Args:
+        fingerprint: the training cases in figures.
+        device: what the plan is for.
+
+    Returns:
+        The settings, each with its file and its reason.
+
+    Raises:
+        ConfigError: no rules are known for labels of this kind.
+    """
+    labels = fingerprint.labels
+    if not labels.exclusive:
+        raise ConfigError(
+            "medlight plan knows masks and one label per image, but this data has "
+            f"{labels.describe()}; write the experiment by hand, see docs/components.md"
+        )
+    if not labels.per_voxel:
         return _plan_classification(fingerprint, device)
     if fingerprint.spatial_dims == 2:
         return _plan_images(fingerprint, device)
