@@ -6,6 +6,7 @@ Shapes: C channels (last on disk, first in memory), *S spatial axes in the order
 import logging
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -134,8 +135,18 @@ class NiftiHeader:
 def parse_header(head: bytes) -> NiftiHeader:
     """Read the first bytes of a file, as nibabel does, which mends what it can in silence.
 
+    Differs from nibabel where that would hand out nonsense: voxels that should start at byte 0,
+    within the header, start behind it; an sform or qform that places nothing is passed over.
+    Specification: NIfTI-1 (Cox et al. 2004) and NIfTI-2.
+
+    Args:
+        head: the first 540 bytes, or fewer of a shorter file.
+
+    Returns:
+        What the header declares, with the grid of the voxels.
+
     Raises:
-        ValueError: where they are no header of a volume of numbers.
+        ValueError: they are not the header of a volume of numbers, or place it nowhere.
     """
     sizes = {int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")}
     kind: Any
@@ -160,28 +171,42 @@ def parse_header(head: bytes) -> NiftiHeader:
     if start < length:
         raise ValueError(f"its voxels should start at byte {start}")
     slope, inter = header.get_slope_inter()
-    (sform, sform_code), (qform, qform_code) = (
-        header.get_sform(coded=True),
-        header.get_qform(coded=True),
-    )
+    sform, sform_code = header.get_sform(coded=True)
+    qform, qform_code = _qform(header)
+    affines = [sform, qform]
+    if not qform_code or qform is not None:  # else it is declared, and broken
+        affines.append(header.get_base_affine())
     grid = Grid(
         shape=shape[:3],
-        affine=_first_regular(sform, qform, header.get_base_affine()),
+        affine=_first_regular(affines),
         sform_code=int(sform_code),
-        qform_code=int(qform_code),
+        qform_code=qform_code,
         units=int(header["xyzt_units"]),
     )
     scale = (1.0, 0.0) if slope is None else (float(slope), float(inter))
     return NiftiHeader(shape, dtype, start, grid, *scale, sform, qform)
 
 
-def _first_regular(*affines: NDArray[np.float64] | None) -> NDArray[np.float64]:
+def _qform(header: Any) -> tuple[NDArray[np.float64] | None, int]:
+    """The affine of the quaternion, None if there is none or it is no rotation; and its code."""
+    code = int(header["qform_code"])
+    try:
+        return header.get_qform(coded=True)[0], code
+    except ValueError:
+        return None, code
+
+
+def _first_regular(affines: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
     """nibabel's choice (sform, qform, voxel sizes), but never one that has lost a dimension:
-    some files declare an sform of zeros."""
+    some files declare an sform of zeros.
+
+    Raises:
+        ValueError: none of them places voxels.
+    """
     for affine in affines:
         if affine is not None and np.isfinite(affine).all() and abs(np.linalg.det(affine)) > 1e-12:
             return np.asarray(affine, dtype=np.float64)
-    return np.eye(4)
+    raise ValueError("its header gives no usable voxel size, sform or qform")
 
 
 def parse_nifti(content: ByteReader) -> tuple[NiftiHeader, NDArray[Any]]:
