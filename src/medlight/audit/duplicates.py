@@ -130,11 +130,17 @@ def _names(index: Index, rows: Sequence[int]) -> tuple[str, ...]:
 
 
 def near_duplicate_pairs(file_infos: Sequence[FileInfo]) -> list[tuple[int, int]]:
-    """Pairs of positions whose hashes are near and whose thumbnails are alike.
+    """Find pairs whose hashes are near and whose thumbnails are alike.
 
     Hashes are sorted eight times, each time turned by eight bits more, and each is compared with
     its next neighbours: linear but for the sorting, and a pair is missed only where seven turns
     find more than sixteen others in between.
+
+    Args:
+        file_infos: of images, each with its hash and thumbnail.
+
+    Returns:
+        Pairs of positions in `file_infos`, sorted.
     """
     pairs: set[tuple[int, int]] = set()
     for dims in (2, 3):

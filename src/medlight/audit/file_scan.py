@@ -36,8 +36,15 @@ HASH_BITS = 64
 
 
 def thumbnail(values: NDArray[np.generic], grid: Grid) -> NDArray[np.float32]:
-    """(cells, ...) block means of an (*S) or (*S, C) array, first channel, without mean and of
-    unit length; volumes turned to R, A, S. Zeros where the image is constant."""
+    """Shrink an image to block means, without mean and of unit length.
+
+    Args:
+        values: (*S) or (*S, C), of which the first channel is taken.
+        grid: where it lies; volumes are turned to R, A, S.
+
+    Returns:
+        (cells, ...) float32; zeros if the image is constant.
+    """
     thumb = np.asarray(values if values.ndim == grid.ndim else values[..., 0])
     cells = THUMBNAIL_CELLS[thumb.ndim]
     if thumb.ndim == 3:  # before anything is rounded, so that no turn shows
@@ -56,7 +63,14 @@ def thumbnail(values: NDArray[np.generic], grid: Grid) -> NDArray[np.float32]:
 
 
 def perceptual_hash(thumb: NDArray[np.float32]) -> int:
-    """64 bits of a thumbnail: which of its low frequencies (DCT-II) are above their median."""
+    """Hash a thumbnail: which of its low frequencies (DCT-II) are above their median.
+
+    Args:
+        thumb: as `thumbnail` gives it.
+
+    Returns:
+        64 bits, of which images that look alike share nearly all.
+    """
     corner = (slice(N_FREQUENCIES[thumb.ndim]),) * thumb.ndim
     low = dctn(thumb)[corner]
     flat = low.ravel()[1:]  # without the mean
@@ -170,7 +184,13 @@ def _scan_all(work: Work) -> list[FileInfo]:
 
 
 def scan_file(row: int, role: str, path: str) -> FileInfo:
-    """Open one file. What is wrong with it is in `error`, and raises nothing."""
+    """Open one file. What is wrong with it is in `error`, and raises nothing.
+
+    Args:
+        row: of its case in the index.
+        role: "image", "mask", ...
+        path: of the file.
+    """
     info = FileInfo(row, role, path)
     try:
         raw = read_raw(Path(path))
@@ -218,9 +238,15 @@ def _measure(info: FileInfo, raw: RawImage) -> None:
 def count_labels(
     values: NDArray[Any], slope: float = 1.0, inter: float = 0.0
 ) -> tuple[dict[int, int] | None, int]:
-    """Label to number of voxels, and how many voxels hold no whole number.
+    """Count the voxels of each label.
 
-    None where there are more than a thousand labels: an image, not a mask.
+    Args:
+        values: as stored.
+        slope, inter: what scales them.
+
+    Returns:
+        Label to voxels, None above a thousand labels (an image, not a mask); and how many voxels
+        hold no whole number.
     """
     counts: dict[int, int] = {}
     n_fractional = 0

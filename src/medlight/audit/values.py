@@ -169,8 +169,15 @@ def _or_nan(value: float | None) -> float:
 
 
 def robust_z(values: NDArray[np.float64], min_deviation: float = 0.0) -> NDArray[np.float64]:
-    """Distance from the median in deviations, estimated by the median absolute deviation; 0 for
-    nan. `min_deviation` is the smallest deviation assumed, where most values are the same."""
+    """Measure distances from the median in deviations, by the median absolute deviation.
+
+    Args:
+        values: (N,), nan where unknown.
+        min_deviation: smallest deviation assumed, for when most values are the same.
+
+    Returns:
+        (N,), 0 for nan; all 0 below five known values.
+    """
     known = np.isfinite(values)
     if np.count_nonzero(known) < 5:
         return np.zeros(len(values))

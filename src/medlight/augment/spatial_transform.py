@@ -66,7 +66,12 @@ class SpatialTransform:
         return self.centre + self.shift - self.linear @ self.centre
 
     def compose(self, linear: Array, shift: Array) -> "SpatialTransform":
-        """This motion, and then this map of the image as it has become."""
+        """Follow this motion by a map of the image as it has become.
+
+        Args:
+            linear: (B, n, n).
+            shift: (B, n) voxels.
+        """
         return replace(
             self,
             linear=self.linear @ linear,
@@ -144,7 +149,13 @@ def apply_to_annotations(
 
 
 def transform_points(points: Tensor, transform: SpatialTransform, sample: int) -> Tensor:
-    """(P, n). Row k stays landmark k: one that leaves the image becomes nan."""
+    """Move landmarks. Row k stays landmark k: one that leaves the image becomes nan.
+
+    Args:
+        points: (P, n) voxel indices.
+        transform: of the batch.
+        sample: position in the batch.
+    """
     moved = clip_points(transform.apply_to_points(sample, points.double().numpy()), transform.shape)
     return torch.from_numpy(moved).to(points.dtype)
 
@@ -152,9 +163,14 @@ def transform_points(points: Tensor, transform: SpatialTransform, sample: int) -
 def transform_box_hulls(
     boxes: Tensor, transform: SpatialTransform, sample: int
 ) -> tuple[Tensor, Tensor]:
-    """The hull of the moved corners, clipped to the image.
+    """Move boxes to the hull of their corners, clipped to the image.
 
     A box whose centre leaves the image is dropped.
+
+    Args:
+        boxes: (N, 2n) low and high corners, in voxel indices.
+        transform: of the batch.
+        sample: position in the batch.
 
     Returns:
         Boxes (N', 2n), and which were kept, (N,) bool.

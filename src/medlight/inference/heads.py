@@ -20,10 +20,24 @@ class Head(Protocol):
     here; heads that compare equal answer together."""
 
     def labels(self, logits: Tensor) -> Tensor:
-        """(K, *S) to (*S) uint8."""
+        """Decide on a label for each voxel.
+
+        Args:
+            logits: (K, *S).
+
+        Returns:
+            (*S) uint8.
+        """
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """(K, *S) in [0, 1]."""
+        """Turn logits into probabilities.
+
+        Args:
+            logits: (K, *S).
+
+        Returns:
+            (K, *S) in [0, 1].
+        """
 
     def log_probs(self, logits: Tensor, *, dim: int = 0) -> Tensor:
         """What the logarithm of a mean of probabilities is taken of: L entries along `dim`."""
@@ -108,7 +122,15 @@ class SigmoidHead:
 
 
 def entropy(log_probs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor:
-    """Of log-probabilities along `dim`, in nats; of several questions, added up.
+    """Sum up the entropy of one question or of several.
+
+    Args:
+        log_probs: logarithms of probabilities, along `dim`.
+        dim: dimension that is summed over.
+        keepdim: leave it, with one entry.
+
+    Returns:
+        Entropy in nats, without `dim`.
 
     >>> entropy(torch.log(torch.tensor([0.5, 0.5])), dim=0).item() == math.log(2)
     True
@@ -117,9 +139,13 @@ def entropy(log_probs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor
 
 
 def region_class_order(regions: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
-    """The label that each region paints: the smallest of its labels that no later region holds.
+    """Find the label that each region paints: the smallest of its own that no later region holds.
 
-    ConfigError where a region has none, since those after it would cover it wherever it is.
+    Args:
+        regions: name to labels, in the order in which they are painted.
+
+    Raises:
+        ConfigError: a region has no such label; those after it would cover it wherever it is.
 
     >>> region_class_order({"whole": (1, 2, 4), "core": (1, 4), "enhancing": (4,)})
     (2, 1, 4)
@@ -169,7 +195,11 @@ class ForegroundEntropy:
         self._sum = self._count = self._largest = 0.0
 
     def add(self, part: Tensor) -> None:
-        """Take (K, *S) logits of some planes; no map of the image is kept."""
+        """Take the logits of some planes; no map of the image is kept.
+
+        Args:
+            part: (K, *S).
+        """
         logits = part.float()
         max_entropy = self.head.max_entropy(len(part))
         share = entropy(self.head.log_probs(logits)) / max_entropy

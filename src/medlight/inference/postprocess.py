@@ -84,7 +84,14 @@ class Postprocessing:
 def postprocess_class(
     labels: NDArray[np.uint8], index: int, step: PostprocessStep, spacing_mm: Sequence[float]
 ) -> None:
-    """Do one class of (*S) labels, in place. Only its surroundings are looked at."""
+    """Post-process one class, in place. Only its surroundings are looked at.
+
+    Args:
+        labels: (*S).
+        index: of the class.
+        step: what is done.
+        spacing_mm: voxel size along each axis.
+    """
     [box] = ndimage.find_objects((labels == index).astype(np.uint8)) or [None]
     if box is None:
         return
@@ -133,7 +140,12 @@ class CandidateScores:
     def add(
         self, predicted: NDArray[np.uint8], truth: NDArray[np.uint8], spacing_mm: Sequence[float]
     ) -> None:
-        """Try all candidates on a case."""
+        """Try all candidates on a case.
+
+        Args:
+            predicted, truth: (*S) labels.
+            spacing_mm: voxel size along each axis.
+        """
         steps = candidates(self.ndim)
         for index, name in enumerate(self.names):
             if not index:
@@ -187,8 +199,13 @@ def load_candidate_means(run_dir: Path) -> CandidateMeans | None:
 
 
 def select_postprocessing(choices: Sequence[CandidateMeans]) -> Postprocessing:
-    """The best candidate for each class, over the validation cases of all runs; the plainest of
-    equals, and nothing where the gain is not worth it."""
+    """Choose the best candidate for each class, over the validation cases of all runs.
+
+    The plainest of equals is taken, and nothing unless the gain is `MIN_GAIN`.
+
+    Args:
+        choices: what the cases of each run say.
+    """
     first = choices[0]
     steps = candidates(first.ndim)
     chosen = {}

@@ -44,10 +44,19 @@ def is_archive(path: Path) -> bool:
 
 
 def unpack(archive: Path, into: Path) -> Path:
-    """The folder below `into` that holds what is in `archive`, unpacked on first use.
+    """Unpack an archive on first use. Several processes may ask at once.
 
-    The folder's name tells name, size and time of the archive. Several processes may ask at once.
-    DataError where the archive is damaged or would write outside its folder; nothing is left then.
+    Args:
+        archive: a tar or zip file.
+        into: the folder that holds unpacked archives. The name of the one for this archive follows
+            from its name, size and time.
+
+    Returns:
+        The folder with the content.
+
+    Raises:
+        DataNotFoundError: there is no such archive.
+        DataError: it is damaged, or would write outside its folder; nothing is left then.
     """
     if not archive.is_file():
         raise DataNotFoundError(f"{archive}: there is no such archive")
@@ -58,9 +67,14 @@ def unpack(archive: Path, into: Path) -> Path:
 
 
 def extract(archive: Path, folder: Path) -> None:
-    """Write the files of a tar or zip archive below `folder`, without macOS's `._*` files.
+    """Write the files of an archive below a folder, without macOS's `._*` files.
 
-    DataError for a damaged archive, a name that leaves the folder, a link or a device.
+    Args:
+        archive: a tar or zip file.
+        folder: where its files go.
+
+    Raises:
+        DataError: it is damaged, or holds a link, a device or a name that leaves the folder.
     """
     size = archive.stat().st_size
     hidden = size < PROGRESS_BYTES or not sys.stderr.isatty()
@@ -217,10 +231,19 @@ TIMEOUT_S = 60
 
 
 def fetch(url: str, md5: str, into: Path, *, retries: int = 3) -> Path:
-    """The file at `url`, below `into`, once its md5 is right; what is there already is kept.
+    """Download a file once; what is there already is kept.
 
-    Tried `retries` times more when the connection fails or the sum is wrong. DataNotFoundError,
-    with nothing left behind, when that does not help.
+    Args:
+        url: where it is.
+        md5: of the file, in hex.
+        into: the folder it goes to.
+        retries: how often to try again if the connection fails or the sum is wrong.
+
+    Returns:
+        The path of the file, whose md5 is right.
+
+    Raises:
+        DataNotFoundError: it could not be fetched; nothing is left behind.
     """
     name = url.rsplit("/", 1)[-1]
     pooch.get_logger().setLevel(logging.WARNING)

@@ -22,7 +22,19 @@ from medlight.io.digests import file_digest
 
 
 def snapshot(index: Index, *, version: str, name: str | None = None) -> Manifest:
-    """Read every file of every case and note what it is. DataError names one that is not there."""
+    """Read every file of every case and note what it is.
+
+    Args:
+        index: the cases.
+        version: what the manifest's version is called.
+        name: of the data set; None: the index's.
+
+    Returns:
+        The manifest, with an entry for each file.
+
+    Raises:
+        DataError: a file cannot be read, or the version cannot be a file's name.
+    """
     check_version_name(version)
     labels = label_texts(index)
     entries = []
@@ -80,10 +92,16 @@ class VerifyResult:
 def verify_manifest(
     manifest: Manifest, roots: Sequence[Path], *, full: bool = False
 ) -> VerifyResult:
-    """Compare the files below `roots`, one for each source, with the manifest.
+    """Compare the files below `roots` with the manifest.
 
-    Fast mode believes a file whose size and time are those of the snapshot, and reads one whose
-    time is not; full mode reads them all.
+    Args:
+        manifest: what they should be.
+        roots: one for each source.
+        full: read all files. Otherwise a file whose size and time are those of the snapshot is
+            believed, and one whose time is not is read.
+
+    Returns:
+        What is missing or changed.
     """
     missing, changed, n_hashed = [], [], 0
     bar = tqdm(manifest.entries, desc="verifying", delay=1, disable=not sys.stderr.isatty())
@@ -140,10 +158,18 @@ class DataVersion:
 def find_version(
     index: Index, manifest: str | Path | None, excluded: Collection[str]
 ) -> DataVersion | None:
-    """Compare the data with a manifest: the given one, else the newest beside them; None where
-    there is none. Files are read only where their times differ; see `verify_manifest`.
+    """Compare the data with a manifest. Files are read only if their times differ.
 
-    ConfigError where the given one is not there.
+    Args:
+        index: the cases that are used.
+        manifest: its path; None: the newest beside the data.
+        excluded: ids of cases that need not be there.
+
+    Returns:
+        Which version the data should be and whether they are; None if there is no manifest.
+
+    Raises:
+        ConfigError: the given manifest is not there.
     """
     if manifest is not None:
         path: Path | None = Path(manifest).expanduser()

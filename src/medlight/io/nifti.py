@@ -35,16 +35,33 @@ _INTEGER_TOLERANCE = 1e-3  # how far a label may lie from a whole number: a scal
 
 
 def read_nifti(path: Path) -> tuple[NDArray[np.float32], Grid]:
-    """(C, *S) with the file's scaling applied, and where it lies.
+    """Read a volume with the file's scaling applied.
 
-    3-D files have one channel; 4-D files (X, Y, Z, C) have C. DataError where it is no such file.
+    Args:
+        path: of a `.nii` or `.nii.gz` file. 3-D files have one channel, 4-D files (X, Y, Z, C) C.
+
+    Returns:
+        (C, *S) float32, and where it lies.
+
+    Raises:
+        DataError: it is not such a file, or damaged.
     """
     header, stored = load_nifti(path)
     return _channels_first(header, _channels_last(stored)), header.grid
 
 
 def read_nifti_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
-    """(1, *S) labels. Floating point is accepted where its numbers are whole, else DataError."""
+    """Read labels. Floating point is accepted if its numbers are whole.
+
+    Args:
+        path: of a `.nii` or `.nii.gz` file with one channel.
+
+    Returns:
+        (1, *S) int64, and where they lie.
+
+    Raises:
+        DataError: it is not such a file, has several channels, or holds numbers that are not whole.
+    """
     header, stored = load_nifti(path)
     values = _channels_last(stored)
     if values.shape[-1] != 1:
@@ -69,11 +86,16 @@ def read_nifti_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
 
 
 def write_nifti(path: Path, values: NDArray[Any], grid: Grid, *, slope: float = 1.0) -> None:
-    """Write (*S) or (*S, C) on a grid, with its affine, form codes and units.
+    """Write a file with the affine, form codes and units of a grid. It appears whole or not at all.
 
-    The dtype is kept, and the header holds no free text. The file appears whole or not at all.
-    `slope` is what readers multiply with; nothing is scaled here. ValueError where the shapes
-    differ.
+    Args:
+        path: of the file; one ending in `.gz` is compressed.
+        values: (*S) or (*S, C), whose dtype is kept.
+        grid: where they lie.
+        slope: what readers multiply with; nothing is scaled here.
+
+    Raises:
+        ValueError: the shapes differ.
     """
     if values.shape[: grid.ndim] != grid.shape:
         raise ValueError(f"{path}: values of shape {values.shape} do not fit the grid {grid.shape}")
@@ -210,7 +232,11 @@ def _first_regular(affines: Sequence[NDArray[np.float64] | None]) -> NDArray[np.
 
 
 def parse_nifti(content: ByteReader) -> tuple[NiftiHeader, NDArray[Any]]:
-    """Header, and (*S) or (*S, C) voxels as they are stored. Errors are those of `READ_ERRORS`."""
+    """Read header and voxels of a file from its start.
+
+    Returns:
+        The header, and (*S) or (*S, C) voxels as stored. Errors are those of `READ_ERRORS`.
+    """
     head = content.read(_HEADER_BYTES)
     header = parse_header(head)
     held = content.read_array(head, header.end)
@@ -218,8 +244,9 @@ def parse_nifti(content: ByteReader) -> tuple[NiftiHeader, NDArray[Any]]:
 
 
 def read_header(path: Path) -> NiftiHeader:
-    """The header alone, from the first few kilobytes. Errors as `read_nifti`, but for what is
-    wrong with packed voxels."""
+    """Read the header alone, from the first few kilobytes. Errors as `read_nifti`, but for what is
+    wrong with packed voxels.
+    """
     with errors_name_file(path, _ADVICE), open_bytes(path, _PACKED_BYTES) as content:
         header = parse_header(content.read(_HEADER_BYTES))
         if content.max_size < header.end:
@@ -228,9 +255,11 @@ def read_header(path: Path) -> NiftiHeader:
 
 
 def spare_bytes(path: Path, header: NiftiHeader) -> int:
-    """How many bytes more a packed file says to hold than its header promises, modulo 2^32: what
-    is cut short says nonsense. 0 for a file that is not packed. Files of several gzip members,
-    which are rare, speak of the last alone."""
+    """Say how many bytes more a packed file says to hold than its header promises, modulo 2^32.
+
+    What is cut short says nonsense; 0 for a file that is not packed. Files of several gzip members,
+    which are rare, speak of the last alone.
+    """
     with path.open("rb") as file:
         if file.read(2) != GZIP_MAGIC:
             return 0
@@ -239,7 +268,7 @@ def spare_bytes(path: Path, header: NiftiHeader) -> int:
 
 
 def load_nifti(path: Path) -> tuple[NiftiHeader, NDArray[Any]]:
-    """As `parse_nifti`; DataError names the file where it cannot be used."""
+    """Read header and voxels; see `parse_nifti`. DataError names the file if it cannot be used."""
     with errors_name_file(path, _ADVICE), open_bytes(path) as content:
         return parse_nifti(content)
 

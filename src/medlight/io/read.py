@@ -26,18 +26,33 @@ RASTER_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 def read_image(path: str | Path) -> tuple[NDArray[np.float32], Grid]:
-    """(C, *S) and its grid: volumes with the file's scaling applied, pictures in [0, 1].
+    """Read an image: volumes with the file's scaling applied, pictures in [0, 1].
 
-    DataError names a file that cannot be used, DataNotFoundError one that is not there.
+    Args:
+        path: of a NIfTI file or a picture.
+
+    Returns:
+        (C, *S) float32, and its grid.
+
+    Raises:
+        DataError: the file cannot be used.
+        DataNotFoundError: it is not there.
     """
     path = Path(path)
     return read_nifti(path) if is_nifti(path) else read_raster(path)
 
 
 def read_channels(paths: Sequence[Path]) -> tuple[NDArray[np.float32], Grid]:
-    """(C, *S) of one file, or of several whose channels follow each other, and their grid.
+    """Read an image from one file, or from several whose channels follow each other.
 
-    DataError where they do not lie on the same grid.
+    Args:
+        paths: one or more, in the order of the channels.
+
+    Returns:
+        (C, *S) float32, and the grid that all of them share.
+
+    Raises:
+        DataError: a file cannot be used, or they do not lie on the same grid.
     """
     image, grid = read_image(paths[0])
     images = [image]
@@ -53,13 +68,30 @@ def read_channels(paths: Sequence[Path]) -> tuple[NDArray[np.float32], Grid]:
 
 
 def read_mask(path: str | Path) -> tuple[NDArray[np.int64], Grid]:
-    """(1, *S) labels and their grid. Errors as `read_image`, and for what is no whole number."""
+    """Read labels.
+
+    Args:
+        path: of a NIfTI file or a picture.
+
+    Returns:
+        (1, *S) int64, and their grid.
+
+    Raises:
+        DataError: the file cannot be used, or its numbers are not whole.
+        DataNotFoundError: it is not there.
+    """
     path = Path(path)
     return read_nifti_mask(path) if is_nifti(path) else read_raster_mask(path)
 
 
 def is_nifti(path: Path) -> bool:
-    """True for a NIfTI name, False for a picture's, in any case; DataError for any other.
+    """Tell a NIfTI file from a picture by its name, in any case.
+
+    Args:
+        path: of a file, which need not be there.
+
+    Raises:
+        DataError: it has the name of neither.
 
     >>> is_nifti(Path("a.NII.gz")), is_nifti(Path("b.PNG"))
     (True, False)
@@ -110,7 +142,15 @@ class RawImage:
 
 
 def read_raw(path: Path) -> RawImage:
-    """DataError names a file that cannot be used, DataNotFoundError one that is not there."""
+    """Read a file as it is, once: its hash, its numbers and its header.
+
+    Args:
+        path: of a NIfTI file or a picture.
+
+    Raises:
+        DataError: the file cannot be used.
+        DataNotFoundError: it is not there.
+    """
     with errors_name_file(path):
         check_regular(path)
         data = path.read_bytes()

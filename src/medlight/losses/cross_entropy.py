@@ -45,6 +45,14 @@ class CrossEntropy(nn.Module):
         self.register_buffer("weight", None if given is None else given.float(), persistent=False)
 
     def bind(self, spec: DataSpec) -> None:
+        """Check that the labels fit, and take weights from the data if asked to.
+
+        Args:
+            spec: of the data.
+
+        Raises:
+            ConfigError: the labels do not exclude each other, or the weights do not fit them.
+        """
         names = spec.labels.names
         if not spec.labels.exclusive:
             raise ConfigError(
@@ -60,6 +68,15 @@ class CrossEntropy(nn.Module):
             )
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            logits: (B, K) or (B, K, *S).
+            target: (B,) classes, or a (B, 1, *S) mask.
+
+        Returns:
+            A scalar.
+        """
         if target.ndim == logits.ndim:
             target = target[:, 0]
         entropy = partial(cross_entropy, label_smoothing=self.label_smoothing)
@@ -71,7 +88,17 @@ class CrossEntropy(nn.Module):
 
 
 def balanced_weights(spec: DataSpec) -> Tensor:
-    """(K,) weights, the larger the rarer a class is."""
+    """Weigh classes, the more the rarer they are (King and Zeng 2001).
+
+    Args:
+        spec: of the data.
+
+    Returns:
+        (K,) N / (K n_k).
+
+    Raises:
+        ConfigError: cases have no class, or a class has no training case.
+    """
     if spec.class_counts is None:
         raise ConfigError(
             "loss.weight=balanced counts the cases of each class, but this data has masks; give "
@@ -105,6 +132,14 @@ class MaskedBCE(nn.Module):
         self.uncertain = uncertain
 
     def bind(self, spec: DataSpec) -> None:
+        """Check that an image may have several of the labels.
+
+        Args:
+            spec: of the data.
+
+        Raises:
+            ConfigError: the labels exclude each other, or are numbers.
+        """
         labels = spec.labels
         if labels.exclusive or labels.numeric:
             fit = "loss=dice_ce" if labels.per_voxel else "loss=cross_entropy"
@@ -114,6 +149,15 @@ class MaskedBCE(nn.Module):
             )
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            logits: (B, K).
+            target: (B, K) 1 present, 0 absent, nan never annotated, -1 uncertain.
+
+        Returns:
+            A scalar.
+        """
         known, unsure = ~torch.isnan(target), target == UNCERTAIN
         if self.uncertain == "ignore":
             known = known & ~unsure

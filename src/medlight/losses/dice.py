@@ -14,8 +14,14 @@ SMOOTH = 1e-5
 
 
 def soft_dice(sums: Tensor) -> Tensor:
-    """1 - Dice (Milletari et al. 2016), mean over the K of (3, K) sums over space, batch and
-    processes; see `softmax_overlaps`."""
+    """Compute 1 - Dice (Milletari et al. 2016), mean over labels.
+
+    Args:
+        sums: (3, K) over space, batch and processes; see `softmax_overlaps`.
+
+    Returns:
+        A scalar.
+    """
     both, predicted, true = sums
     loss: Tensor = 1 - ((2 * both + SMOOTH) / (predicted + true + SMOOTH)).mean()
     return loss

@@ -230,8 +230,17 @@ def score_intervals(
     n_resamples: int = SCORE_RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """95 % percentile intervals (Efron 1979) of all scores that `score_fn` computes from (D, N)
-    weights of the cases. The ends are nan where there are fewer than two patients."""
+    """Find percentile intervals (Efron 1979) of scores that are no means, such as AUROC.
+
+    Args:
+        score_fn: (D, N) weights of the cases to the scores of each of D draws.
+        patients: (N,) whom each case is of; patients are drawn, not cases.
+        n_resamples: draws.
+        seed: of the draws.
+
+    Returns:
+        95 % intervals by name of the score; the ends are nan with fewer than two patients.
+    """
     _, place = np.unique(np.asarray(patients), return_inverse=True)
     count = len(patients)
     whole = {name: float(value[0]) for name, value in score_fn(np.ones((1, count))).items()}

@@ -26,11 +26,15 @@ MIN_PROBABILITY = 1e-12
 
 
 def summarise_classification(rows: Rows, names: Sequence[str]) -> dict[str, float]:
-    """All scores; those of a class against the rest also for each class, and as their mean.
+    """Compute all scores; those of a class against the rest also for each class, and as their mean.
 
-    Rows hold `truth`, `prediction` and `p_<class>`. A class that no case has, or that every case
-    has, has no AUROC; a class neither there nor predicted has no F1. Both are nan, and left out
-    of the macro means.
+    Args:
+        rows: of the cases, with `truth`, `prediction` and `p_<class>`.
+        names: of the classes.
+
+    Returns:
+        Score by name. A class that no case has, or that every case has, has no AUROC; a class
+        neither there nor predicted has no F1. Both are nan, and left out of the macro means.
     """
     if not rows:
         return {**dict.fromkeys((*OVERALL_METRICS, *CLASS_METRICS), math.nan), "cases": 0}
@@ -42,7 +46,12 @@ def summarise_classification(rows: Rows, names: Sequence[str]) -> dict[str, floa
 
 
 def classification_intervals(rows: Rows, names: Sequence[str]) -> dict[str, Interval]:
-    """95 % bootstrap intervals by patient of these scores; rows need their `patient`."""
+    """Find 95 % bootstrap intervals by patient of the scores of `summarise_classification`.
+
+    Args:
+        rows: of the cases; they need their `patient`, too.
+        names: of the classes.
+    """
     if not rows:
         return {}
     known = rows_to_arrays(rows, names)
@@ -53,7 +62,15 @@ def classification_intervals(rows: Rows, names: Sequence[str]) -> dict[str, Inte
 def rows_to_arrays(
     rows: Rows, names: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """(N,) truth, (N,) prediction and (N, K) probabilities."""
+    """Turn rows into arrays.
+
+    Args:
+        rows: of the cases.
+        names: of the K classes.
+
+    Returns:
+        (N,) truth, (N,) prediction and (N, K) probabilities.
+    """
     number = {name: k for k, name in enumerate(names)}
     truth = np.array([number[row["truth"]] for row in rows])
     predicted = np.array([number[row["prediction"]] for row in rows])
@@ -62,8 +79,16 @@ def rows_to_arrays(
 
 
 def brier_scores(truth: NDArray[np.int64], probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N,) Brier score of each case: squared distance from certainty of the truth, 0 to 2
-    (Brier 1950, over all classes)."""
+    """Compute the Brier score of each case (Brier 1950, over all classes): the squared distance from
+    certainty of the truth.
+
+    Args:
+        truth: (N,) classes.
+        probability: (N, K).
+
+    Returns:
+        (N,), 0 to 2.
+    """
     error: NDArray[np.float64] = probability.copy()
     error[np.arange(len(truth)), truth] -= 1
     return (error**2).sum(axis=1)
@@ -72,7 +97,15 @@ def brier_scores(truth: NDArray[np.int64], probability: NDArray[np.float64]) -> 
 def negative_log_likelihood(
     truth: NDArray[np.int64], probability: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(N,) negative logarithm of the probability given to the truth."""
+    """Take the negative logarithm of the probability given to the truth.
+
+    Args:
+        truth: (N,) classes.
+        probability: (N, K).
+
+    Returns:
+        (N,) nats.
+    """
     given = probability[np.arange(len(truth)), truth]
     return -np.log(np.maximum(given, MIN_PROBABILITY))
 
@@ -107,7 +140,14 @@ def _scores(
 
 
 def macro_mean(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """(D,) mean over classes of K times (D,); those without a value are left out."""
+    """Average over classes; those without a value are left out.
+
+    Args:
+        parts: K times (D,), nan where a class has no value.
+
+    Returns:
+        (D,), nan where no class has one.
+    """
     table = np.stack(parts)
     known = ~np.isnan(table)
     with np.errstate(invalid="ignore"):
@@ -121,11 +161,16 @@ THRESHOLD = 0.5
 
 
 def summarise_multilabel(rows: Rows, names: Sequence[str]) -> dict[str, float]:
-    """Each score of each label, and its mean over labels.
+    """Compute each score of each label, and its mean over labels.
 
-    Rows hold `truth_<label>` (1, 0, or nan where nobody looked) and `p_<label>`. What is nan is
-    left out, and counted. A label that no case has, or that every case has, has no AUROC: nan,
-    left out of the mean.
+    Args:
+        rows: of the cases, with `truth_<label>` (1, 0, or nan where nobody looked) and `p_<label>`.
+            What is nan is left out, and counted.
+        names: of the labels.
+
+    Returns:
+        Score by name. A label that no case has, or that every case has, has no AUROC: nan, left out
+        of the mean.
     """
     if not rows:
         return {**dict.fromkeys(MULTILABEL_METRICS, math.nan), "cases": 0}
@@ -141,7 +186,12 @@ def summarise_multilabel(rows: Rows, names: Sequence[str]) -> dict[str, float]:
 
 
 def multilabel_intervals(rows: Rows, names: Sequence[str]) -> dict[str, Interval]:
-    """95 % bootstrap intervals by patient of these scores; rows need their `patient`."""
+    """Find 95 % bootstrap intervals by patient of the scores of `summarise_multilabel`.
+
+    Args:
+        rows: of the cases; they need their `patient`, too.
+        names: of the labels.
+    """
     if not rows:
         return {}
     truth, probability = _multilabel_arrays(rows, names)

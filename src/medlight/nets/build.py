@@ -24,10 +24,16 @@ IMAGE_SIZE = "img_size"
 
 
 def build(net: Callable[..., nn.Module], spec: DataSpec, *, out_channels: int) -> nn.Module:
-    """Call a partial with spatial_dims, in_channels and out_channels, by the names it has for
-    them, and with img_size where it wants one.
+    """Call a partial with spatial_dims, in_channels and out_channels, by the names it has for them,
+    and with img_size if it wants one.
 
-    ConfigError where it wants one and the training images have no common shape.
+    Args:
+        net: the partial of a net.
+        spec: of the data.
+        out_channels: what the task needs.
+
+    Raises:
+        ConfigError: it wants an image size, and the training images have no common shape.
     """
     known = {
         "spatial_dims": spec.spatial_dims,
@@ -90,11 +96,18 @@ class Checkpointed(nn.Module):
 
 
 def enable_gradient_checkpointing(net: nn.Module) -> int:
-    """Make every known block of a net compute itself again, in place; the outermost ones where
-    they are nested. Names and shapes of weights stay.
+    """Make every known block of a net compute itself again, in place; the outermost ones if nested.
+
+    Names and shapes of weights stay.
+
+    Args:
+        net: changed in place.
 
     Returns:
-        How many blocks there are. ConfigError where there is none.
+        How many blocks there are.
+
+    Raises:
+        ConfigError: there is none.
     """
     count = _checkpoint_blocks(net)
     if not count:

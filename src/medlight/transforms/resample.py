@@ -20,9 +20,18 @@ from medlight.core.sample import Sample
 
 
 def reorient(voxels: torch.Tensor, grid: Grid, codes: str) -> tuple[torch.Tensor, Grid]:
-    """(C, *S) with its axes turned to `codes`, such as "RAS", and its new grid. No voxel changes.
+    """Turn the axes of an image. No voxel changes.
 
-    ConfigError where `codes` is no order of the three axes.
+    Args:
+        voxels: (C, *S), three spatial axes.
+        grid: where they lie.
+        codes: where the axes should point, such as "RAS".
+
+    Returns:
+        (C, *S) with its axes in that order, and its new grid.
+
+    Raises:
+        ConfigError: `codes` is no order of the three axes.
     """
     letters = sorted(min(pair) for pair in map(set, ("LR", "PA", "IS")) for c in codes if c in pair)
     if letters != ["A", "I", "L"] or len(codes) != 3:
@@ -44,10 +53,19 @@ SPACING_TOLERANCE_MM = 1e-3  # MONAI's tolerance: a spacing this near is kept
 def resample_to_spacing(
     voxels: torch.Tensor, grid: Grid, spacing_mm: Sequence[float], *, nearest: bool
 ) -> tuple[torch.Tensor, Grid]:
-    """(C, *S) at another spacing, and its new grid. The first voxel stays where it is.
+    """Resample an image to another voxel size. The first voxel stays where it is.
 
-    Linear, or by `nearest` neighbour; outside the image its border goes on. Where the axes are
-    not at right angles MONAI does it, which removes the shear.
+    Outside the image its border goes on. If the axes are not at right angles MONAI does it, which
+    removes the shear.
+
+    Args:
+        voxels: (C, *S), three spatial axes.
+        grid: where they lie.
+        spacing_mm: wanted distance between voxel centres along each axis.
+        nearest: take the nearest neighbour, for masks; else interpolate linearly.
+
+    Returns:
+        (C, *S) at that spacing, and its new grid.
     """
     own = np.array(grid.spacing_mm)
     wanted = np.array(spacing_mm, dtype=float)

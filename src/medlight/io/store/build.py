@@ -48,8 +48,14 @@ class Quota:
         self._lock = threading.Lock()
 
     def reserve(self, size: int) -> None:
-        """See to it that a file of `size` bytes fits: files used longest ago leave, but never one
-        in `protected`. StoreFullError where that is not enough."""
+        """Make room for a file: files used longest ago leave, but never one in `protected`.
+
+        Args:
+            size: bytes.
+
+        Raises:
+            StoreFullError: that is not enough.
+        """
         with self._lock:
             if self._used + size > self.max_bytes or time.monotonic() > self._counted + _RECOUNT_S:
                 self._free(size)
@@ -88,7 +94,14 @@ class Quota:
 
 @contextmanager
 def explain_disk_errors(folder: Path) -> Iterator[None]:
-    """Turn what the system says of a full or forbidden disk into what to type."""
+    """Turn what the system says of a full or forbidden disk into what to type.
+
+    Args:
+        folder: of the store.
+
+    Raises:
+        StoreFullError: the disk is full, or the folder cannot be written.
+    """
     try:
         yield
     except OSError as error:
@@ -129,7 +142,15 @@ class StoreBuild:
         self.errors: list[MedlightError] = []
 
     def run(self, missing: Sequence[tuple[Case, Path]], *, num_workers: int) -> None:
-        """Fill `built`, by this process or another, and `errors` of single cases."""
+        """Fill `built`, by this process or another, and `errors` of single cases.
+
+        Args:
+            missing: cases and the paths of their files.
+            num_workers: threads.
+
+        Raises:
+            StoreFullError: there is no room for another case.
+        """
         shards: dict[str, list[tuple[Case, Path]]] = {}
         for case, path in missing:
             shards.setdefault(path.parent.name, []).append((case, path))

@@ -108,6 +108,11 @@ class ArrayLocation:
     crc: int
 
     def read_from(self, content: memoryview) -> Any:
+        """Give what reads the array when it is indexed.
+
+        Args:
+            content: the whole file.
+        """
         part = content[self.start : self.start + self.length]
         return unpack_array(part, self.dtype, self.shape, self.codec)
 
@@ -140,7 +145,16 @@ def write_case_file(
     mask: NDArray[Any] | None,
     codec: Codec,
 ) -> None:
-    """Write a file that appears whole or not at all. `case` says what it was made from."""
+    """Write a case to a file that appears whole or not at all.
+
+    Args:
+        path: of the file.
+        case: what it was made from, as plain JSON.
+        prepared: the case after the geometric transform.
+        encoded: its image as it is stored.
+        mask: (1, *S) as it is stored, or None.
+        codec: of image and mask.
+    """
     arrays, codecs = {"image": encoded.values}, {"image": codec}
     if mask is not None:
         arrays |= {"mask": mask, LOCATIONS_ROLE: class_locations(mask)}
@@ -178,7 +192,15 @@ def write_case_file(
 
 
 def read_case_header(path: Path) -> CaseHeader:
-    """FileNotFoundError where there is no such case, DamagedError where it is not whole."""
+    """Read what is known of a stored case without its voxels.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        FileNotFoundError: there is no such case.
+        DamagedError: the file is not whole.
+    """
     with path.open("rb") as file:
         start = file.read(4096)  # nearly always all of it
         if len(start) < _START.size:
@@ -210,7 +232,15 @@ def read_case_header(path: Path) -> CaseHeader:
 
 
 def verify_checksums(path: Path, header: CaseHeader) -> None:
-    """Compare the voxels with their checksums; DamagedError where they differ."""
+    """Compare the voxels with their checksums.
+
+    Args:
+        path: of the file.
+        header: of the same file.
+
+    Raises:
+        DamagedError: they differ.
+    """
     content = map_file(path)
     for role, place in header.arrays.items():
         if isal_zlib.crc32(content[place.start : place.start + place.length]) != place.crc:

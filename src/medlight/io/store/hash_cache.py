@@ -53,7 +53,18 @@ class HashCache:
             return {"cases": {}, "recipes": {}, "gone": []}
 
     def hashes(self, case: Case) -> dict[str, str]:
-        """Role to sha256 of the file, read only where it is not known."""
+        """Hash the files of a case; a file is read only if its hash is not known.
+
+        Args:
+            case: the case.
+
+        Returns:
+            Role to sha256, in hex.
+
+        Raises:
+            DataNotFoundError: a file is not there.
+            DataError: a file cannot be read.
+        """
         known = self._old["cases"].get(case.id, {}).get("files", {})
         files = {role: _file_hash(case, path, known.get(role)) for role, path in case.files.items()}
         self._new[case.id] = {"files": files}
@@ -168,7 +179,16 @@ def look_up(
     check: bool,
     num_workers: int,
 ) -> Lookup:
-    """Hash what has no known hash, and open what is there. `path_of`: hashes to a path."""
+    """Hash what has no known hash, and open what is there.
+
+    Args:
+        cases: what is wanted.
+        hash_cache: the known hashes; the new ones are added to it.
+        recipe: what the cases are made with now.
+        path_of: the hashes of a case to the path of its file.
+        check: compare voxels with their checksums.
+        num_workers: threads.
+    """
     lookup = Lookup()
     title, hidden = f"{hash_cache.path.stem}: looking for changes", hide_progress(len(cases), _MANY)
     with tqdm(total=len(cases), desc=title, disable=hidden) as bar:

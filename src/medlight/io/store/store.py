@@ -137,7 +137,15 @@ class Store:
     def load_into_memory(
         self, stored: StoredCases, min_shape: Sequence[int] | None = None
     ) -> InMemoryCases | None:
-        """The voxels in memory, where `memory_gb` leaves room for them; see `InMemoryCases`."""
+        """Hold the voxels in memory if `memory_gb` leaves room for them.
+
+        Args:
+            stored: the cases.
+            min_shape: shape up to which cases are padded; None: as they are.
+
+        Returns:
+            The cases, or None if there is no room.
+        """
         size = memory_bytes(stored, min_shape) if len(stored) else 0
         if not size or size > self._memory_left:
             return None
@@ -145,10 +153,16 @@ class Store:
         return InMemoryCases(stored, min_shape=min_shape)
 
     def delete(self, name: str, cases: Collection[str]) -> int:
-        """Remove all that was ever made of these cases of a data set; how many files that was.
+        """Remove all that was ever made of some cases of a data set, by any codec and recipe.
 
-        For a patient's right to be removed: the store of every codec and recipe is searched, once
-        for each case.
+        For a patient's right to be removed; the store is searched once for each case.
+
+        Args:
+            name: of the data set.
+            cases: their ids.
+
+        Returns:
+            How many files were removed.
         """
         hash_cache = HashCache(Path(self.folder) / "sets" / f"{name}.json")
         if hash_cache.is_forgotten(cases) or not Path(self.folder).is_dir():
