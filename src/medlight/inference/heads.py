@@ -132,8 +132,8 @@ def entropy(log_probs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor
     Returns:
         Entropy in nats, without `dim`.
 
-    >>> entropy(torch.log(torch.tensor([0.5, 0.5])), dim=0).item() == math.log(2)
-    True
+    >>> round(entropy(torch.log(torch.tensor([0.5, 0.5]))).item(), 4)
+    0.6931
     """
     return -(log_probs.exp() * log_probs).sum(dim, keepdim=keepdim)
 

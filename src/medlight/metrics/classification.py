@@ -79,8 +79,8 @@ def rows_to_arrays(
 
 
 def brier_scores(truth: NDArray[np.int64], probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute the Brier score of each case (Brier 1950, over all classes): the squared distance from
-    certainty of the truth.
+    """Compute the Brier score of each case (Brier 1950, over all classes): the squared distance
+    from certainty of the truth.
 
     Args:
         truth: (N,) classes.
