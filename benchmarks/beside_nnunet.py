@@ -24,9 +24,9 @@ from monai.networks.nets import DynUNet
 from medlight.core.data_spec import DataSpec
 from medlight.core.labels import Labels
 from medlight.inference.sliding_window import SlidingWindow
-from medlight.io.archive import extract
+from medlight.io.locate import extract
 from medlight.jobs.predict import predict
-from medlight.losses.soft_dice import SoftDice
+from medlight.losses.dice import SoftDice
 from medlight.tasks.segmentation import SegmentationTask
 from medlight.tasks.trained_model import TrainedModel
 from medlight.transforms.volume import Volume

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from medlight.losses.soft_dice import DiceCE
+from medlight.losses.dice import DiceCE
 from medlight.tasks.optimizer import build_optimizer
 
 WARM_UP = 5

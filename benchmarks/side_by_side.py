@@ -29,7 +29,7 @@ from harness import RESULTS, Report, processor
 
 from medlight.core.split import Split
 from medlight.datasets.decathlon import DecathlonDataModule
-from medlight.io.archive import extract
+from medlight.io.locate import extract
 
 HERE = Path(__file__).parent
 DOOR = (sys.executable, "-m", "medlight")

@@ -16,7 +16,7 @@ from medlight.audit.issues import count_by_level
 from medlight.core.errors import DataError
 from medlight.core.split import Split
 from medlight.io.nifti import read_nifti
-from medlight.io.raw import read_raw
+from medlight.io.read import read_raw
 
 AFFINE = np.diag([0.8, 0.8, 2.0, 1.0])
 Clinic = Any

@@ -10,8 +10,7 @@ from PIL import Image
 
 from medlight.audit.audit import audit
 from medlight.audit.duplicates import near_duplicate_pairs
-from medlight.audit.file_scan import FileInfo, scan_file
-from medlight.audit.perceptual_hash import perceptual_hash, thumbnail
+from medlight.audit.file_scan import FileInfo, perceptual_hash, scan_file, thumbnail
 from medlight.core.grid import Grid
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels

@@ -11,7 +11,7 @@ from medlight.core.errors import ConfigError
 from medlight.data.patch import ForegroundSampler
 from medlight.data.sampling import SampleIndex, rng_of
 from medlight.datasets.phantom import PhantomDataModule
-from medlight.io.store.class_locations import MAX_PER_CLASS, class_locations
+from medlight.io.store.case_file import MAX_PER_CLASS, class_locations
 from medlight.io.store.store import Store
 from medlight.transforms.volume import Volume
 

@@ -11,7 +11,7 @@ import pytest
 from medlight.core.errors import ConfigError, DataError, DataNotFoundError, SplitError
 from medlight.core.grid import Grid
 from medlight.core.split import make_split
-from medlight.datasets.decathlon import MD5, DecathlonDataModule
+from medlight.datasets.decathlon import TASKS, DecathlonDataModule
 from medlight.io.nifti import write_nifti
 from medlight.jobs.check import check_before_training
 
@@ -154,7 +154,7 @@ def test_own_data_is_not_public(official: Path) -> None:
 
 
 def test_missing_task_says_how_to_get_it(tmp_path: Path) -> None:
-    assert len(MD5) == 10
+    assert len(TASKS) == 10
     with pytest.raises(DataNotFoundError, match=r"Task02_Heart\.tar") as caught:
         module(tmp_path, task="Task02_Heart").index()
     assert "data.download=true" in str(caught.value)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medlight.datasets._phantom_shapes import ORIENTATIONS, as_stored_by_scanner, draw_organs
+from medlight.datasets._fake_data import ORIENTATIONS, as_stored_by_scanner, draw_organs
 from medlight.datasets.phantom import (
     Phantom,
     Phantom2DDataModule,

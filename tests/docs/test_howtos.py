@@ -55,3 +55,11 @@ def test_a_new_dataset_is_one_file_and_one_yaml(
 def test_a_new_model_is_one_yaml(tmp_path: Path) -> None:
     [command] = follow("new_model.md", tmp_path)
     run(command, tmp_path)
+
+
+@pytest.mark.parametrize("page", ["transforms.md", "augmentation.md"])
+def test_a_new_preset_or_step_is_one_file_and_one_yaml(tmp_path: Path, page: str) -> None:
+    """The other commands of these pages compose: see tests/cli/test_shown_commands.py."""
+    commands = follow(page, tmp_path)
+    [own] = [command for command in commands if re.search(r"=(robust|bias)\b", command)]
+    run(own, tmp_path)

@@ -6,8 +6,13 @@ import torch
 
 from medlight.core.grid import Grid
 from medlight.inference.ensemble import ensemble_predictor, merge_slabs
-from medlight.inference.foreground_entropy import ForegroundEntropy
-from medlight.inference.heads import Head, SigmoidHead, SoftmaxHead, regions_to_labels
+from medlight.inference.heads import (
+    ForegroundEntropy,
+    Head,
+    SigmoidHead,
+    SoftmaxHead,
+    regions_to_labels,
+)
 from medlight.inference.resample_to_source import SourceResampler, resample_to_source
 from medlight.inference.sliding_window import LabelMap, Slabs, SlidingWindow
 

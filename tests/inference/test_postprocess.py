@@ -5,14 +5,12 @@ import pytest
 from scipy import ndimage
 
 from medlight.inference.postprocess import (
+    CandidateMeans,
+    CandidateScores,
     Postprocessing,
     PostprocessStep,
     candidates,
     postprocess_class,
-)
-from medlight.inference.postprocess_selection import (
-    CandidateMeans,
-    CandidateScores,
     select_postprocessing,
 )
 

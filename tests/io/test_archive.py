@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from medlight.core.errors import DataError, DataNotFoundError
-from medlight.io.archive import unpack
+from medlight.io.locate import unpack
 
 FILES = {"Task/dataset.json": b"{}", "Task/images/a.nii": b"abc" * 2000, "Task/deep/er/b": b""}
 LITTER = {"Task/images/._a.nii": b"mac", "__MACOSX/Task/x": b"mac", "._Task": b"mac"}
@@ -132,7 +132,7 @@ def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
 def test_several_processes_unpack_once(tmp_path: Path) -> None:
     archive = pack(tmp_path / "a.tar.gz", {f"Task/{i}": bytes(2000) for i in range(300)})
     program = (
-        "import sys; from pathlib import Path; from medlight.io.archive import unpack\n"
+        "import sys; from pathlib import Path; from medlight.io.locate import unpack\n"
         "folder = unpack(Path(sys.argv[1]), Path(sys.argv[2]))\n"
         "print(len(list((folder / 'Task').iterdir())), (folder / 'Task').stat().st_ino)"
     )

@@ -13,8 +13,7 @@ from medlight.audit.file_scan import count_labels, scan_file
 from medlight.core.errors import DataError
 from medlight.core.grid import Grid
 from medlight.io.nifti import read_header, write_nifti
-from medlight.io.raw import read_raw
-from medlight.io.read import read_image
+from medlight.io.read import read_image, read_raw
 
 AFFINE = np.array([[0, -2.0, 0, 7], [0.5, 0, 0, 1], [0, 0, 3, -4], [0, 0, 0, 1]])
 

@@ -14,7 +14,7 @@ from monai.networks.nets import UNet
 from medlight.datasets.phantom import Phantom2DDataModule, PhantomMasksDataModule
 from medlight.jobs.profile import profile
 from medlight.jobs.step_timer import PARTS, find_max_batch
-from medlight.losses.soft_dice import DiceCE
+from medlight.losses.dice import DiceCE
 from medlight.tasks.classification import ClassificationTask
 from medlight.tasks.segmentation import SegmentationTask
 from medlight.transforms.radiograph import Radiograph

@@ -16,9 +16,8 @@ from medlight.cli.options import conf_dir, groups
 from medlight.core.data_spec import DataSpec, NeedsSpec
 from medlight.core.errors import ConfigError
 from medlight.core.labels import Labels
-from medlight.losses.cross_entropy import CrossEntropy
-from medlight.losses.generalised_dice import GeneralisedDice
-from medlight.losses.masked_bce import MaskedBCE
+from medlight.losses.cross_entropy import CrossEntropy, MaskedBCE
+from medlight.losses.dice import GeneralisedDice
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(2, 3, 5, 4, 6)) * 2
@@ -167,6 +166,8 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
         ),
         (CrossEntropy(weight=[1.0]), DataSpec(2, 1, CLASSES), "3 numbers, one for each of a, b, c"),
         (CrossEntropy(), DataSpec(2, 1, Labels(("a",), "multilabel")), "loss=masked_bce"),
+        (CrossEntropy(), DataSpec(2, 1, Labels(("age",), "number")), "has numbers"),
+        (MaskedBCE(), DataSpec(2, 1, Labels(("age",), "number")), "choose a loss for numbers"),
         (MaskedBCE(), DataSpec(2, 1, CLASSES), "loss=cross_entropy"),
         (MaskedBCE(), DataSpec(2, 1, MASKS), "loss=dice_ce"),
     ],

@@ -5,7 +5,7 @@ import torch
 from monai.losses import DiceCELoss
 from torch import Tensor
 
-from medlight.losses.soft_dice import DiceCE
+from medlight.losses.dice import DiceCE
 
 
 def batch(shape: tuple[int, ...], classes: int) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from medlight.metrics.multilabel import multilabel_intervals, summarise_multilabel
+from medlight.metrics.classification import multilabel_intervals, summarise_multilabel
 
 NAMES = ("effusion", "nodule", "never")
 

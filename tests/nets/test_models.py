@@ -14,7 +14,7 @@ from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError
 from medlight.core.labels import Labels
 from medlight.losses.cross_entropy import CrossEntropy
-from medlight.nets.gradient_checkpointing import enable_gradient_checkpointing
+from medlight.nets.build import enable_gradient_checkpointing
 from medlight.runs.environment import forward_flops
 from medlight.tasks.base import Task
 from medlight.tasks.classification import ClassificationTask

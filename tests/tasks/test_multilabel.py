@@ -10,7 +10,7 @@ from torch import nn
 from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError
 from medlight.core.labels import Labels
-from medlight.losses.masked_bce import MaskedBCE
+from medlight.losses.cross_entropy import MaskedBCE
 from medlight.tasks.multilabel import MultilabelTask
 
 LABELS = Labels(("effusion", "nodule"), "multilabel")

@@ -13,7 +13,7 @@ from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError
 from medlight.core.labels import Labels
 from medlight.datasets.phantom import PhantomMasksDataModule
-from medlight.losses.soft_dice import DiceBCE, DiceCE
+from medlight.losses.dice import DiceBCE, DiceCE
 from medlight.tasks.segmentation import SegmentationTask
 from medlight.transforms.radiograph import Radiograph
 

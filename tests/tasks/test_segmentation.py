@@ -14,7 +14,7 @@ from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError
 from medlight.core.grid import Grid
 from medlight.core.labels import Labels
-from medlight.inference.foreground_entropy import ForegroundEntropy
+from medlight.inference.heads import ForegroundEntropy
 from medlight.tasks.classification import ClassificationTask
 from medlight.tasks.segmentation import SegmentationTask
 

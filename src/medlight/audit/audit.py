@@ -38,7 +38,13 @@ def audit(
 def find_issues(
     index: Index, file_infos: Sequence[FileInfo], split: Split | None = None
 ) -> Iterator[Issue]:
-    """Findings of files that have been read already."""
+    """Yield the issues of files that have been read already.
+
+    Args:
+        index: the cases.
+        file_infos: what each of their files said.
+        split: what must not share patients or images; None: not looked at.
+    """
     yield from pair_issues(index)
     yield from file_issues(index, file_infos)
     yield from stray_issues(index)
@@ -49,8 +55,18 @@ def find_issues(
 
 
 def pre_training_audit(index: Index, split: Split, cache: Path) -> list[Issue]:
-    """What a glance finds: missing pairs, files and voxels, geometry, leakage. Reads headers, and
-    of files that may be copies across the split their contents."""
+    """Find what a glance finds: missing pairs, files and voxels, geometry, leakage.
+
+    Reads headers, and of files that may be copies across the split their contents.
+
+    Args:
+        index: the cases.
+        split: of the training that is about to start.
+        cache: folder where hashes of files are kept.
+
+    Returns:
+        The issues, errors first.
+    """
     found = [*pair_issues(index), *header_scan_issues(index), *patient_issues(index, split)]
     return sort_issues([*found, *leaked_copies(index, split, cache)])
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.audit.file_scan import MASK, FileInfo
+from medlight.audit.file_scan import HASH_BITS, MASK, FileInfo
 from medlight.audit.issues import Issue, exclude_hint, exclude_list_path, shorten
-from medlight.audit.perceptual_hash import HASH_BITS
 from medlight.core.index import Index
 from medlight.core.manifest import label_texts
 from medlight.core.split import SUBSETS, Split
@@ -131,11 +130,17 @@ def _names(index: Index, rows: Sequence[int]) -> tuple[str, ...]:
 
 
 def near_duplicate_pairs(file_infos: Sequence[FileInfo]) -> list[tuple[int, int]]:
-    """Pairs of positions whose hashes are near and whose thumbnails are alike.
+    """Find pairs whose hashes are near and whose thumbnails are alike.
 
     Hashes are sorted eight times, each time turned by eight bits more, and each is compared with
     its next neighbours: linear but for the sorting, and a pair is missed only where seven turns
     find more than sixteen others in between.
+
+    Args:
+        file_infos: of images, each with its hash and thumbnail.
+
+    Returns:
+        Pairs of positions in `file_infos`, sorted.
     """
     pairs: set[tuple[int, int]] = set()
     for dims in (2, 3):

@@ -1,5 +1,8 @@
 """The one pass over the files: what each of them says, small enough to keep for a million.
 
+The perceptual hash of an image differs in few bits from that of one that looks alike: it is blind
+to brightness, contrast, resolution, noise and, in 3-D, to the order in which axes are stored.
+
 Shapes: *S spatial axes, C channels last, both as stored.
 """
 
@@ -7,6 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,15 +18,71 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import dctn
 from tqdm import tqdm
 
 from medlight.audit.geometry import sform_qform_gap_mm, skew
-from medlight.audit.perceptual_hash import perceptual_hash, thumbnail
 from medlight.core.errors import MedlightError
 from medlight.core.grid import Grid
 from medlight.core.index import Index
 from medlight.io import annotations
-from medlight.io.raw import RawImage, read_raw
+from medlight.io.read import RawImage, read_raw
+
+THUMBNAIL_CELLS = {2: 16, 3: 8}
+"""Cells along each axis of the thumbnail that is compared."""
+N_FREQUENCIES = {2: 8, 3: 4}
+"""Frequencies along each axis that the hash keeps: 64 in both cases."""
+HASH_BITS = 64
+
+
+def thumbnail(values: NDArray[np.generic], grid: Grid) -> NDArray[np.float32]:
+    """Shrink an image to block means, without mean and of unit length.
+
+    Args:
+        values: (*S) or (*S, C), of which the first channel is taken.
+        grid: where it lies; volumes are turned to R, A, S.
+
+    Returns:
+        (cells, ...) float32; zeros if the image is constant.
+    """
+    thumb = np.asarray(values if values.ndim == grid.ndim else values[..., 0])
+    cells = THUMBNAIL_CELLS[thumb.ndim]
+    if thumb.ndim == 3:  # before anything is rounded, so that no turn shows
+        axes = grid.axes
+        thumb = np.transpose(thumb, np.argsort(axes[:, 0]))
+        thumb = np.flip(thumb, tuple(world for world, sign in axes.tolist() if sign < 0))
+    for axis, size in enumerate(thumb.shape):
+        starts, widths = _blocks(size, cells)
+        thumb = np.add.reduceat(thumb, starts, axis=axis, dtype=np.float32)
+        thumb /= widths.reshape([-1 if k == axis else 1 for k in range(thumb.ndim)])
+    thumb = np.nan_to_num(thumb - thumb.mean(), posinf=0, neginf=0)
+    length = float(np.linalg.norm(thumb))
+    if length < 1e-3 * cells:
+        return np.zeros(thumb.shape, np.float32)
+    return np.ascontiguousarray(thumb / length, dtype=np.float32)
+
+
+def perceptual_hash(thumb: NDArray[np.float32]) -> int:
+    """Hash a thumbnail: which of its low frequencies (DCT-II) are above their median.
+
+    Args:
+        thumb: as `thumbnail` gives it.
+
+    Returns:
+        64 bits, of which images that look alike share nearly all.
+    """
+    corner = (slice(N_FREQUENCIES[thumb.ndim]),) * thumb.ndim
+    low = dctn(thumb)[corner]
+    flat = low.ravel()[1:]  # without the mean
+    return int.from_bytes(np.packbits(flat > np.median(flat)).tobytes(), "big")
+
+
+@lru_cache(maxsize=1024)
+def _blocks(size: int, cells: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Where each cell starts, and its width; a cell repeats a voxel where there are too few."""
+    edges = np.linspace(0, size, cells + 1).astype(np.intp)
+    return edges[:-1], np.maximum(np.diff(edges), 1).astype(np.float32)
+
 
 IMAGE, MASK = "image", "mask"
 FILES_PER_TASK = 256
@@ -124,7 +184,13 @@ def _scan_all(work: Work) -> list[FileInfo]:
 
 
 def scan_file(row: int, role: str, path: str) -> FileInfo:
-    """Open one file. What is wrong with it is in `error`, and raises nothing."""
+    """Open one file. What is wrong with it is in `error`, and raises nothing.
+
+    Args:
+        row: of its case in the index.
+        role: "image", "mask", ...
+        path: of the file.
+    """
     info = FileInfo(row, role, path)
     try:
         raw = read_raw(Path(path))
@@ -172,9 +238,15 @@ def _measure(info: FileInfo, raw: RawImage) -> None:
 def count_labels(
     values: NDArray[Any], slope: float = 1.0, inter: float = 0.0
 ) -> tuple[dict[int, int] | None, int]:
-    """Label to number of voxels, and how many voxels hold no whole number.
+    """Count the voxels of each label.
 
-    None where there are more than a thousand labels: an image, not a mask.
+    Args:
+        values: as stored.
+        slope, inter: what scales them.
+
+    Returns:
+        Label to voxels, None above a thousand labels (an image, not a mask); and how many voxels
+        hold no whole number.
     """
     counts: dict[int, int] = {}
     n_fractional = 0

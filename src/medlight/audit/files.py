@@ -13,8 +13,7 @@ from medlight.core.index import Index
 from medlight.io import annotations
 from medlight.io.gz import MAX_TRAILING_BYTES
 from medlight.io.nifti import read_header, spare_bytes
-from medlight.io.raw import read_raw
-from medlight.io.read import NIFTI_SUFFIXES, RASTER_SUFFIXES, is_nifti
+from medlight.io.read import NIFTI_SUFFIXES, RASTER_SUFFIXES, is_nifti, read_raw
 
 
 def pair_issues(index: Index) -> Iterator[Issue]:

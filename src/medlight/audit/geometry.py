@@ -30,7 +30,15 @@ def skew(grid: Grid) -> float:
 
 
 def gap_mm(shape: Sequence[int], one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """How far apart two affines put the corner voxels of a shape, at most."""
+    """Measure how far apart two affines put the corner voxels of a shape, at most.
+
+    Args:
+        shape: *S voxels.
+        one, other: (4, 4), voxel index to mm.
+
+    Returns:
+        mm.
+    """
     ends = [(0, n - 1) for n in shape] + [(0,)] * (3 - len(shape))
     corners = np.array([(*corner, 1) for corner in product(*ends)], dtype=np.float64)
     return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
@@ -54,7 +62,14 @@ def min_spacing_mm(grid: Grid) -> float:
 
 
 def grid_mismatch(image: Grid, mask: Grid) -> tuple[str, str] | None:
-    """What differs first between an image and its mask, as (kind, words); None where they agree."""
+    """Find what differs first between an image and its mask.
+
+    Args:
+        image, mask: their grids.
+
+    Returns:
+        (kind, words), or None if they agree to a tenth of a voxel.
+    """
     if image.shape != mask.shape:
         return "shape", f"shapes {_by(image.shape)} and {_by(mask.shape)}"
     gap = gap_mm(image.shape, image.affine, mask.affine)
@@ -93,10 +108,14 @@ def alignment_issue(case: str, image: Grid, mask: Grid, files: str) -> Issue | N
 
 
 def repair_method(image: Grid, mask: Grid) -> str | None:
-    """What brings a mask onto its image without inventing a voxel.
+    """Say what brings a mask onto its image without inventing a voxel.
 
-    "turn": the same voxels in another order or direction; "copy": the same voxels, with less than
-    half a voxel between the two headers, as rounding leaves; None: nothing does.
+    Args:
+        image, mask: their grids.
+
+    Returns:
+        "reorient": the same voxels in another order or direction; "copy": the same voxels, with
+        less than half a voxel between the two headers, as rounding leaves; None: nothing does.
     """
     if image.shape == mask.shape:
         gap = gap_mm(image.shape, image.affine, mask.affine)

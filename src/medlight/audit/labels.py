@@ -7,6 +7,7 @@ import numpy as np
 
 from medlight.audit.file_scan import MASK, FileInfo
 from medlight.audit.issues import Issue, exclude_hint, shorten
+from medlight.audit.values import dtype_issues
 from medlight.core.index import Index
 from medlight.core.split import SUBSETS, Split
 
@@ -37,7 +38,9 @@ def label_issues(
                 empty,
             )
         yield from _occurrence(index, masks)
-    elif index.tags is not None and not index.labels.numeric:
+    elif index.tags is not None and index.labels.numeric:
+        yield from _ranges(index)
+    elif index.tags is not None:
         yield from _balance(index, split)
 
 
@@ -82,17 +85,9 @@ def _types(index: Index, masks: Sequence[FileInfo]) -> Iterator[Issue]:
             cases,
             repairable=True,
         )
-    types = Counter(info.dtype_name for info in masks)
-    if len(types) > 1:
-        usual = types.most_common(1)[0][0]
-        yield Issue(
-            "warning",
-            "dtype",
-            f"{MASK}s are stored as different types: "
-            + ", ".join(f"{name} ({n})" for name, n in types.most_common()),
-            "several tools wrote them: see whether they mean the same by a label",
-            tuple(index.ids[info.row] for info in masks if info.dtype_name != usual),
-        )
+    yield from dtype_issues(
+        index, masks, "several tools wrote them: see whether they mean the same by a label"
+    )
 
 
 def _occurrence(index: Index, masks: Sequence[FileInfo]) -> Iterator[Issue]:
@@ -122,6 +117,22 @@ def _occurrence(index: Index, masks: Sequence[FileInfo]) -> Iterator[Issue]:
             f"{', '.join(never)} occurs in no mask, though the data set declares it",
             "a wrong list of names? Labels are numbered in their order, background first",
         )
+
+
+def _ranges(index: Index) -> Iterator[Issue]:
+    assert index.tags is not None
+    columns = zip(index.labels.names, index.tags.T, strict=True)
+    known = [(name, values[~np.isnan(values)]) for name, values in columns]
+    yield Issue(
+        "note",
+        "balance",
+        f"{len(index)} cases: "
+        + ", ".join(
+            f"{name} from {v.min():.4g} to {v.max():.4g} in {len(v)}" if len(v) else f"no {name}"
+            for name, v in known
+        ),
+        "an error counts alike everywhere in this range, unless the loss says otherwise",
+    )
 
 
 def _balance(index: Index, split: Split | None) -> Iterator[Issue]:

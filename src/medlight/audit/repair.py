@@ -15,8 +15,7 @@ from medlight.audit.issues import Issue
 from medlight.core.grid import Grid
 from medlight.core.index import Index
 from medlight.io.nifti import write_nifti
-from medlight.io.raw import RawImage, read_raw
-from medlight.io.read import is_nifti
+from medlight.io.read import RawImage, is_nifti, read_raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +32,21 @@ class Repair:
 def repair(
     index: Index, file_infos: Sequence[FileInfo], issues: Sequence[Issue], folder: Path
 ) -> list[Repair]:
-    """Write a better copy of every file that a repairable finding is about, below `folder`, at
-    the place it has below the root of its source.
+    """Write a better copy of every file that a repairable issue is about.
 
     Mended are: nan and infinity in images (the lowest finite value), sform and qform that differ
     (the sform, in both), masks in floating point (integers), masks stored in another orientation
     than their image (turned), and masks whose header is off by less than half a voxel (the
     image's). Everything else needs somebody who knows what is right.
+
+    Args:
+        index: the cases.
+        file_infos: what each of their files said.
+        issues: what was found.
+        folder: where the copies go, each at the place it has below the root of its source.
+
+    Returns:
+        What was written.
     """
     wanted = {case for issue in issues if issue.repairable for case in issue.cases}
     by_row: dict[int, dict[str, FileInfo]] = defaultdict(dict)

@@ -69,16 +69,24 @@ def _types(index: Index, role: str, file_infos: Sequence[FileInfo]) -> Iterator[
             f"a network takes one number of channels; {exclude_hint(cases, 'channels')}",
             cases,
         )
+    yield from dtype_issues(
+        index,
+        file_infos,
+        "often a sign of different scanners or exports: see whether their intensities agree",
+    )
+
+
+def dtype_issues(index: Index, file_infos: Sequence[FileInfo], advice: str) -> Iterator[Issue]:
+    """Files of one role that are stored as different types."""
     types = Counter(info.dtype_name for info in file_infos)
     if len(types) > 1:
-        usual_type = types.most_common(1)[0][0]
-        cases = tuple(index.ids[f.row] for f in file_infos if f.dtype_name != usual_type)
+        usual = types.most_common(1)[0][0]
         yield Issue(
             "warning",
             "dtype",
-            f"{role}s are stored as different types: {_counts(types)}",
-            "often a sign of different scanners or exports: see whether their intensities agree",
-            cases,
+            f"{file_infos[0].role}s are stored as different types: {_counts(types)}",
+            advice,
+            tuple(index.ids[info.row] for info in file_infos if info.dtype_name != usual),
         )
 
 
@@ -161,8 +169,15 @@ def _or_nan(value: float | None) -> float:
 
 
 def robust_z(values: NDArray[np.float64], min_deviation: float = 0.0) -> NDArray[np.float64]:
-    """Distance from the median in deviations, estimated by the median absolute deviation; 0 for
-    nan. `min_deviation` is the smallest deviation assumed, where most values are the same."""
+    """Measure distances from the median in deviations, by the median absolute deviation.
+
+    Args:
+        values: (N,), nan where unknown.
+        min_deviation: smallest deviation assumed, for when most values are the same.
+
+    Returns:
+        (N,), 0 for nan; all 0 below five known values.
+    """
     known = np.isfinite(values)
     if np.count_nonzero(known) < 5:
         return np.zeros(len(values))

@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medlight.augment.annotations import apply_to_annotations
 from medlight.augment.intensity import IntensityStep, apply_steps
 from medlight.augment.random import RandomStreams
 from medlight.augment.spatial import Flip, SpatialStep
-from medlight.augment.spatial_transform import Array, SpatialTransform, spline
+from medlight.augment.spatial_transform import Array, SpatialTransform, apply_to_annotations, spline
 from medlight.augment.warp import apply_along_axes, warp
 
 
@@ -40,7 +39,12 @@ class Augment:
         return tuple(sorted({axis for flip in flips for axis in flip.mirror_axes(n)}))
 
     def transform(self, batch: Mapping[str, Any], rng: RandomStreams) -> SpatialTransform:
-        """Where each sample of the batch moves."""
+        """Draw where each sample of a batch moves.
+
+        Args:
+            batch: with `image` (B, C, *S) and, if it is known, `spacing_mm` (B, n).
+            rng: the numbers of the batch.
+        """
         shape = batch["image"].shape[2:]
         if "spacing_mm" in batch:
             spacing = batch["spacing_mm"].cpu().numpy().astype(np.float64)
@@ -70,7 +74,15 @@ class Augment:
 
 
 def apply_transform(batch: Mapping[str, Tensor], transform: SpatialTransform) -> dict[str, Tensor]:
-    """Image and mask of each sample, moved together: their new values."""
+    """Move image and mask of each sample together.
+
+    Args:
+        batch: with `image` (B, C, *S) and, if there is one, `mask` (B, 1, *S).
+        transform: where they go.
+
+    Returns:
+        The new values of both.
+    """
     moved = {key: batch[key] for key in ("image", "mask") if batch.get(key) is not None}
     flips: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for sample in np.flatnonzero(~transform.interpolated).tolist():

@@ -37,11 +37,24 @@ class IntensityStep(ABC):
 
     @abstractmethod
     def randomize(self, rng: RandomStreams, channels: int) -> Params:
-        """What `apply` needs, each (B, C, ...)."""
+        """Draw what `apply` needs.
+
+        Args:
+            rng: the numbers of the batch.
+            channels: C.
+
+        Returns:
+            Arrays, (B, C, ...) each.
+        """
 
     @abstractmethod
     def apply(self, rows: ChannelBatch, *params: Tensor) -> None:
-        """Change rows by numbers, each (R, ...)."""
+        """Change rows in place.
+
+        Args:
+            rows: the chosen channels of the chosen samples.
+            params: what `randomize` drew for them, (R, ...) each.
+        """
 
     def __call__(self, image: Tensor, rng: RandomStreams) -> Tensor:
         """(B, C, *S), changed; of the same dtype."""

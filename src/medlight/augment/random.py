@@ -79,7 +79,15 @@ class RandomStreams:
         return whole.astype(np.float64).reshape(len(self), *shape) * 2.0**-53
 
     def between(self, low: float, high: float, *shape: int) -> NDArray[np.float64]:
-        """(B, *shape) in [low, high)."""
+        """Draw uniformly.
+
+        Args:
+            low, high: the range, without its end.
+            shape: of what is drawn for each sample.
+
+        Returns:
+            (B, *shape).
+        """
         return low + (high - low) * self.uniform(*shape)
 
     def balanced_factor(self, ends: Sequence[float], *shape: int) -> NDArray[np.float64]:

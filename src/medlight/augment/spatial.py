@@ -138,7 +138,15 @@ class Elastic:
 
 
 def check_range(name: str, value: Sequence[float]) -> None:
-    """Two positive numbers in order."""
+    """Check that a setting holds two positive numbers in order.
+
+    Args:
+        name: of the setting, for the message.
+        value: what was given.
+
+    Raises:
+        ConfigError: it does not.
+    """
     if len(value) != 2 or not 0 < value[0] <= value[1]:
         raise ConfigError(f"{name} must be two positive numbers [low, high], got {list(value)}")
 
@@ -159,7 +167,15 @@ def nnunet_degrees(shape: Sequence[int]) -> tuple[float, ...]:
 
 
 def rotations(angles: Array, n: int) -> Array:
-    """(B, n, n) products of rotations by `angles` (B, 1 or 3), in radians, about each axis."""
+    """Multiply rotations about each axis.
+
+    Args:
+        angles: (B, 1) in 2-D, (B, 3) in 3-D, radians.
+        n: spatial axes, 2 or 3.
+
+    Returns:
+        (B, n, n).
+    """
     turned = np.tile(np.eye(n), (len(angles), 1, 1))
     for k, (a, b) in enumerate([(0, 1)] if n == 2 else [(1, 2), (0, 2), (0, 1)]):
         turn = np.tile(np.eye(n), (len(angles), 1, 1))

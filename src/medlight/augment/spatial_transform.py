@@ -3,11 +3,17 @@
 B samples, n spatial axes. Known on the host, before any voxel is touched.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from medlight.core.annotations import clip_boxes, clip_points, transform_boxes
 
 Array = NDArray[np.float64]
 
@@ -60,7 +66,12 @@ class SpatialTransform:
         return self.centre + self.shift - self.linear @ self.centre
 
     def compose(self, linear: Array, shift: Array) -> "SpatialTransform":
-        """This motion, and then this map of the image as it has become."""
+        """Follow this motion by a map of the image as it has become.
+
+        Args:
+            linear: (B, n, n).
+            shift: (B, n) voxels.
+        """
         return replace(
             self,
             linear=self.linear @ linear,
@@ -112,3 +123,60 @@ def displacement(control_points: Array, points: Array, shape: Sequence[int]) -> 
             "pk,pnk...->pn...", weights, np.broadcast_to(values, (len(points), *values.shape[1:]))
         )
     return values
+
+
+def apply_to_annotations(
+    batch: Mapping[str, Any], transform: SpatialTransform
+) -> dict[str, list[Tensor]]:
+    """New values of `points`, `boxes` and `box_labels`, lists with a tensor for each sample."""
+    moved: dict[str, list[Tensor]] = {}
+    if "points" in batch:
+        moved["points"] = [
+            transform_points(points, transform, sample)
+            for sample, points in enumerate(batch["points"])
+        ]
+    if "boxes" in batch:
+        pairs = [
+            transform_box_hulls(boxes, transform, sample)
+            for sample, boxes in enumerate(batch["boxes"])
+        ]
+        moved["boxes"] = [boxes for boxes, _ in pairs]
+        if "box_labels" in batch:
+            moved["box_labels"] = [
+                labels[kept] for labels, (_, kept) in zip(batch["box_labels"], pairs, strict=True)
+            ]
+    return moved
+
+
+def transform_points(points: Tensor, transform: SpatialTransform, sample: int) -> Tensor:
+    """Move landmarks. Row k stays landmark k: one that leaves the image becomes nan.
+
+    Args:
+        points: (P, n) voxel indices.
+        transform: of the batch.
+        sample: position in the batch.
+    """
+    moved = clip_points(transform.apply_to_points(sample, points.double().numpy()), transform.shape)
+    return torch.from_numpy(moved).to(points.dtype)
+
+
+def transform_box_hulls(
+    boxes: Tensor, transform: SpatialTransform, sample: int
+) -> tuple[Tensor, Tensor]:
+    """Move boxes to the hull of their corners, clipped to the image.
+
+    A box whose centre leaves the image is dropped.
+
+    Args:
+        boxes: (N, 2n) low and high corners, in voxel indices.
+        transform: of the batch.
+        sample: position in the batch.
+
+    Returns:
+        Boxes (N', 2n), and which were kept, (N,) bool.
+    """
+    flat = boxes.double().numpy().reshape(-1, 2 * len(transform.shape))
+    hulls, kept = clip_boxes(
+        transform_boxes(flat, partial(transform.apply_to_points, sample)), transform.shape
+    )
+    return torch.from_numpy(hulls).to(boxes.dtype), torch.from_numpy(kept)

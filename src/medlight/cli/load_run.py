@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from medlight.cli.config import load_config
 from medlight.core.data_spec import DataSpec
 from medlight.core.errors import DataError
-from medlight.inference.postprocess_selection import load_candidate_means
+from medlight.inference.postprocess import load_candidate_means
 from medlight.runs.directory import RunDirectory
 from medlight.tasks.trained_model import TrainedModel
 

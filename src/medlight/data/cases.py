@@ -30,10 +30,17 @@ MASK_ROLE = "mask"
 def open_cases(
     index: Index, store: Store, transforms: Preprocessor | None, *, check: bool = False
 ) -> StoredCases:
-    """The cases of an index in their order; those that are not in the store are made first.
+    """Open the cases of an index in their order; those that are not in the store are made first.
 
-    DataError names cases that cannot be used, StoreFullError says what to do where there is no
-    room.
+    Args:
+        index: the cases.
+        store: where they are kept.
+        transforms: the preset; None: cases as they are in their files.
+        check: compare voxels with their checksums.
+
+    Raises:
+        DataError: cases cannot be used.
+        StoreFullError: there is no room; says what to do.
     """
     stored = store.open(
         list(index),
@@ -56,7 +63,15 @@ def recipe_of(transforms: Preprocessor | None) -> dict[str, Any]:
 
 
 def prepare_case(case: Case, *, transforms: Preprocessor | None) -> PreparedCase:
-    """Read a case and do what is geometry."""
+    """Read a case and apply the geometric transform.
+
+    Args:
+        case: its files.
+        transforms: the preset; None: none.
+
+    Raises:
+        DataError: a file cannot be used, or image and mask differ in shape.
+    """
     image, grid = read_image(case.files["image"])
     sample: Sample = {"image": torch.from_numpy(image), "source_grid": grid, "grid": grid}
     label_range = (0, 0)

@@ -21,7 +21,7 @@ from medlight.data.exclusions import Exclusions, find_exclusions, withdrawal_lis
 from medlight.data.hooks import AugmentFn, TrainerHooks
 from medlight.data.patch import ForegroundSampler, auto_patch_size
 from medlight.data.sampling import EvalSampler, TrainBatchSampler
-from medlight.data.version import DataVersion, find_version
+from medlight.io.manifest import DataVersion, find_version
 from medlight.io.store.store import Store
 from medlight.io.store.stored_cases import StoredCases
 from medlight.transforms.preprocessor import Preprocessor

@@ -14,16 +14,52 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
 from medlight.core.index import Index
+from medlight.core.intensity import IntensityMap
 from medlight.core.sample import LIST_KEYS, Sample
 from medlight.data.cases import MASK_ROLE, open_cases
-from medlight.data.normalise import IntensityNorm
 from medlight.data.patch import ForegroundSampler, clip_to_case, crop_annotations, patch_starts
 from medlight.data.sampling import PaddingRow, SampleIndex, rng_of
 from medlight.io.read import read_mask
-from medlight.io.store.in_memory import InMemoryCases
 from medlight.io.store.store import Store
-from medlight.io.store.stored_cases import StoredCases
+from medlight.io.store.stored_cases import InMemoryCases, StoredCases
 from medlight.transforms.preprocessor import Preprocessor
+
+
+class IntensityNorm:
+    """The intensity map of every case of a table, joined with the scale it is stored in.
+
+    Attributes:
+        fill_value: (N, C, 1, ...) float32 smallest value of each channel, as it is stored: what
+            surrounds a case where a patch is larger.
+    """
+
+    def __init__(
+        self, stored: StoredCases, transforms: Preprocessor | None, modality: tuple[str, ...]
+    ) -> None:
+        intensity = IntensityMap.identity(*stored.scale.shape)
+        if transforms is not None:
+            intensity = transforms.intensity(stored.statistics, modality)
+        intensity = intensity.compose(stored.scale, stored.shift)
+        spatial = (1,) * stored.shapes.shape[1]
+
+        def as_float32(part: NDArray[np.float64]) -> NDArray[np.float32]:
+            return part.astype(np.float32).reshape(*part.shape, *spatial)
+
+        self.fill_value = as_float32(stored.fill_value)
+        self._scale, self._shift = as_float32(intensity.scale), as_float32(intensity.shift)
+        self._low, self._high = as_float32(intensity.low), as_float32(intensity.high)
+        self._has_scale = bool((self._scale != 1).any())
+        self._has_shift = bool((self._shift != 0).any())
+        self._has_bounds = bool(np.isfinite(self._low).any() or np.isfinite(self._high).any())
+
+    def __call__(self, image: NDArray[np.float32], rows: NDArray[np.int64] | int) -> None:
+        """Map (B, C, *S) images of these rows, or the (C, *S) image of one, in place."""
+        if self._has_scale:
+            image *= self._scale[rows]
+        if self._has_shift:
+            image += self._shift[rows]
+        if self._has_bounds:
+            np.clip(image, self._low[rows], self._high[rows], out=image)
 
 
 class CaseDataset(Dataset[Sample]):
@@ -78,7 +114,7 @@ class CaseDataset(Dataset[Sample]):
 
     @cached_property
     def targets(self) -> torch.Tensor | None:
-        """(N,) int64 classes or (N, K) float32 labels or numbers; None if masks are the target."""
+        """(N,) int64 where one of the labels holds, else (N, K) float32; None without tags."""
         if self.index.tags is None:
             return None
         if not self.index.labels.exclusive:

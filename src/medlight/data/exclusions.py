@@ -38,18 +38,34 @@ class Exclusions:
 def find_exclusions(
     index: Index, exclude: str | Path | Sequence[str], lists: Iterable[Path]
 ) -> Exclusions:
-    """What `exclude` and the withdrawal lists take from an index."""
+    """Find what `exclude` and the withdrawal lists take from an index.
+
+    Args:
+        index: the cases.
+        exclude: ids or patterns, or the path of a list of them.
+        lists: withdrawal lists.
+
+    Raises:
+        ConfigError: no case has a name or pattern of `exclude`.
+    """
     withdrawn = withdrawn_cases(index, lists)
     gone = set(withdrawn)
     return Exclusions(tuple(c for c in _excluded(index, exclude) if c not in gone), withdrawn)
 
 
 def withdrawn_cases(index: Index, lists: Iterable[Path]) -> tuple[str, ...]:
-    """Ids of all cases of the patients that the lists name, whose files and copies must go.
+    """Find all cases of the patients that the lists name, whose files and copies must go.
 
     A list holds a patient, or the id of one of its cases, a line; `#` starts a comment. Names the
     index does not know are passed over: their files are gone already, or they are of another data
     set.
+
+    Args:
+        index: the cases.
+        lists: withdrawal lists.
+
+    Returns:
+        Ids of cases.
     """
     pairs = list(zip(index.ids, index.patients, strict=True))
     patients = withdrawn_patients(pairs, lists)
@@ -65,8 +81,16 @@ def withdrawn_patients(pairs: Iterable[tuple[str, str]], lists: Iterable[Path]) 
 
 
 def withdrawal_lists(index: Index, root: Path, given: str | Path | None) -> list[Path]:
-    """Lists that hold: the one given, and `withdrawn.txt` in `root` (or beside it, where it is an
-    archive) and in the folders the data lie in. ConfigError where the given one is not there."""
+    """Find the lists that hold: the one given, and every `withdrawn.txt` beside the data.
+
+    Args:
+        index: whose sources' folders are looked in.
+        root: of the data set; beside it, if it is an archive.
+        given: path of a further list, or None.
+
+    Raises:
+        ConfigError: the given one is not there.
+    """
     places = [root if root.is_dir() else root.parent, *(source.root for source in index.sources)]
     lists = existing_withdrawal_lists(places)
     if given is not None:

@@ -106,7 +106,16 @@ def patch_starts(
 def clip_to_case(
     first: Sequence[int], patch: Sequence[int], shape: Sequence[int]
 ) -> tuple[Slices, Slices]:
-    """What a case has of the patch that starts at `first`, and where in the patch that lies."""
+    """Find what a case has of a patch.
+
+    Args:
+        first: voxel where the patch starts; negative where it is larger than the case.
+        patch: its shape.
+        shape: of the case.
+
+    Returns:
+        The window in the case, and where in the patch that lies.
+    """
     ends = [(max(f, 0), min(f + p, n)) for f, p, n in zip(first, patch, shape, strict=True)]
     window = tuple(slice(start, stop) for start, stop in ends)
     inside = tuple(slice(a - f, b - f) for (a, b), f in zip(ends, first, strict=True))

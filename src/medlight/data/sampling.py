@@ -81,8 +81,18 @@ class TrainBatchSampler(Sampler[list[SampleIndex]]):
 
 
 def rank_batch_size(samples: int, world_size: int) -> int:
-    """How many samples of a global batch each rank gets. A run that resumes keeps that batch, on
-    however many ranks."""
+    """Share a global batch out between ranks. A run that resumes keeps that batch, on however many.
+
+    Args:
+        samples: of the global batch.
+        world_size: how many ranks.
+
+    Returns:
+        Samples of each rank.
+
+    Raises:
+        ConfigError: it cannot be shared evenly.
+    """
     if samples % world_size:
         raise ConfigError(
             f"a step of this run sees {samples} samples, which {world_size} processes cannot share "

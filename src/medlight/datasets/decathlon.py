@@ -17,33 +17,20 @@ from medlight.datasets._listing import case_id, folders
 from medlight.io.locate import RemoteArchive, locate_dataset
 from medlight.io.read import image_stem
 
-MD5 = {
-    "Task01_BrainTumour": "240a19d752f0d9e9101544901065d872",
-    "Task02_Heart": "06ee59366e1e5124267b774dbd654057",
-    "Task03_Liver": "a90ec6c4aa7f6a3d087205e23d4e6397",
-    "Task04_Hippocampus": "9d24dba78a72977dbd1d2e110310f31b",
-    "Task05_Prostate": "35138f08b1efaef89d7424d2bcc928db",
-    "Task06_Lung": "8afd997733c7fc0432f71255ba4e52dc",
-    "Task07_Pancreas": "4f7080cfca169fa8066d17ce6eb061e4",
-    "Task08_HepaticVessel": "641d79e80ec66453921d997fbf12a29c",
-    "Task09_Spleen": "410d4a301da4e5b2f6f86ec3ddba524e",
-    "Task10_Colon": "bad7a188931dc2f6acf72b08eb6202d0",
+TASKS = {
+    "Task01_BrainTumour": ("240a19d752f0d9e9101544901065d872", 5.0),
+    "Task02_Heart": ("06ee59366e1e5124267b774dbd654057", 4.0),
+    "Task03_Liver": ("a90ec6c4aa7f6a3d087205e23d4e6397", 7.0),
+    "Task04_Hippocampus": ("9d24dba78a72977dbd1d2e110310f31b", 1.0),
+    "Task05_Prostate": ("35138f08b1efaef89d7424d2bcc928db", 4.0),
+    "Task06_Lung": ("8afd997733c7fc0432f71255ba4e52dc", 2.0),
+    "Task07_Pancreas": ("4f7080cfca169fa8066d17ce6eb061e4", 5.0),
+    "Task08_HepaticVessel": ("641d79e80ec66453921d997fbf12a29c", 3.0),
+    "Task09_Spleen": ("410d4a301da4e5b2f6f86ec3ddba524e", 3.0),
+    "Task10_Colon": ("bad7a188931dc2f6acf72b08eb6202d0", 4.0),
 }
-"""md5 of each official archive."""
-TOLERANCE_MM = {
-    "Task01_BrainTumour": 5.0,
-    "Task02_Heart": 4.0,
-    "Task03_Liver": 7.0,
-    "Task04_Hippocampus": 1.0,
-    "Task05_Prostate": 4.0,
-    "Task06_Lung": 2.0,
-    "Task07_Pancreas": 5.0,
-    "Task08_HepaticVessel": 3.0,
-    "Task09_Spleen": 3.0,
-    "Task10_Colon": 4.0,
-}
-"""Tolerance of the normalised surface distance, as commonly cited for the challenge (Antonelli et
-al. 2022); not compared with its evaluation code."""
+"""md5 of each official archive; and tolerance of the normalised surface distance in mm, as commonly
+cited for the challenge (Antonelli et al. 2022); not compared with its evaluation code."""
 URL = "https://msd-for-monai.s3-us-west-2.amazonaws.com/{task}.tar"
 CITATION = "Antonelli et al., The Medical Segmentation Decathlon, Nat Commun 13:4128 (2022)"
 SUBSET_FOLDERS = {"train": "train", "valid": "test"}
@@ -82,7 +69,9 @@ class DecathlonDataModule(DataModule):
     def folder(self) -> Path:
         """Where the task lies; found, unpacked or downloaded on first use."""
         archive = (
-            RemoteArchive(URL.format(task=self.task), MD5[self.task]) if self.task in MD5 else None
+            RemoteArchive(URL.format(task=self.task), TASKS[self.task][0])
+            if self.task in TASKS
+            else None
         )
         found = locate_dataset(
             Path(self.root),
@@ -131,8 +120,8 @@ class DecathlonDataModule(DataModule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.tolerance_mm is None:
-            self.tolerance_mm = TOLERANCE_MM.get(self.task)
+        if self.tolerance_mm is None and self.task in TASKS:
+            self.tolerance_mm = TASKS[self.task][1]
 
     def index(self) -> Index:
         names = self.class_names or self._names_from_json(
@@ -148,7 +137,7 @@ class DecathlonDataModule(DataModule):
 
     def _source(self) -> Source:
         metadata = self._json
-        official = self.folder.name == self.task and self.task in MD5 and bool(metadata)
+        official = self.folder.name == self.task and self.task in TASKS and bool(metadata)
         return Source(
             name=str(metadata.get("name") or self.task),
             root=self.folder,

@@ -10,9 +10,14 @@ import numpy as np
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.data.datamodule import DataModule
-from medlight.datasets._fake_data import write_class_folders, write_decathlon_task
+from medlight.datasets._fake_data import (
+    ORGANS,
+    ORIENTATIONS,
+    draw_organs,
+    write_class_folders,
+    write_decathlon_task,
+)
 from medlight.datasets._listing import files
-from medlight.datasets._phantom_shapes import ORGANS, ORIENTATIONS, draw_organs
 from medlight.datasets.decathlon import DecathlonDataModule
 from medlight.datasets.mednist import MedNISTDataModule
 from medlight.io.atomic import create_once

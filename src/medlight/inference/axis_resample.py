@@ -37,8 +37,14 @@ class AxisInterp:
     def from_affine(
         cls, count: int, n: int, scale: float, offset: float, tolerance: float
     ) -> "AxisInterp":
-        """`count` source voxels, voxel i at `scale` * i + `offset` of `n`. What lies within the
-        tolerance of a voxel lies on it."""
+        """Find the neighbours of the voxels of a source axis.
+
+        Args:
+            count: voxels of the source axis; voxel i lies at `scale` * i + `offset`.
+            n: voxels of the net's axis.
+            scale, offset: in voxels of the net's axis.
+            tolerance: voxels; what is nearer to a voxel lies on it.
+        """
         place = scale * np.arange(count) + offset
         whole = np.rint(place)
         place = np.where(np.abs(place - whole) < tolerance, whole, place)
@@ -122,10 +128,17 @@ class LogitPlane:
 
 
 def interpolate_labels(low: LogitPlane, high: LogitPlane, weight: float) -> Tensor:
-    """(T, U) uint8 labels of linearly interpolated logits, `weight` of the way between planes.
+    """Label linearly interpolated logits between two planes.
 
-    Where the voxel's neighbours agree on a label, so does every mean of them; only where they do
-    not, logits are interpolated: a few voxels in a hundred.
+    If the voxel's neighbours agree on a label, so does every mean of them; only where they do not,
+    logits are interpolated: a few voxels in a hundred.
+
+    Args:
+        low, high: the planes.
+        weight: how far from `low` to `high`, 0 to 1.
+
+    Returns:
+        (T, U) uint8.
     """
     least, most = low.label_bounds
     if weight:

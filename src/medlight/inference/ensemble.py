@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from medlight.inference.heads import Head, SoftmaxHead
+from medlight.inference.heads import Head, SoftmaxHead, entropy
 from medlight.inference.sliding_window import Predictor, Slabs
 
 
@@ -48,7 +48,7 @@ def ensemble_predictor(
             log_probs = head.log_probs(logits.float(), dim=1)
             mean = torch.logaddexp(mean, log_probs) if number else log_probs
             if with_entropy:
-                own = head.entropy(log_probs, dim=1, keepdim=True)
+                own = entropy(log_probs, dim=1, keepdim=True)
                 entropies = entropies + own if number else own
         mean = head.logits(mean - math.log(answers), dim=1)
         return torch.cat([mean, entropies / answers], 1) if with_entropy else mean

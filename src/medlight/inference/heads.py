@@ -1,4 +1,4 @@
-"""How the channels of a net become labels, probabilities and doubt.
+"""How the channels of a net become labels, probabilities and uncertainty.
 
 Shapes: K channels along `dim`, *S spatial axes. `log_probs` are logarithms of probabilities.
 """
@@ -20,19 +20,30 @@ class Head(Protocol):
     here; heads that compare equal answer together."""
 
     def labels(self, logits: Tensor) -> Tensor:
-        """(K, *S) to (*S) uint8."""
+        """Decide on a label for each voxel.
+
+        Args:
+            logits: (K, *S).
+
+        Returns:
+            (*S) uint8.
+        """
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """(K, *S) in [0, 1]."""
+        """Turn logits into probabilities.
+
+        Args:
+            logits: (K, *S).
+
+        Returns:
+            (K, *S) in [0, 1].
+        """
 
     def log_probs(self, logits: Tensor, *, dim: int = 0) -> Tensor:
         """What the logarithm of a mean of probabilities is taken of: L entries along `dim`."""
 
     def logits(self, log_probs: Tensor, *, dim: int = 0) -> Tensor:
         """The opposite: L entries to K."""
-
-    def entropy(self, log_probs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor:
-        """Of L entries along `dim`, in nats."""
 
     def max_entropy(self, channels: int) -> float:
         """The largest entropy there can be, in nats."""
@@ -60,9 +71,6 @@ class SoftmaxHead:
 
     def logits(self, log_probs: Tensor, *, dim: int = 0) -> Tensor:
         return log_probs
-
-    def entropy(self, log_probs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor:
-        return entropy(log_probs, dim=dim, keepdim=keepdim)
 
     def max_entropy(self, channels: int) -> float:
         return math.log(max(channels, 2))
@@ -103,9 +111,6 @@ class SigmoidHead:
         yes, no = log_probs.chunk(2, dim)
         return yes - no
 
-    def entropy(self, log_probs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor:
-        return entropy(log_probs, dim=dim, keepdim=keepdim)
-
     def max_entropy(self, channels: int) -> float:
         return channels * math.log(2)
 
@@ -116,19 +121,31 @@ class SigmoidHead:
         return (0.0,) * channels
 
 
-def entropy(log_probs: Tensor, *, dim: int, keepdim: bool = False) -> Tensor:
-    """Of log-probabilities along `dim`, in nats; of several questions, added up.
+def entropy(log_probs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor:
+    """Sum up the entropy of one question or of several.
 
-    >>> entropy(torch.log(torch.tensor([0.5, 0.5])), dim=0).item() == math.log(2)
-    True
+    Args:
+        log_probs: logarithms of probabilities, along `dim`.
+        dim: dimension that is summed over.
+        keepdim: leave it, with one entry.
+
+    Returns:
+        Entropy in nats, without `dim`.
+
+    >>> round(entropy(torch.log(torch.tensor([0.5, 0.5]))).item(), 4)
+    0.6931
     """
     return -(log_probs.exp() * log_probs).sum(dim, keepdim=keepdim)
 
 
 def region_class_order(regions: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
-    """The label that each region paints: the smallest of its labels that no later region holds.
+    """Find the label that each region paints: the smallest of its own that no later region holds.
 
-    ConfigError where a region has none, since those after it would cover it wherever it is.
+    Args:
+        regions: name to labels, in the order in which they are painted.
+
+    Raises:
+        ConfigError: a region has no such label; those after it would cover it wherever it is.
 
     >>> region_class_order({"whole": (1, 2, 4), "core": (1, 4), "enhancing": (4,)})
     (2, 1, 4)
@@ -163,3 +180,35 @@ def regions_to_labels(
     for channel, label in zip(probabilities, region_class_order(regions), strict=True):
         labels.masked_fill_(channel > threshold, label)
     return labels
+
+
+class ForegroundEntropy:
+    """Mean entropy of the voxels predicted as foreground, as a share of the largest there can be.
+
+    If nothing is predicted it is the largest entropy of any voxel: what was nearly found counts,
+    and an image without a trace of foreground is certain. The background is left out, since it
+    would make large images certain.
+    """
+
+    def __init__(self, head: Head = SoftmaxHead()) -> None:  # it is frozen
+        self.head = head
+        self._sum = self._count = self._largest = 0.0
+
+    def add(self, part: Tensor) -> None:
+        """Take the logits of some planes; no map of the image is kept.
+
+        Args:
+            part: (K, *S).
+        """
+        logits = part.float()
+        max_entropy = self.head.max_entropy(len(part))
+        share = entropy(self.head.log_probs(logits)) / max_entropy
+        foreground = self.head.labels(logits) > 0
+        self._sum += float(share[foreground].sum())
+        self._count += int(foreground.sum())
+        self._largest = max(self._largest, float(share.max()))
+
+    @property
+    def value(self) -> float:
+        """From 0, certain, to 1."""
+        return self._sum / self._count if self._count else self._largest

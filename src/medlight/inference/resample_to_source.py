@@ -1,4 +1,4 @@
-"""Bring a prediction home: from the grid the net saw to the grid of the source file.
+"""Resample a prediction from the grid the net saw to the grid of the source file.
 
 Shapes: K classes, *S spatial axes of the net's grid, *T those of the source.
 """
@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import grid_sample
 
 from medlight.core.grid import Grid
-from medlight.inference.affine_resample import AffineResampler
 from medlight.inference.axis_resample import AxisInterp, LogitPlane, interpolate_labels
-from medlight.inference.heads import Head, SoftmaxHead
+from medlight.inference.heads import Head, SoftmaxHead, entropy
 from medlight.inference.sliding_window import Slabs
 
 TOLERANCE_VOXELS = 1e-3
@@ -197,7 +197,7 @@ class _SlabResampler:
             extras["probabilities"] = head.probabilities(logits)
         if self.uncertainty:
             max_entropy = head.max_entropy(classes)
-            extras["entropy"] = head.entropy(head.log_probs(logits)) / max_entropy
+            extras["entropy"] = entropy(head.log_probs(logits)) / max_entropy
             if len(values) > classes:
                 extras["disagreement"] = extras["entropy"] - values[classes] / max_entropy
         for name, extra in extras.items():
@@ -220,3 +220,61 @@ class _SlabResampler:
 
         extras = {name: turned(volume) for name, volume in self.extras.items()}
         return SourcePrediction(turned(self.labels).astype(np.uint8, copy=False), **extras)
+
+
+class AffineResampler:
+    """Keeps all logits, in half precision, and interpolates them at the end.
+
+    Args:
+        axis: along which the parts come.
+        matrix, offset: voxel of the source to voxel of the net's grid.
+        source_shape: (*T) of the source.
+        head: what the channels mean.
+    """
+
+    def __init__(
+        self,
+        axis: int,
+        matrix: NDArray[np.float64],
+        offset: NDArray[np.float64],
+        source_shape: tuple[int, ...],
+        head: Head,
+    ) -> None:
+        self.axis, self.matrix, self.offset = axis, matrix, offset
+        self.source_shape, self.head = source_shape, head
+        self._parts: list[Tensor] = []
+
+    def add(self, part: Tensor) -> None:
+        """Take (K, *S) logits of the next planes; they are centred in place."""
+        self._parts.append(self.head.center_(part).half())
+
+    def labels(self) -> NDArray[np.uint8]:
+        """(*T) labels, once all parts have come."""
+        logits = torch.cat(self._parts, self.axis + 1)
+        return _sample_by_slab(logits, self.matrix, self.offset, self.source_shape, self.head)
+
+
+def _sample_by_slab(
+    logits: Tensor,
+    matrix: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    shape: tuple[int, ...],
+    head: Head,
+) -> NDArray[np.uint8]:
+    """A slab at a time along the first axis, so that memory stays small."""
+    sizes = torch.tensor(logits.shape[1:], dtype=torch.float64)
+    linear, shift = torch.from_numpy(matrix), torch.from_numpy(offset)
+    rest = torch.stack(
+        torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in shape[1:]), indexing="ij"),
+        -1,
+    )
+    whole = logits[None].float()
+    labels = np.empty(shape, np.uint8)
+    for start in range(shape[0]):
+        first = torch.full((*rest.shape[:-1], 1), float(start), dtype=torch.float64)
+        place = torch.cat([first, rest], -1) @ linear.T + shift
+        inside = ((place > -0.5) & (place < sizes - 0.5)).all(-1)
+        unit = ((2 * place + 1) / sizes - 1).flip(-1)[None, None].to(whole)
+        values = grid_sample(whole, unit, padding_mode="border", align_corners=False)[0, :, 0]
+        labels[start] = (head.labels(values).cpu() * inside).numpy()
+    return labels

@@ -192,8 +192,15 @@ def _shift_planes(sums: Tensor, axis: int, by: int) -> None:
 
 
 def pad_to_window(image: Tensor, window: Sequence[int]) -> tuple[Tensor, tuple[slice, ...]]:
-    """Pad (C, *S) to the window, with the smallest value of each channel as in training, and say
-    where the image lies."""
+    """Pad an image to the window, with the smallest value of each channel as in training.
+
+    Args:
+        image: (C, *S).
+        window: shape it must have at least.
+
+    Returns:
+        The padded image, and where the image lies in it.
+    """
     shape = image.shape[1:]
     short = [max(w - n, 0) for n, w in zip(shape, window, strict=True)]
     inside = tuple(slice(s // 2, s // 2 + n) for s, n in zip(short, shape, strict=True))
@@ -204,7 +211,12 @@ def pad_to_window(image: Tensor, window: Sequence[int]) -> tuple[Tensor, tuple[s
 
 
 def window_starts(n: int, window: int, overlap: float) -> list[int]:
-    """Where windows begin along an axis: a fixed step, the last one moved back to the edge.
+    """Place windows along an axis: a fixed step, the last one moved back to the edge.
+
+    Args:
+        n: voxels of the axis.
+        window: voxels of a window.
+        overlap: share of a window that the next one covers, at least.
 
     >>> window_starts(11, 4, 0.5)
     [0, 2, 4, 6, 7]
@@ -214,7 +226,15 @@ def window_starts(n: int, window: int, overlap: float) -> list[int]:
 
 
 def importance_map(window: Sequence[int], device: torch.device) -> Tensor:
-    """(*window) weights, 1 in the middle; see `SIGMA_SCALE`."""
+    """Weigh the voxels of a window by a Gaussian; see `SIGMA_SCALE`.
+
+    Args:
+        window: its shape.
+        device: where the weights are made.
+
+    Returns:
+        (*window), 1 in the middle.
+    """
     weight = torch.ones((), device=device)
     for size in window:
         offset = torch.arange(size, device=device) - (size - 1) / 2

@@ -19,7 +19,18 @@ Annotations = dict[str, NDArray[np.float64]]
 
 
 def read_annotations(path: Path, ndim: int) -> Annotations:
-    """DataError where the file is missing, is no such JSON, or speaks of other dimensions."""
+    """Read the boxes and points of an image.
+
+    Args:
+        path: of the JSON file.
+        ndim: spatial axes of the image.
+
+    Returns:
+        What the file holds, and `box_labels` of zeros if it names none.
+
+    Raises:
+        DataError: the file is missing, is not such JSON, or has other dimensions.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = {key: np.array(values, np.float64) for key, values in content.items()}

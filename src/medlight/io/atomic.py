@@ -14,9 +14,12 @@ from medlight.core.errors import DataError
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write a file or folder to.
+    """Give a path beside `path` to write a file or folder to.
 
     It takes the place of `path` when the block ends, and is removed when the block fails.
+
+    Args:
+        path: what should appear whole or not at all; its folder is made if it is missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
@@ -28,10 +31,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def create_once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """`folder`, filled by `make(empty folder)` unless it is there.
+    """Fill a folder unless it is there. Processes that ask at the same time wait for one of them.
 
-    Processes that ask at the same time wait for the one that makes it. Nothing is left where
-    `make` fails. DataError where the place cannot be written to.
+    Args:
+        folder: what is made.
+        make: fills the empty folder it is given; nothing is left if it fails.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        DataError: the place cannot be written to.
     """
     if folder.is_dir():
         return folder

@@ -50,12 +50,26 @@ def cached_digests(
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of a file's bytes, in hex."""
+    """Hash a whole file.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        sha256 of its bytes, in hex.
+    """
     return _digest(path, CHUNK_BYTES, seek=False)
 
 
 def quick_digest(path: Path) -> str:
-    """sha256 of a file's size and three windows of it, in hex; of all of a small file."""
+    """Hash a file's size and three windows of it; all of a small file.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        sha256, in hex. Equal files have equal ones, but files that differ may, too.
+    """
     return _digest(path, WINDOW_BYTES, seek=True)
 
 

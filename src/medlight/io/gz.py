@@ -1,20 +1,26 @@
-"""Bytes of files that may be compressed, and never more of them than was declared.
+"""Bytes of files that may be compressed, never more of them than was declared, and whatever goes
+wrong while they are read, as one error that names the file.
 
 isal (igzip) unpacks two to three times faster than zlib, and packs four times faster.
 """
 
 import os
 import stat
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import nibabel as nib
 import numpy as np
-from isal import igzip
+from isal import igzip, isal_zlib
 from numpy.typing import NDArray
+from PIL import Image
 
 from medlight.compat.isal import gzip_reader
+from medlight.core.errors import DataError, DataNotFoundError
 
 READ_LIMIT_ENV = "MEDLIGHT_READ_GB"
 READ_LIMIT_GB = 16.0
@@ -27,7 +33,14 @@ MAX_TRAILING_BYTES = 2**24  # bytes that may follow the voxels; nobody writes mo
 
 
 def check_read_limit(total: int) -> None:
-    """ValueError where a file declares more bytes than the limit."""
+    """Check a declared size before room is made for it.
+
+    Args:
+        total: bytes.
+
+    Raises:
+        ValueError: it is more than the limit.
+    """
     limit = float(os.environ.get(READ_LIMIT_ENV, READ_LIMIT_GB))
     if total > limit * 2**30:
         raise ValueError(
@@ -56,10 +69,18 @@ class ByteReader:
         return b"".join(self._blocks(count))
 
     def read_array(self, head: bytes, total: int) -> NDArray[np.uint8]:
-        """`head`, which was read before, and what follows up to `total` bytes.
+        """Read the rest of the content into one array.
 
-        ValueError, before room is made, for more than the limit or than the file can hold, and
-        where it ends early; what a checksum finds is an error of isal.
+        Args:
+            head: the bytes that were read before.
+            total: bytes of the whole content, `head` included.
+
+        Returns:
+            (total,) bytes, `head` first.
+
+        Raises:
+            ValueError: `total` is more than the limit or than the file can hold (before room is
+                made), the file ends early, or too much follows. isal raises for a wrong checksum.
         """
         if total > self.max_size:
             raise ValueError(f"it should hold {total} bytes, but holds {self.max_size} at most")
@@ -88,7 +109,14 @@ class ByteReader:
 
 
 def check_regular(path: Path) -> None:
-    """OSError for what is no regular file: a pipe would never end."""
+    """Check that a path is a regular file: a pipe would never end.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        OSError: it is not.
+    """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         raise OSError("it is a folder" if stat.S_ISDIR(mode) else "it is no plain file")
@@ -96,7 +124,15 @@ def check_regular(path: Path) -> None:
 
 @contextmanager
 def open_bytes(path: Path, block: int = _BLOCK) -> Iterator[ByteReader]:
-    """A regular file, compressed or not, read `block` bytes at a time. OSError for any other."""
+    """Open a regular file, compressed or not.
+
+    Args:
+        path: of the file.
+        block: bytes that are read from the disk at a time.
+
+    Raises:
+        OSError: it is not a regular file.
+    """
     check_regular(path)
     with path.open("rb") as file:
         yield ByteReader(file, block)
@@ -104,9 +140,51 @@ def open_bytes(path: Path, block: int = _BLOCK) -> Iterator[ByteReader]:
 
 @contextmanager
 def gzip_writer(path: Path) -> Iterator[Any]:
-    """A gzip file to write to. It holds neither name nor time: equal content, equal bytes."""
+    """Open a gzip file to write to. It holds neither name nor time: equal content, equal bytes.
+
+    Args:
+        path: of the file; it is overwritten.
+    """
     with (
         path.open("wb") as file,
         cast(Any, igzip.IGzipFile)("", "wb", GZIP_LEVEL, fileobj=file, mtime=0) as stream,
     ):
         yield stream
+
+
+READ_ERRORS = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    KeyError,
+    zlib.error,
+    struct.error,
+    cast(type[Exception], isal_zlib.error),  # its stubs take it for an instance
+    Image.DecompressionBombError,
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+    nib.wrapstruct.WrapStructError,
+)
+"""What nibabel, Pillow and the two inflaters raise on damaged files."""
+
+
+@contextmanager
+def errors_name_file(path: Path, advice: str = "") -> Iterator[None]:
+    """Raise DataError for a file that cannot be used, DataNotFoundError for one that is not there.
+
+    Args:
+        path: of the file that is read in this block.
+        advice: what to do about it, after a semicolon.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataNotFoundError(f"{path}: there is no such file") from error
+    except DataError:
+        raise
+    except READ_ERRORS as error:
+        empty = path.is_file() and not path.stat().st_size
+        why = "it is cut short" if isinstance(error, EOFError) else error
+        what = "is empty" if empty else f"cannot be read ({why})"
+        raise DataError(f"{path}: {what}{advice and f'; {advice}'}") from error

@@ -1,21 +1,40 @@
-"""Manifests against the files they speak of."""
+"""Compare manifests with the files they list, and tell which version of its data a run works on."""
 
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
 
-from medlight.core.errors import DataError
+from medlight.core.errors import ConfigError, DataError
 from medlight.core.index import Index
-from medlight.core.manifest import Manifest, ManifestEntry, check_version_name, label_texts
+from medlight.core.manifest import (
+    MANIFEST_GLOB,
+    Manifest,
+    ManifestEntry,
+    check_version_name,
+    label_texts,
+    latest_manifest,
+)
 from medlight.io.digests import file_digest
 
 
 def snapshot(index: Index, *, version: str, name: str | None = None) -> Manifest:
-    """Read every file of every case and note what it is. DataError names one that is not there."""
+    """Read every file of every case and note what it is.
+
+    Args:
+        index: the cases.
+        version: what the manifest's version is called.
+        name: of the data set; None: the index's.
+
+    Returns:
+        The manifest, with an entry for each file.
+
+    Raises:
+        DataError: a file cannot be read, or the version cannot be a file's name.
+    """
     check_version_name(version)
     labels = label_texts(index)
     entries = []
@@ -73,10 +92,16 @@ class VerifyResult:
 def verify_manifest(
     manifest: Manifest, roots: Sequence[Path], *, full: bool = False
 ) -> VerifyResult:
-    """Compare the files below `roots`, one for each source, with the manifest.
+    """Compare the files below `roots` with the manifest.
 
-    Fast mode believes a file whose size and time are those of the snapshot, and reads one whose
-    time is not; full mode reads them all.
+    Args:
+        manifest: what they should be.
+        roots: one for each source.
+        full: read all files. Otherwise a file whose size and time are those of the snapshot is
+            believed, and one whose time is not is read.
+
+    Returns:
+        What is missing or changed.
     """
     missing, changed, n_hashed = [], [], 0
     bar = tqdm(manifest.entries, desc="verifying", delay=1, disable=not sys.stderr.isatty())
@@ -93,3 +118,79 @@ def verify_manifest(
         except OSError:
             missing.append(entry)
     return VerifyResult(tuple(missing), tuple(changed), len(manifest.entries), n_hashed)
+
+
+@dataclass(frozen=True, slots=True)
+class DataVersion:
+    """What a manifest says of the data of a run.
+
+    Attributes:
+        id: `name@version+hash`.
+        changed, missing: files of the manifest that hold something else, or are gone.
+        unlisted: cases that the manifest does not know.
+        first: the path of one of them, or the id of a case.
+    """
+
+    id: str
+    changed: int
+    missing: int
+    unlisted: int
+    first: str
+
+    @property
+    def verified(self) -> bool:
+        return not (self.changed or self.missing or self.unlisted)
+
+    def summary(self) -> str:
+        if self.verified:
+            return f"Data: {self.id}"
+        return (
+            f"The data are no longer {self.id}: {self.changed} files changed, {self.missing} are "
+            f"missing, {self.unlisted} cases are not in it, such as {self.first}; "
+            f"medlight dataset snapshot makes a new version"
+        )
+
+    def as_dict(self) -> dict[str, object]:
+        counts = {name: getattr(self, name) for name in ("changed", "missing", "unlisted")}
+        return {"id": self.id, "verified": self.verified, **counts}
+
+
+def find_version(
+    index: Index, manifest: str | Path | None, excluded: Collection[str]
+) -> DataVersion | None:
+    """Compare the data with a manifest. Files are read only if their times differ.
+
+    Args:
+        index: the cases that are used.
+        manifest: its path; None: the newest beside the data.
+        excluded: ids of cases that need not be there.
+
+    Returns:
+        Which version the data should be and whether they are; None if there is no manifest.
+
+    Raises:
+        ConfigError: the given manifest is not there.
+    """
+    if manifest is not None:
+        path: Path | None = Path(manifest).expanduser()
+        if path is None or not path.is_file():
+            raise ConfigError(f"data.manifest={manifest}: there is no such file")
+    else:
+        path = latest_manifest(
+            p for source in index.sources for p in source.root.glob(MANIFEST_GLOB)
+        )
+    if path is None:
+        return None
+    noted = Manifest.load(path)
+    entries = tuple(entry for entry in noted.entries if entry.case not in excluded)
+    kept = replace(noted, entries=entries)
+    found = verify_manifest(kept, [source.root for source in index.sources])
+    unlisted = [case for case in index.ids if case not in noted.cases]
+    first = [entry.path for entry in (*found.changed, *found.missing)] + unlisted
+    return DataVersion(
+        id=noted.id,
+        changed=len(found.changed),
+        missing=len(found.missing),
+        unlisted=len(unlisted),
+        first=first[0] if first else "",
+    )

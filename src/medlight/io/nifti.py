@@ -6,6 +6,7 @@ Shapes: C channels (last on disk, first in memory), *S spatial axes in the order
 import logging
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -20,8 +21,7 @@ from numpy.typing import NDArray
 from medlight.core.errors import DataError
 from medlight.core.grid import Grid
 from medlight.io.atomic import atomic_path
-from medlight.io.gz import GZIP_MAGIC, ByteReader, gzip_writer, open_bytes
-from medlight.io.read_errors import errors_name_file
+from medlight.io.gz import GZIP_MAGIC, ByteReader, errors_name_file, gzip_writer, open_bytes
 
 # nibabel prints what it mends in a header to stderr; what it cannot mend, it raises.
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
@@ -35,16 +35,33 @@ _INTEGER_TOLERANCE = 1e-3  # how far a label may lie from a whole number: a scal
 
 
 def read_nifti(path: Path) -> tuple[NDArray[np.float32], Grid]:
-    """(C, *S) with the file's scaling applied, and where it lies.
+    """Read a volume with the file's scaling applied.
 
-    3-D files have one channel; 4-D files (X, Y, Z, C) have C. DataError where it is no such file.
+    Args:
+        path: of a `.nii` or `.nii.gz` file. 3-D files have one channel, 4-D files (X, Y, Z, C) C.
+
+    Returns:
+        (C, *S) float32, and where it lies.
+
+    Raises:
+        DataError: it is not such a file, or damaged.
     """
     header, stored = load_nifti(path)
     return _channels_first(header, _channels_last(stored)), header.grid
 
 
 def read_nifti_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
-    """(1, *S) labels. Floating point is accepted where its numbers are whole, else DataError."""
+    """Read labels. Floating point is accepted if its numbers are whole.
+
+    Args:
+        path: of a `.nii` or `.nii.gz` file with one channel.
+
+    Returns:
+        (1, *S) int64, and where they lie.
+
+    Raises:
+        DataError: it is not such a file, has several channels, or holds numbers that are not whole.
+    """
     header, stored = load_nifti(path)
     values = _channels_last(stored)
     if values.shape[-1] != 1:
@@ -69,11 +86,16 @@ def read_nifti_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
 
 
 def write_nifti(path: Path, values: NDArray[Any], grid: Grid, *, slope: float = 1.0) -> None:
-    """Write (*S) or (*S, C) on a grid, with its affine, form codes and units.
+    """Write a file with the affine, form codes and units of a grid. It appears whole or not at all.
 
-    The dtype is kept, and the header holds no free text. The file appears whole or not at all.
-    `slope` is what readers multiply with; nothing is scaled here. ValueError where the shapes
-    differ.
+    Args:
+        path: of the file; one ending in `.gz` is compressed.
+        values: (*S) or (*S, C), whose dtype is kept.
+        grid: where they lie.
+        slope: what readers multiply with; nothing is scaled here.
+
+    Raises:
+        ValueError: the shapes differ.
     """
     if values.shape[: grid.ndim] != grid.shape:
         raise ValueError(f"{path}: values of shape {values.shape} do not fit the grid {grid.shape}")
@@ -135,8 +157,18 @@ class NiftiHeader:
 def parse_header(head: bytes) -> NiftiHeader:
     """Read the first bytes of a file, as nibabel does, which mends what it can in silence.
 
+    Differs from nibabel where that would hand out nonsense: voxels that should start at byte 0,
+    within the header, start behind it; an sform or qform that places nothing is passed over.
+    Specification: NIfTI-1 (Cox et al. 2004) and NIfTI-2.
+
+    Args:
+        head: the first 540 bytes, or fewer of a shorter file.
+
+    Returns:
+        What the header declares, with the grid of the voxels.
+
     Raises:
-        ValueError: where they are no header of a volume of numbers.
+        ValueError: they are not the header of a volume of numbers, or place it nowhere.
     """
     sizes = {int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")}
     kind: Any
@@ -161,32 +193,50 @@ def parse_header(head: bytes) -> NiftiHeader:
     if start < length:
         raise ValueError(f"its voxels should start at byte {start}")
     slope, inter = header.get_slope_inter()
-    (sform, sform_code), (qform, qform_code) = (
-        header.get_sform(coded=True),
-        header.get_qform(coded=True),
-    )
+    sform, sform_code = header.get_sform(coded=True)
+    qform, qform_code = _qform(header)
+    affines = [sform, qform]
+    if not qform_code or qform is not None:  # else it is declared, and broken
+        affines.append(header.get_base_affine())
     grid = Grid(
         shape=shape[:3],
-        affine=_first_regular(sform, qform, header.get_base_affine()),
+        affine=_first_regular(affines),
         sform_code=int(sform_code),
-        qform_code=int(qform_code),
+        qform_code=qform_code,
         units=int(header["xyzt_units"]),
     )
     scale = (1.0, 0.0) if slope is None else (float(slope), float(inter))
     return NiftiHeader(shape, dtype, start, grid, *scale, sform, qform)
 
 
-def _first_regular(*affines: NDArray[np.float64] | None) -> NDArray[np.float64]:
+def _qform(header: Any) -> tuple[NDArray[np.float64] | None, int]:
+    """The affine of the quaternion, None if there is none or it is no rotation; and its code."""
+    code = int(header["qform_code"])
+    try:
+        return header.get_qform(coded=True)[0], code
+    except ValueError:
+        return None, code
+
+
+def _first_regular(affines: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
     """nibabel's choice (sform, qform, voxel sizes), but never one that has lost a dimension:
-    some files declare an sform of zeros."""
+    some files declare an sform of zeros.
+
+    Raises:
+        ValueError: none of them places voxels.
+    """
     for affine in affines:
         if affine is not None and np.isfinite(affine).all() and abs(np.linalg.det(affine)) > 1e-12:
             return np.asarray(affine, dtype=np.float64)
-    return np.eye(4)
+    raise ValueError("its header gives no usable voxel size, sform or qform")
 
 
 def parse_nifti(content: ByteReader) -> tuple[NiftiHeader, NDArray[Any]]:
-    """Header, and (*S) or (*S, C) voxels as they are stored. Errors are those of `READ_ERRORS`."""
+    """Read header and voxels of a file from its start.
+
+    Returns:
+        The header, and (*S) or (*S, C) voxels as stored. Errors are those of `READ_ERRORS`.
+    """
     head = content.read(_HEADER_BYTES)
     header = parse_header(head)
     held = content.read_array(head, header.end)
@@ -194,8 +244,9 @@ def parse_nifti(content: ByteReader) -> tuple[NiftiHeader, NDArray[Any]]:
 
 
 def read_header(path: Path) -> NiftiHeader:
-    """The header alone, from the first few kilobytes. Errors as `read_nifti`, but for what is
-    wrong with packed voxels."""
+    """Read the header alone, from the first few kilobytes. Errors as `read_nifti`, but for what is
+    wrong with packed voxels.
+    """
     with errors_name_file(path, _ADVICE), open_bytes(path, _PACKED_BYTES) as content:
         header = parse_header(content.read(_HEADER_BYTES))
         if content.max_size < header.end:
@@ -204,9 +255,11 @@ def read_header(path: Path) -> NiftiHeader:
 
 
 def spare_bytes(path: Path, header: NiftiHeader) -> int:
-    """How many bytes more a packed file says to hold than its header promises, modulo 2^32: what
-    is cut short says nonsense. 0 for a file that is not packed. Files of several gzip members,
-    which are rare, speak of the last alone."""
+    """Say how many bytes more a packed file says to hold than its header promises, modulo 2^32.
+
+    What is cut short says nonsense; 0 for a file that is not packed. Files of several gzip members,
+    which are rare, speak of the last alone.
+    """
     with path.open("rb") as file:
         if file.read(2) != GZIP_MAGIC:
             return 0
@@ -215,7 +268,7 @@ def spare_bytes(path: Path, header: NiftiHeader) -> int:
 
 
 def load_nifti(path: Path) -> tuple[NiftiHeader, NDArray[Any]]:
-    """As `parse_nifti`; DataError names the file where it cannot be used."""
+    """Read header and voxels; see `parse_nifti`. DataError names the file if it cannot be used."""
     with errors_name_file(path, _ADVICE), open_bytes(path) as content:
         return parse_nifti(content)
 

@@ -14,18 +14,24 @@ from PIL import Image
 from medlight.core.errors import DataError
 from medlight.core.grid import Grid
 from medlight.io.atomic import atomic_path
-from medlight.io.gz import check_read_limit, open_bytes
-from medlight.io.read_errors import errors_name_file
+from medlight.io.gz import check_read_limit, errors_name_file, open_bytes
 
 _GREY_MODES = {"L": 255, "I;16": 65535, "I;16B": 65535, "I;16L": 65535, "I": 65535}
 """Modes that are one channel already, and their largest value. PIL's "I" is a 16-bit PNG."""
 
 
 def read_raster(path: Path) -> tuple[NDArray[np.float32], Grid]:
-    """(1, H, W) in [0, 1]: the file's values over the largest its type can hold.
+    """Read a picture, scaled by the largest value its type can hold.
 
-    Colours become their luminance (ITU-R 601); transparency is dropped. DataError where the file
-    is no picture.
+    Args:
+        path: of a PNG, JPEG, BMP or TIFF file. Colours become their luminance (ITU-R 601);
+            transparency is dropped.
+
+    Returns:
+        (1, H, W) float32 in [0, 1], and its grid.
+
+    Raises:
+        DataError: it is not a picture, or has 32 bits a pixel.
     """
     picture = _load(path)
     if picture.mode not in _GREY_MODES:
@@ -38,9 +44,16 @@ def read_raster(path: Path) -> tuple[NDArray[np.float32], Grid]:
 
 
 def read_raster_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
-    """(1, H, W) labels: the numbers in the file, or the palette's indices.
+    """Read labels: the numbers in the file, or the palette's indices. Colour may only be grey.
 
-    Colour is accepted where it is grey; DataError where it is not.
+    Args:
+        path: of a picture.
+
+    Returns:
+        (1, H, W) int64, and its grid.
+
+    Raises:
+        DataError: it is not a picture, or in colour.
     """
     picture = _load(path)
     if picture.mode in (*_GREY_MODES, "P", "1"):
@@ -57,8 +70,12 @@ def read_raster_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
 
 
 def write_raster(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-    """Write (H, W) numbers as a grey PNG, or whatever lossless format the suffix says. The file
-    appears whole or not at all."""
+    """Write a grey PNG, or whatever lossless format the suffix says.
+
+    Args:
+        path: of the file, which appears whole or not at all.
+        values: (H, W).
+    """
     with atomic_path(path) as part:
         Image.fromarray(np.ascontiguousarray(values)).save(part)
 
@@ -77,7 +94,11 @@ def _load(path: Path) -> Image.Image:
 
 
 def luminance(picture: Image.Image) -> Image.Image:
-    """The picture in grey (ITU-R 601), without transparency."""
+    """Turn a picture grey (ITU-R 601), without transparency.
+
+    Args:
+        picture: in any mode.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PIL on palettes with transparency
         return picture.convert("RGB").convert("L")

@@ -1,36 +1,58 @@
-"""Images and masks from whatever format holds them.
+"""Images and masks from whatever format holds them; and, for an audit, a file as it is: its hash,
+its numbers and its header before anything is made of them.
 
 Shapes: C channels, *S spatial axes, in the order of the file.
 """
 
+import hashlib
+import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from medlight.core.errors import DataError
 from medlight.core.grid import Grid
-from medlight.io.nifti import read_nifti, read_nifti_mask
-from medlight.io.raster import read_raster, read_raster_mask
+from medlight.io.gz import ByteReader, check_regular, errors_name_file
+from medlight.io.nifti import parse_nifti, read_nifti, read_nifti_mask
+from medlight.io.raster import luminance, read_raster, read_raster_mask
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 RASTER_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 def read_image(path: str | Path) -> tuple[NDArray[np.float32], Grid]:
-    """(C, *S) and its grid: volumes with the file's scaling applied, pictures in [0, 1].
+    """Read an image: volumes with the file's scaling applied, pictures in [0, 1].
 
-    DataError names a file that cannot be used, DataNotFoundError one that is not there.
+    Args:
+        path: of a NIfTI file or a picture.
+
+    Returns:
+        (C, *S) float32, and its grid.
+
+    Raises:
+        DataError: the file cannot be used.
+        DataNotFoundError: it is not there.
     """
     path = Path(path)
     return read_nifti(path) if is_nifti(path) else read_raster(path)
 
 
 def read_channels(paths: Sequence[Path]) -> tuple[NDArray[np.float32], Grid]:
-    """(C, *S) of one file, or of several whose channels follow each other, and their grid.
+    """Read an image from one file, or from several whose channels follow each other.
 
-    DataError where they do not lie on the same grid.
+    Args:
+        paths: one or more, in the order of the channels.
+
+    Returns:
+        (C, *S) float32, and the grid that all of them share.
+
+    Raises:
+        DataError: a file cannot be used, or they do not lie on the same grid.
     """
     image, grid = read_image(paths[0])
     images = [image]
@@ -46,13 +68,30 @@ def read_channels(paths: Sequence[Path]) -> tuple[NDArray[np.float32], Grid]:
 
 
 def read_mask(path: str | Path) -> tuple[NDArray[np.int64], Grid]:
-    """(1, *S) labels and their grid. Errors as `read_image`, and for what is no whole number."""
+    """Read labels.
+
+    Args:
+        path: of a NIfTI file or a picture.
+
+    Returns:
+        (1, *S) int64, and their grid.
+
+    Raises:
+        DataError: the file cannot be used, or its numbers are not whole.
+        DataNotFoundError: it is not there.
+    """
     path = Path(path)
     return read_nifti_mask(path) if is_nifti(path) else read_raster_mask(path)
 
 
 def is_nifti(path: Path) -> bool:
-    """True for a NIfTI name, False for a picture's, in any case; DataError for any other.
+    """Tell a NIfTI file from a picture by its name, in any case.
+
+    Args:
+        path: of a file, which need not be there.
+
+    Raises:
+        DataError: it has the name of neither.
 
     >>> is_nifti(Path("a.NII.gz")), is_nifti(Path("b.PNG"))
     (True, False)
@@ -75,3 +114,74 @@ def image_stem(name: str) -> str:
     """
     ends = (suffix for suffix in sorted(NIFTI_SUFFIXES + RASTER_SUFFIXES, key=len, reverse=True))
     return next((name[: -len(end)] for end in ends if name.lower().endswith(end)), name)
+
+
+_GREY_MODES = ("L", "I;16", "I;16B", "I;16L", "I", "F", "P", "1")
+
+
+@dataclass(frozen=True)
+class RawImage:
+    """What one file holds.
+
+    Attributes:
+        values: (*S) or (*S, C), as stored; colour pictures as (H, W) luminance.
+        slope, inter: what scales `values` to intensities.
+        dtype_name: of the numbers ("int16"), or of a picture's mode where that says more ("RGB").
+        sform, qform: (4, 4) where the header declares them.
+    """
+
+    sha256: str
+    size: int
+    values: NDArray[Any]
+    grid: Grid
+    dtype_name: str
+    slope: float = 1.0
+    inter: float = 0.0
+    sform: NDArray[np.float64] | None = None
+    qform: NDArray[np.float64] | None = None
+
+
+def read_raw(path: Path) -> RawImage:
+    """Read a file as it is, once: its hash, its numbers and its header.
+
+    Args:
+        path: of a NIfTI file or a picture.
+
+    Raises:
+        DataError: the file cannot be used.
+        DataNotFoundError: it is not there.
+    """
+    with errors_name_file(path):
+        check_regular(path)
+        data = path.read_bytes()
+        if not data:
+            raise ValueError("it is empty")
+        decode = _nifti if is_nifti(path) else _picture
+        return decode(data, hashlib.sha256(data).hexdigest())
+
+
+def _nifti(data: bytes, sha256: str) -> RawImage:
+    header, values = parse_nifti(ByteReader(io.BytesIO(data)))
+    return RawImage(
+        sha256=sha256,
+        size=len(data),
+        values=values,
+        grid=header.grid,
+        dtype_name=header.dtype.newbyteorder("=").name,
+        slope=header.slope,
+        inter=header.inter,
+        sform=header.sform,
+        qform=header.qform,
+    )
+
+
+def _picture(data: bytes, sha256: str) -> RawImage:
+    with Image.open(io.BytesIO(data)) as file:
+        file.load()
+    picture: Image.Image = file
+    mode = picture.mode
+    if mode not in _GREY_MODES:
+        picture = luminance(picture)
+    values = np.asarray(picture)
+    name = values.dtype.newbyteorder("=").name if mode in _GREY_MODES and mode not in "P1" else mode
+    return RawImage(sha256, len(data), values, Grid(values.shape), name)

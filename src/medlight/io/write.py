@@ -15,10 +15,17 @@ UNIT_SCALE = 32767
 
 
 def write_mask(path: str | Path, labels: NDArray[np.uint8], grid: Grid) -> None:
-    """Write (*S) labels on their grid: NIfTI, or a grey picture, by the name's ending.
+    """Write labels to NIfTI or to a grey picture, by the name's ending.
 
-    NIfTI keeps the source's affine, form codes and units, and holds no free text. The file
-    appears whole or not at all. ValueError where shape or type do not fit.
+    NIfTI keeps the source's affine, form codes and units, and holds no free text.
+
+    Args:
+        path: of the file, which appears whole or not at all.
+        labels: (*S) uint8.
+        grid: where they lie.
+
+    Raises:
+        ValueError: shape or type do not fit.
     """
     path = Path(path)
     if labels.dtype != np.uint8 or labels.shape != grid.shape:
@@ -33,9 +40,12 @@ def write_mask(path: str | Path, labels: NDArray[np.uint8], grid: Grid) -> None:
 
 
 def write_unit_range(path: str | Path, values: NDArray[np.float32], grid: Grid) -> None:
-    """Write numbers in [0, 1], (*S) or (K, *S), in 16 bits: one in 32767 is their precision.
+    """Write numbers in [0, 1] in 16 bits: one in 32767 is their precision.
 
-    NIfTI holds them with that scale, channels last; a picture has its K parts below each other.
+    Args:
+        path: of the file. NIfTI holds channels last; a picture has them below each other.
+        values: (*S) or (K, *S).
+        grid: where they lie.
     """
     path = Path(path)
     if is_nifti(path):
@@ -48,8 +58,11 @@ def write_unit_range(path: str | Path, values: NDArray[np.float32], grid: Grid) 
 
 
 def is_complete_file(path: str | Path) -> bool:
-    """Whether a file that this module wrote is there, and as long as its beginning says. Its voxels
-    are not unpacked."""
+    """Say whether a file that this module wrote is there, and as long as its beginning says.
+
+    Args:
+        path: of the file. Its voxels are not unpacked.
+    """
     path = Path(path)
     if not path.is_file() or path.stat().st_size < 12:
         return False

@@ -11,7 +11,7 @@ from medlight.audit.file_scan import IMAGE, MASK, FileInfo
 from medlight.audit.issues import Issue, count_by_level
 from medlight.core.errors import MedlightError
 from medlight.core.index import Index
-from medlight.io.raw import RawImage, read_raw
+from medlight.io.read import RawImage, read_raw
 from medlight.report.page import Figure, Page
 
 MAX_PICTURES = 8

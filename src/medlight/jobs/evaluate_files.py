@@ -29,7 +29,7 @@ from medlight.runs.directory import PROVENANCE_FILE
 from medlight.runs.environment import code_version, command_line, strip_local_paths
 from medlight.runs.files import write_text
 from medlight.tasks.segmentation_outcome import SegmentationOutcome
-from medlight.transforms.reorient import reorient
+from medlight.transforms.resample import reorient
 
 log = logging.getLogger(__name__)
 IGNORE_LABEL_NAME = "ignore"

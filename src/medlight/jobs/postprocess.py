@@ -10,7 +10,7 @@ from rich.progress import track
 
 from medlight.core.errors import ConfigError, SplitError
 from medlight.data.datamodule import DataModule
-from medlight.inference.postprocess_selection import (
+from medlight.inference.postprocess import (
     POSTPROCESSING_FILE,
     CandidateMeans,
     CandidateScores,

@@ -1,12 +1,13 @@
-"""Cross-entropy with weights that may come from the data."""
+"""Cross-entropy with weights that may come from the data, and binary cross-entropy of labels that
+were not annotated in every image."""
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError
@@ -44,10 +45,20 @@ class CrossEntropy(nn.Module):
         self.register_buffer("weight", None if given is None else given.float(), persistent=False)
 
     def bind(self, spec: DataSpec) -> None:
+        """Check that the labels fit, and take weights from the data if asked to.
+
+        Args:
+            spec: of the data.
+
+        Raises:
+            ConfigError: the labels do not exclude each other, or the weights do not fit them.
+        """
         names = spec.labels.names
         if not spec.labels.exclusive:
-            fit = "" if spec.labels.numeric else ": choose loss=masked_bce"
-            raise ConfigError(f"loss=cross_entropy: these labels do not exclude each other{fit}")
+            raise ConfigError(
+                "loss=cross_entropy is for labels that exclude each other, but this data has "
+                f"{spec.labels.describe()}; for several labels per image choose loss=masked_bce"
+            )
         if self.balanced:
             self.weight = balanced_weights(spec)
         if self.weight is not None and len(self.weight) != len(names):
@@ -57,6 +68,15 @@ class CrossEntropy(nn.Module):
             )
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            logits: (B, K) or (B, K, *S).
+            target: (B,) classes, or a (B, 1, *S) mask.
+
+        Returns:
+            A scalar.
+        """
         if target.ndim == logits.ndim:
             target = target[:, 0]
         entropy = partial(cross_entropy, label_smoothing=self.label_smoothing)
@@ -68,7 +88,17 @@ class CrossEntropy(nn.Module):
 
 
 def balanced_weights(spec: DataSpec) -> Tensor:
-    """(K,) weights, the larger the rarer a class is."""
+    """Weigh classes, the more the rarer they are (King and Zeng 2001).
+
+    Args:
+        spec: of the data.
+
+    Returns:
+        (K,) N / (K n_k).
+
+    Raises:
+        ConfigError: cases have no class, or a class has no training case.
+    """
     if spec.class_counts is None:
         raise ConfigError(
             "loss.weight=balanced counts the cases of each class, but this data has masks; give "
@@ -79,3 +109,61 @@ def balanced_weights(spec: DataSpec) -> Tensor:
             raise ConfigError(f"loss.weight=balanced: no training case is of class {name!r}")
     counts = torch.tensor(spec.class_counts, dtype=torch.float32)
     return counts.sum() / (len(counts) * counts)
+
+
+UncertainPolicy = Literal["ignore", "zeros", "ones"]
+UNCERTAIN = -1
+
+
+class MaskedBCE(nn.Module):
+    """Mean binary cross-entropy of (B, K) logits over the entries of a (B, K) target that are
+    known in the global batch: 1 present, 0 absent, nan never annotated, -1 uncertain.
+
+    Args:
+        uncertain: what an uncertain entry counts as: "ignore" leaves it out, "zeros" takes it for
+            absent, "ones" for present: the U-policies of CheXpert (Irvin et al. 2019).
+    """
+
+    def __init__(self, *, uncertain: UncertainPolicy = "ignore") -> None:
+        super().__init__()
+        if uncertain not in get_args(UncertainPolicy):
+            known = ", ".join(get_args(UncertainPolicy))
+            raise ConfigError(f"loss.uncertain must be one of {known}, got {uncertain}")
+        self.uncertain = uncertain
+
+    def bind(self, spec: DataSpec) -> None:
+        """Check that an image may have several of the labels.
+
+        Args:
+            spec: of the data.
+
+        Raises:
+            ConfigError: the labels exclude each other, or are numbers.
+        """
+        labels = spec.labels
+        if labels.exclusive or labels.numeric:
+            fit = "loss=dice_ce" if labels.per_voxel else "loss=cross_entropy"
+            raise ConfigError(
+                "loss=masked_bce is for several labels per image, but this data has "
+                f"{labels.describe()}; choose {'a loss for numbers' if labels.numeric else fit}"
+            )
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            logits: (B, K).
+            target: (B, K) 1 present, 0 absent, nan never annotated, -1 uncertain.
+
+        Returns:
+            A scalar.
+        """
+        known, unsure = ~torch.isnan(target), target == UNCERTAIN
+        if self.uncertain == "ignore":
+            known = known & ~unsure
+        truth = torch.where(unsure, float(self.uncertain == "ones"), target)
+        # where nothing is known the loss is 0, and so is its gradient
+        each = binary_cross_entropy_with_logits(
+            logits, torch.where(known, truth, 0.0), weight=known.to(logits.dtype), reduction="sum"
+        )
+        return each * world_size() / all_reduce_sum(known.sum()).clamp(min=1)

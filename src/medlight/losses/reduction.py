@@ -18,10 +18,16 @@ def world_size() -> int:
 
 
 def all_reduce_sum(sums: Tensor) -> Tensor:
-    """The sum over all processes, through which gradients flow back to each of them.
+    """Sum over all processes; gradients flow back to each of them.
 
     The gradient of this sum arrives once from each process, and DDP takes their mean: a loss of
     such sums is that of one process with all of the batch, gradients included.
+
+    Args:
+        sums: of this process, of any shape.
+
+    Returns:
+        The same shape.
     """
     if world_size() == 1:
         return sums
@@ -61,7 +67,15 @@ def softmax_overlaps(logits: Tensor, mask: Tensor, *, background: bool = False) 
 
 
 def soft_overlaps(p: Tensor, truth: Tensor) -> Tensor:
-    """The same (3, K) of (B, K, *S) probabilities and what is true of them."""
+    """Sum up what overlap losses are made of, from probabilities.
+
+    Args:
+        p: (B, K, *S) probabilities.
+        truth: (B, K, *S) what is true of them.
+
+    Returns:
+        (3, K) as `softmax_overlaps`.
+    """
     axes = (0, *range(2, p.ndim))
     sums = [(p * truth).sum(axes), p.sum(axes), truth.sum(axes).to(p.dtype)]
     return all_reduce_sum(torch.stack(sums))

@@ -1,14 +1,15 @@
-"""Scores of a classifier from the rows of its cases: one class for each image."""
+"""Scores of a classifier from the rows of its cases: one class for each image, or several
+yes-or-no labels, some of them never annotated."""
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.metrics.bootstrap import Interval
-from medlight.metrics.bootstrap_scores import Scores, score_intervals
+from medlight.metrics.bootstrap import Interval, Scores, score_intervals
 from medlight.metrics.names import SPECIFICITY
 from medlight.metrics.weighted_metrics import (
     WeightedRanking,
@@ -25,11 +26,15 @@ MIN_PROBABILITY = 1e-12
 
 
 def summarise_classification(rows: Rows, names: Sequence[str]) -> dict[str, float]:
-    """All scores; those of a class against the rest also for each class, and as their mean.
+    """Compute all scores; those of a class against the rest also for each class, and as their mean.
 
-    Rows hold `truth`, `prediction` and `p_<class>`. A class that no case has, or that every case
-    has, has no AUROC; a class neither there nor predicted has no F1. Both are nan, and left out
-    of the macro means.
+    Args:
+        rows: of the cases, with `truth`, `prediction` and `p_<class>`.
+        names: of the classes.
+
+    Returns:
+        Score by name. A class that no case has, or that every case has, has no AUROC; a class
+        neither there nor predicted has no F1. Both are nan, and left out of the macro means.
     """
     if not rows:
         return {**dict.fromkeys((*OVERALL_METRICS, *CLASS_METRICS), math.nan), "cases": 0}
@@ -41,7 +46,12 @@ def summarise_classification(rows: Rows, names: Sequence[str]) -> dict[str, floa
 
 
 def classification_intervals(rows: Rows, names: Sequence[str]) -> dict[str, Interval]:
-    """95 % bootstrap intervals by patient of these scores; rows need their `patient`."""
+    """Find 95 % bootstrap intervals by patient of the scores of `summarise_classification`.
+
+    Args:
+        rows: of the cases; they need their `patient`, too.
+        names: of the classes.
+    """
     if not rows:
         return {}
     known = rows_to_arrays(rows, names)
@@ -52,7 +62,15 @@ def classification_intervals(rows: Rows, names: Sequence[str]) -> dict[str, Inte
 def rows_to_arrays(
     rows: Rows, names: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """(N,) truth, (N,) prediction and (N, K) probabilities."""
+    """Turn rows into arrays.
+
+    Args:
+        rows: of the cases.
+        names: of the K classes.
+
+    Returns:
+        (N,) truth, (N,) prediction and (N, K) probabilities.
+    """
     number = {name: k for k, name in enumerate(names)}
     truth = np.array([number[row["truth"]] for row in rows])
     predicted = np.array([number[row["prediction"]] for row in rows])
@@ -61,8 +79,16 @@ def rows_to_arrays(
 
 
 def brier_scores(truth: NDArray[np.int64], probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N,) Brier score of each case: squared distance from certainty of the truth, 0 to 2
-    (Brier 1950, over all classes)."""
+    """Compute the Brier score of each case (Brier 1950, over all classes): the squared distance
+    from certainty of the truth.
+
+    Args:
+        truth: (N,) classes.
+        probability: (N, K).
+
+    Returns:
+        (N,), 0 to 2.
+    """
     error: NDArray[np.float64] = probability.copy()
     error[np.arange(len(truth)), truth] -= 1
     return (error**2).sum(axis=1)
@@ -71,7 +97,15 @@ def brier_scores(truth: NDArray[np.int64], probability: NDArray[np.float64]) -> 
 def negative_log_likelihood(
     truth: NDArray[np.int64], probability: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(N,) negative logarithm of the probability given to the truth."""
+    """Take the negative logarithm of the probability given to the truth.
+
+    Args:
+        truth: (N,) classes.
+        probability: (N, K).
+
+    Returns:
+        (N,) nats.
+    """
     given = probability[np.arange(len(truth)), truth]
     return -np.log(np.maximum(given, MIN_PROBABILITY))
 
@@ -106,8 +140,103 @@ def _scores(
 
 
 def macro_mean(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """(D,) mean over classes of K times (D,); those without a value are left out."""
+    """Average over classes; those without a value are left out.
+
+    Args:
+        parts: K times (D,), nan where a class has no value.
+
+    Returns:
+        (D,), nan where no class has one.
+    """
     table = np.stack(parts)
     known = ~np.isnan(table)
     with np.errstate(invalid="ignore"):
         return np.where(known, table, 0).sum(axis=0) / np.where(known.any(0), known.sum(0), np.nan)
+
+
+MULTILABEL_METRICS = (
+    "auroc", "auprc", "f1", "sensitivity_at_specificity", "accuracy", "ece", "brier", "log_loss",
+)  # fmt: skip
+THRESHOLD = 0.5
+
+
+def summarise_multilabel(rows: Rows, names: Sequence[str]) -> dict[str, float]:
+    """Compute each score of each label, and its mean over labels.
+
+    Args:
+        rows: of the cases, with `truth_<label>` (1, 0, or nan where nobody looked) and `p_<label>`.
+            What is nan is left out, and counted.
+        names: of the labels.
+
+    Returns:
+        Score by name. A label that no case has, or that every case has, has no AUROC: nan, left out
+        of the mean.
+    """
+    if not rows:
+        return {**dict.fromkeys(MULTILABEL_METRICS, math.nan), "cases": 0}
+    found = _multilabel_scores(
+        np.ones((1, len(rows))), *_multilabel_arrays(rows, names), names=names
+    )
+    truth, _ = _multilabel_arrays(rows, names)
+    scores = {name: float(value[0]) for name, value in found.items()}
+    for k, name in enumerate(names):
+        annotated = int((~np.isnan(truth[:, k])).sum())
+        scores |= {f"cases/{name}": annotated, f"not_scored/{name}": len(rows) - annotated}
+    return {**scores, "cases": len(rows)}
+
+
+def multilabel_intervals(rows: Rows, names: Sequence[str]) -> dict[str, Interval]:
+    """Find 95 % bootstrap intervals by patient of the scores of `summarise_multilabel`.
+
+    Args:
+        rows: of the cases; they need their `patient`, too.
+        names: of the labels.
+    """
+    if not rows:
+        return {}
+    truth, probability = _multilabel_arrays(rows, names)
+    scores = partial(_multilabel_scores, truth=truth, probability=probability, names=names)
+    return score_intervals(scores, [row["patient"] for row in rows])
+
+
+def _multilabel_arrays(
+    rows: Rows, names: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(N, K) truth with nan, and (N, K) probabilities."""
+    truth = [[float(row[f"truth_{name}"]) for name in names] for row in rows]
+    probability = [[float(row[f"p_{name}"]) for name in names] for row in rows]
+    return np.array(truth), np.array(probability)
+
+
+def _multilabel_scores(
+    weights: NDArray[np.float64],
+    truth: NDArray[np.float64],
+    probability: NDArray[np.float64],
+    names: Sequence[str],
+) -> Scores:
+    each: Scores = {}
+    for k, name in enumerate(names):
+        annotated = ~np.isnan(truth[:, k])
+        own, positive, p = (
+            weights[:, annotated],
+            truth[annotated, k] == 1,
+            probability[annotated, k],
+        )
+        said = p > THRESHOLD
+        sure, right = np.where(said, p, 1 - p), said == positive
+        given = np.where(positive, p, 1 - p)
+        if not annotated.any():
+            each |= {
+                f"{metric}/{name}": np.full(len(weights), np.nan) for metric in MULTILABEL_METRICS
+            }
+            continue
+        ranking = WeightedRanking.from_scores(own, positive, p)
+        values = (
+            ranking.auroc(), ranking.auprc(), weighted_f1(own, positive, said),
+            ranking.sensitivity(SPECIFICITY), weighted_mean(own, right),
+            weighted_calibration_error(own, sure, right), weighted_mean(own, (p - positive) ** 2),
+            weighted_mean(own, -np.log(np.maximum(given, MIN_PROBABILITY))),
+        )  # fmt: skip
+        each |= {f"{m}/{name}": value for m, value in zip(MULTILABEL_METRICS, values, strict=True)}
+    whole = {m: macro_mean([each[f"{m}/{name}"] for name in names]) for m in MULTILABEL_METRICS}
+    return whole | each

@@ -37,10 +37,14 @@ def summarise_segmentation(rows: Rows, names: Sequence[str]) -> dict[str, float]
 
 
 def segmentation_intervals(rows: Rows, names: Sequence[str]) -> dict[str, Interval]:
-    """95 % bootstrap intervals by patient of all that `summarise_segmentation` averages.
+    """Find 95 % bootstrap intervals by patient of all that `summarise_segmentation` averages.
 
-    Rows need their `patient`. For the mean over classes each case stands for its part in that mean
-    (the mean's linear term), so that a class that few cases have is not taken for certain.
+    For the mean over classes each case stands for its part in that mean (the mean's linear term),
+    so that a class that few cases have is not taken for certain.
+
+    Args:
+        rows: of cases and classes; they need their `patient`, too.
+        names: of the classes.
     """
     metrics = _metrics(rows)
     if not rows or not metrics:

@@ -68,7 +68,15 @@ class SegmentationScorer:
     def dice_rows(
         self, case: str, prediction: NDArray[np.integer], reference: NDArray[np.integer]
     ) -> tuple[Row, ...]:
-        """Rows with Dice alone: what validation needs while a net trains."""
+        """Score a case by Dice alone: what validation needs while a net trains.
+
+        Args:
+            case: its id.
+            prediction, reference: (*S) labels.
+
+        Returns:
+            A row for each region.
+        """
         table = self._confusion(prediction, reference)
         return tuple(
             {
@@ -85,7 +93,16 @@ class SegmentationScorer:
     def rows(
         self, case: str, prediction: NDArray[np.integer], reference: NDArray[np.integer], grid: Grid
     ) -> tuple[Row, ...]:
-        """Rows with all metrics, from (*S) label indices on the grid of the source file."""
+        """Score a case by all metrics.
+
+        Args:
+            case: its id.
+            prediction, reference: (*S) labels.
+            grid: of the source file, where both lie.
+
+        Returns:
+            A row for each region.
+        """
         table = self._confusion(prediction, reference)
         if self.ignore is not None:
             prediction = np.where(reference == self.ignore, 0, prediction)
@@ -155,9 +172,17 @@ VOXELS_PER_CHUNK = 2**24
 def label_confusion(
     prediction: NDArray[np.integer], reference: NDArray[np.integer], labels: int
 ) -> NDArray[np.int64]:
-    """(K, K) voxels of each pair of labels: rows are the reference, columns the prediction.
+    """Count the voxels of each pair of labels.
 
-    ValueError where shapes differ or a label is not below `labels`.
+    Args:
+        prediction, reference: (*S) labels.
+        labels: K, how many labels there are.
+
+    Returns:
+        (K, K): rows are the reference, columns the prediction.
+
+    Raises:
+        ValueError: shapes differ, or a label is not below `labels`.
 
     >>> label_confusion(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2]), 3).tolist()
     [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
@@ -180,7 +205,14 @@ def label_confusion(
 
 
 def region_overlap(table: NDArray[np.int64], region: Collection[int]) -> tuple[int, int, int]:
-    """Voxels of a region, a union of labels: in both masks, in the reference, in the prediction.
+    """Count the voxels of a region, a union of labels.
+
+    Args:
+        table: of `label_confusion`.
+        region: its labels.
+
+    Returns:
+        Voxels in both masks, in the reference, in the prediction.
 
     >>> region_overlap(np.array([[1, 0, 0], [0, 1, 0], [0, 1, 1]]), (1, 2))
     (3, 3, 3)
@@ -190,7 +222,13 @@ def region_overlap(table: NDArray[np.int64], region: Collection[int]) -> tuple[i
 
 
 def dice(both: int, reference: int, predicted: int) -> float:
-    """Dice (1945) of one region in one case; nan where it is neither there nor predicted.
+    """Compute the Dice score (1945) of one region in one case.
+
+    Args:
+        both, reference, predicted: voxels in both masks, and in each.
+
+    Returns:
+        0 to 1; nan if the region is neither there nor predicted.
 
     >>> dice(1, 2, 1), dice(0, 3, 0), dice(0, 0, 0)
     (0.6666666666666666, 0.0, nan)
@@ -200,7 +238,13 @@ def dice(both: int, reference: int, predicted: int) -> float:
 
 
 def iou(both: int, reference: int, predicted: int) -> float:
-    """Intersection over union, Jaccard (1912); nan as `dice`.
+    """Compute intersection over union, Jaccard (1912).
+
+    Args:
+        both, reference, predicted: voxels in both masks, and in each.
+
+    Returns:
+        0 to 1; nan as `dice`.
 
     >>> iou(1, 2, 1), iou(0, 0, 0)
     (0.5, nan)

@@ -20,9 +20,15 @@ Edge = frozenset[Corner]
 
 
 def neighbour_codes(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """(*S) mask to (*(S + 1)) cells: one bit for each corner, the last axis counting fastest.
+    """Code each cell by its corners: one bit each, the last axis counting fastest.
 
     Outside the array there is no mask, so that a structure cut off by it has a border there.
+
+    Args:
+        mask: (*S).
+
+    Returns:
+        (*(S + 1)) uint8.
     """
     codes = np.pad(mask, 1).view(np.uint8)
     for axis in reversed(range(mask.ndim)):
@@ -33,7 +39,13 @@ def neighbour_codes(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=64)
 def surface_element_areas(spacing_mm: tuple[float, ...]) -> NDArray[np.float64]:
-    """Size of the border in a cell by its code: (16,) mm in 2-D, (256,) mm^2 in 3-D.
+    """Measure the border in a cell by its code.
+
+    Args:
+        spacing_mm: voxel size along each axis.
+
+    Returns:
+        (16,) mm in 2-D, (256,) mm^2 in 3-D.
 
     >>> surface_element_areas((1.0, 2.0))[[0, 0b0011, 0b0101, 0b1111]].tolist()
     [0.0, 2.0, 1.0, 0.0]

@@ -30,7 +30,13 @@ class WeightedRanking:
     def from_scores(
         cls, weights: Weights, positive: NDArray[np.bool_], score: NDArray[np.float64]
     ) -> "WeightedRanking":
-        """From (D, N) weights, the (N,) truth and the (N,) score."""
+        """Sort cases by their score.
+
+        Args:
+            weights: (D, N).
+            positive: (N,) the truth.
+            score: (N,).
+        """
         order = np.argsort(-score, kind="stable")
         ranked = score[order]
         starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
@@ -52,8 +58,14 @@ class WeightedRanking:
         return _ratio((self.positive * precision).sum(axis=1), self.positive.sum(axis=1))
 
     def sensitivity(self, specificity: float) -> NDArray[np.float64]:
-        """(D,) the highest sensitivity of a threshold with at least this specificity; nan where
-        all cases are on one side."""
+        """Find the highest sensitivity of a threshold with at least some specificity.
+
+        Args:
+            specificity: 0 to 1.
+
+        Returns:
+            (D,), nan where all cases are on one side.
+        """
         alarms = np.cumsum(self.negative, axis=1)
         negatives = alarms[:, -1:]
         allowed = alarms <= (1 - specificity) * negatives + 1e-9
@@ -65,28 +77,61 @@ class WeightedRanking:
 def weighted_f1(
     weights: Weights, positive: NDArray[np.bool_], predicted: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """(D,) F1; nan where the class is neither there nor predicted."""
+    """Compute F1.
+
+    Args:
+        weights: (D, N).
+        positive, predicted: (N,) the truth, and what was said.
+
+    Returns:
+        (D,), nan where the class is neither there nor predicted.
+    """
     hits = weights @ (positive & predicted)
     return _ratio(2 * hits, weights @ positive.astype(float) + weights @ predicted.astype(float))
 
 
 def weighted_mean(weights: Weights, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(D,) mean of (N,) values; nan where no case was drawn."""
+    """Average over cases.
+
+    Args:
+        weights: (D, N).
+        values: (N,).
+
+    Returns:
+        (D,), nan where no case was drawn.
+    """
     return _ratio(weights @ values.astype(float), weights.sum(axis=1))
 
 
 def weighted_calibration_error(
     weights: Weights, confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 15
 ) -> NDArray[np.float64]:
-    """(D,) expected calibration error: the mean over cases of |accuracy - confidence| of their
-    bin, in bins of equal width (Guo et al. 2017, equation 3)."""
+    """Compute the expected calibration error (Guo et al. 2017, equation 3): the mean over cases of
+    |accuracy - confidence| of their bin, in bins of equal width.
+
+    Args:
+        weights: (D, N).
+        confidence: (N,) 0 to 1.
+        right: (N,) whether each case is right.
+        bins: how many.
+
+    Returns:
+        (D,).
+    """
     member = confidence_bins(confidence, bins)[:, None] == np.arange(bins)
     gap = weights @ (member * (right.astype(float) - confidence)[:, None])
     return _ratio(np.abs(gap).sum(axis=1), weights.sum(axis=1))
 
 
 def confidence_bins(confidence: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
-    """The bin of each confidence in [0, 1]; bins hold their upper edge.
+    """Put confidences into bins of equal width, which hold their upper edge.
+
+    Args:
+        confidence: (N,) 0 to 1.
+        bins: how many.
+
+    Returns:
+        (N,) the bin of each.
 
     >>> confidence_bins(np.array([0.0, 0.5, 0.51, 1.0]), 2).tolist()
     [0, 0, 1, 1]

@@ -26,7 +26,13 @@ class InputSize:
 
     @classmethod
     def probe(cls, net: nn.Module, *, channels: int, spatial_dims: int) -> "InputSize":
-        """Try the net on small images. One that knows says so itself, by an attribute `divisor`."""
+        """Try the net on small images. One that knows says so itself, by an attribute `divisor`.
+
+        Args:
+            net: left in the mode it was in.
+            channels: of its input.
+            spatial_dims: 2 or 3.
+        """
         known = getattr(net, "divisor", None)
         if known is not None:
             return cls(tuple(known), tuple(known))
@@ -49,10 +55,15 @@ class InputSize:
 
 
 def find_divisor(net: nn.Module, *, channels: int, spatial_dims: int) -> tuple[int, ...]:
-    """The smallest power of two for each axis that the net accepts, up to 64.
+    """Find the smallest power of two for each axis that the net accepts, up to 64.
 
     First for all axes alike, then for each whether less will do: an image three times as long as
     that along one axis must come back in its shape.
+
+    Args:
+        net: in evaluation mode.
+        channels: of its input.
+        spatial_dims: 2 or 3.
     """
     axes = range(spatial_dims)
 
@@ -84,7 +95,12 @@ def _accepts(net: nn.Module, channels: int, size: Sequence[int]) -> bool:
 
 
 def pad_to(image: Tensor, shape: Sequence[int]) -> Tensor:
-    """(B, C, *S) lengthened at the far ends to `shape`, with its minimum."""
+    """Lengthen an image at the far ends, with its minimum.
+
+    Args:
+        image: (B, C, *S).
+        shape: *S of the result.
+    """
     sides = [(0, n - have) for have, n in zip(image.shape[2:], shape, strict=True)]
     if not any(short for _, short in sides):
         return image

@@ -75,7 +75,11 @@ class DatasetFingerprint:
 
 
 def extract_fingerprint(data: DataModule) -> DatasetFingerprint:
-    """Look at all training cases of the fold once; prepares them on the way."""
+    """Look at all training cases of the fold once; prepares them on the way.
+
+    Args:
+        data: the data set.
+    """
     cases = data.cases.subset(data.split.train)
     stored = data.train_cases
     grids = [stored.grids(row) for row in range(len(stored))]

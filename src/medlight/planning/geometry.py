@@ -44,7 +44,16 @@ def target_spacing(
 def resampled_shape(
     shapes: NDArray[np.int64], spacings_mm: NDArray[np.float64], spacing: Sequence[float]
 ) -> NDArray[np.float64]:
-    """(*S) median shape of the cases once they have that spacing."""
+    """Find the median shape of the cases once they have a spacing.
+
+    Args:
+        shapes: (N, *S) voxels.
+        spacings_mm: (N, *S) as they are.
+        spacing: mm along each axis, as they will be.
+
+    Returns:
+        (*S) voxels.
+    """
     middle: NDArray[np.float64] = np.median(np.rint(shapes * spacings_mm / spacing), axis=0)
     return middle
 

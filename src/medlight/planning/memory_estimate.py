@@ -49,10 +49,17 @@ def find_device(accelerator: str | None = None, memory_gb: float | None = None) 
 
 
 def estimate_training_bytes(net: Callable[[], nn.Module], shape: Sequence[int]) -> int:
-    """Of a training step on (B, C, *S) float32 images, estimated.
+    """Estimate the memory of a training step on float32 images.
 
     The sum of all tensors kept for the backward pass, each storage once, times
-    `ACTIVATION_OVERHEAD`, and `WEIGHT_COPIES` of the weights.
+    `ACTIVATION_OVERHEAD`, and `WEIGHT_COPIES` of the weights. Nothing is computed.
+
+    Args:
+        net: makes the net.
+        shape: (B, C, *S) of a batch.
+
+    Returns:
+        Bytes.
     """
     kept: dict[int, int] = {}
     alive: list[Tensor] = []

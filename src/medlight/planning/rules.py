@@ -47,13 +47,25 @@ class PlannedSetting:
 
 
 def plan(fingerprint: DatasetFingerprint, device: PlannedDevice) -> list[PlannedSetting]:
-    """Settings for the task that the labels ask for."""
-    if fingerprint.labels.numeric:
+    """Choose settings for the task that the labels ask for.
+
+    Args:
+        fingerprint: the training cases in figures.
+        device: what the plan is for.
+
+    Returns:
+        The settings, each with its file and its reason.
+
+    Raises:
+        ConfigError: no rules are known for labels of this kind.
+    """
+    labels = fingerprint.labels
+    if labels.numeric:
         raise ConfigError(
-            f"plan knows no task for data with {fingerprint.labels.describe()}: "
-            f"write one as docs/new_task.md shows"
+            f"medlight plan knows no task for data with {labels.describe()}: write one, see "
+            "docs/new_task.md"
         )
-    if not fingerprint.labels.per_voxel:
+    if not labels.per_voxel:
         return _plan_classification(fingerprint, device)
     if fingerprint.spatial_dims == 2:
         return _plan_images(fingerprint, device)

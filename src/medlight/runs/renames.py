@@ -46,7 +46,7 @@ KEYS = {
 }
 """Dotted keys of a configuration."""
 
-KEYS_OF_TARGET = {"medlight.losses.generalised_dice.GeneralisedDice": {"weight": "w_type"}}
+KEYS_OF_TARGET = {"medlight.losses.dice.GeneralisedDice": {"weight": "w_type"}}
 """Keys that other classes of the same group still have: class to old and new name."""
 
 OPTIONS = {"task=findings": "task=multilabel", "job=doctor": "job=profile"}
@@ -67,7 +67,14 @@ TARGETS = {
     "medlight.callbacks.stretch.Stretch": "medlight.callbacks.rescale_schedule.RescaleSchedule",
     "medlight.callbacks.wandb.RunLogger": "medlight.loggers.wandb.WandbRunLogger",
     "medlight.jobs.doctor.doctor": "medlight.jobs.profile.profile",
-    "medlight.losses.findings.MaskedBCE": "medlight.losses.masked_bce.MaskedBCE",
+    "medlight.losses.dice_focal.DiceFocal": "medlight.losses.dice.DiceFocal",
+    "medlight.losses.findings.MaskedBCE": "medlight.losses.cross_entropy.MaskedBCE",
+    "medlight.losses.generalised_dice.GeneralisedDice": "medlight.losses.dice.GeneralisedDice",
+    "medlight.losses.masked_bce.MaskedBCE": "medlight.losses.cross_entropy.MaskedBCE",
+    "medlight.losses.soft_dice.DiceBCE": "medlight.losses.dice.DiceBCE",
+    "medlight.losses.soft_dice.DiceCE": "medlight.losses.dice.DiceCE",
+    "medlight.losses.soft_dice.SoftDice": "medlight.losses.dice.SoftDice",
+    "medlight.losses.tversky.Tversky": "medlight.losses.dice.Tversky",
     "medlight.sweep.ablation.Ablation": "medlight.sweep.ablation.AblationSweep",
     "medlight.sweep.grid.Grid": "medlight.sweep.grid.GridSweep",
     "medlight.sweep.on_ray.RayLauncher": "medlight.sweep.ray_launcher.RayLauncher",

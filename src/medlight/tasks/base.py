@@ -17,8 +17,7 @@ from medlight.core.case_result import CaseResult, Row
 from medlight.core.data_spec import DataSpec, NeedsSpec
 from medlight.core.errors import ConfigError
 from medlight.metrics.names import COUNTS
-from medlight.nets.build import build
-from medlight.nets.gradient_checkpointing import enable_gradient_checkpointing
+from medlight.nets.build import build, enable_gradient_checkpointing
 from medlight.tasks.optimizer import build_optimizer
 from medlight.tasks.outcome import Outcome
 

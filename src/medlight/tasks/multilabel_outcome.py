@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from medlight.core.outcome import Metric, OutcomeSpec
 from medlight.metrics.bootstrap import Interval
-from medlight.metrics.multilabel import multilabel_intervals, summarise_multilabel
+from medlight.metrics.classification import multilabel_intervals, summarise_multilabel
 from medlight.metrics.names import CLASSIFICATION_POLICY, catalogued
 from medlight.report.slices import CaseSlice
 from medlight.tasks.outcome import Outcome, Rows

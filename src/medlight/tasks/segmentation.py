@@ -16,10 +16,12 @@ from medlight.core.errors import ConfigError
 from medlight.core.grid import Grid
 from medlight.core.outcome import UNCERTAINTY
 from medlight.inference.ensemble import ensemble_predictor
-from medlight.inference.foreground_entropy import ForegroundEntropy
-from medlight.inference.heads import Head, SigmoidHead, SoftmaxHead
-from medlight.inference.postprocess import Postprocessing
-from medlight.inference.postprocess_selection import load_candidate_means, select_postprocessing
+from medlight.inference.heads import ForegroundEntropy, Head, SigmoidHead, SoftmaxHead
+from medlight.inference.postprocess import (
+    Postprocessing,
+    load_candidate_means,
+    select_postprocessing,
+)
 from medlight.inference.resample_to_source import SourceResampler
 from medlight.inference.sliding_window import LabelMap, SlidingWindow
 from medlight.metrics.segmentation_cases import SegmentationScorer

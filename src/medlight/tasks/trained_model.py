@@ -15,8 +15,7 @@ from medlight.core.grid import Grid
 from medlight.core.intensity import IntensityStatistics
 from medlight.core.sample import Sample
 from medlight.inference.heads import Head, SoftmaxHead
-from medlight.inference.postprocess import Postprocessing
-from medlight.inference.postprocess_selection import CandidateMeans, select_postprocessing
+from medlight.inference.postprocess import CandidateMeans, Postprocessing, select_postprocessing
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.io.inputs import InputCase
 from medlight.io.resumable_csv import CsvRow, ResumableCsv

@@ -16,7 +16,16 @@ class Preprocessor(Protocol):
         it. A new algorithm needs a new number in it."""
 
     def geometry(self, sample: Sample) -> Sample:
-        """Move and resample `image` and `mask`; `grid` stays true."""
+        """Move and resample `image` and `mask`; `grid` stays true.
+
+        Args:
+            sample: with `image` (C, *S), `grid` and, if there is one, `mask` (1, *S).
+        """
 
     def intensity(self, statistics: IntensityStatistics, modality: tuple[str, ...]) -> IntensityMap:
-        """How a net sees the images with these statistics; cases along the leading axes."""
+        """Give the map from stored intensities to what a net sees.
+
+        Args:
+            statistics: of the images; cases along the leading axes.
+            modality: name of each channel's modality; empty if unknown.
+        """

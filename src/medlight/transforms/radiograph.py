@@ -1,13 +1,11 @@
 """2-D images: one size."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
-from medlight.core.grid import Grid
 from medlight.core.intensity import IntensityMap, IntensityStatistics
 from medlight.core.sample import Sample
+from medlight.transforms.resample import resize
 
 
 class Radiograph:
@@ -20,7 +18,6 @@ class Radiograph:
 
     def __init__(self, *, size: Sequence[int] | None = (64, 64)) -> None:
         self.size = tuple(size) if size is not None else None
-        self._resizers: dict[str, Callable[..., Any]] = {}
 
     @property
     def recipe(self) -> Mapping[str, Any]:
@@ -32,22 +29,7 @@ class Radiograph:
     def geometry(self, sample: Sample) -> Sample:
         if self.size is None or sample["image"].shape[1:] == self.size:
             return sample
-        image, grid = self._resized(sample["image"], sample["grid"], "bilinear")
-        resized: Sample = {**sample, "image": image, "grid": grid}
-        if "mask" in sample:
-            mask, _ = self._resized(sample["mask"].float(), sample["grid"], "nearest")
-            resized["mask"] = mask.long()
-        return resized
+        return resize(sample, self.size, mode="bilinear", anti_aliasing=True)
 
     def intensity(self, statistics: IntensityStatistics, modality: tuple[str, ...]) -> IntensityMap:
         return IntensityMap.identity(*statistics.mean.shape)
-
-    def _resized(self, pixels: torch.Tensor, grid: Grid, mode: str) -> tuple[torch.Tensor, Grid]:
-        from monai.data import MetaTensor  # takes seconds, and images of the right size need none
-        from monai.transforms import Resize
-
-        if self.size is not None and mode not in self._resizers:
-            smooth = mode == "bilinear"
-            self._resizers[mode] = Resize(self.size, mode=mode, anti_aliasing=smooth)
-        moved = self._resizers[mode](MetaTensor(pixels, affine=torch.from_numpy(grid.affine)))
-        return moved.as_tensor(), Grid(tuple(moved.shape[1:]), moved.affine.numpy())

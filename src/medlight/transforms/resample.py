@@ -1,6 +1,7 @@
-"""Another voxel size, on the grid that MONAI's `Spacing` chooses, in a fraction of its time.
+"""Reorder axes, change the voxel size, or resize to one shape.
 
-A change of spacing keeps the directions of the axes, so that each axis can be done for itself:
+Voxel sizes change on the grid that MONAI's `Spacing` chooses, in a fraction of its time. A change
+of spacing keeps the directions of the axes, so that each axis can be done for itself:
 two neighbours and a weight, where a general transform gathers eight.
 """
 
@@ -10,9 +11,41 @@ from typing import Any
 
 import numpy as np
 import torch
+from nibabel.orientations import axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
+from medlight.core.errors import ConfigError
 from medlight.core.grid import Grid
+from medlight.core.sample import Sample
+
+
+def reorient(voxels: torch.Tensor, grid: Grid, codes: str) -> tuple[torch.Tensor, Grid]:
+    """Turn the axes of an image. No voxel changes.
+
+    Args:
+        voxels: (C, *S), three spatial axes.
+        grid: where they lie.
+        codes: where the axes should point, such as "RAS".
+
+    Returns:
+        (C, *S) with its axes in that order, and its new grid.
+
+    Raises:
+        ConfigError: `codes` is no order of the three axes.
+    """
+    letters = sorted(min(pair) for pair in map(set, ("LR", "PA", "IS")) for c in codes if c in pair)
+    if letters != ["A", "I", "L"] or len(codes) != 3:
+        raise ConfigError(
+            f"transforms.orientation must hold one of L R, one of P A and one of I S, got {codes!r}"
+        )
+    turn = ornt_transform(io_orientation(grid.affine), axcodes2ornt(codes))
+    affine = grid.affine @ inv_ornt_aff(turn, grid.shape)
+    flipped = [axis + 1 for axis, sign in enumerate(turn[:, 1]) if sign < 0]
+    order = np.argsort(turn[:, 0])
+    voxels = voxels.flip(flipped) if flipped else voxels
+    voxels = voxels.permute(0, *(int(axis) + 1 for axis in order)).contiguous()
+    return voxels, Grid(tuple(voxels.shape[1:]), affine)
+
 
 SPACING_TOLERANCE_MM = 1e-3  # MONAI's tolerance: a spacing this near is kept
 
@@ -20,10 +53,19 @@ SPACING_TOLERANCE_MM = 1e-3  # MONAI's tolerance: a spacing this near is kept
 def resample_to_spacing(
     voxels: torch.Tensor, grid: Grid, spacing_mm: Sequence[float], *, nearest: bool
 ) -> tuple[torch.Tensor, Grid]:
-    """(C, *S) at another spacing, and its new grid. The first voxel stays where it is.
+    """Resample an image to another voxel size. The first voxel stays where it is.
 
-    Linear, or by `nearest` neighbour; outside the image its border goes on. Where the axes are
-    not at right angles MONAI does it, which removes the shear.
+    Outside the image its border goes on. If the axes are not at right angles MONAI does it, which
+    removes the shear.
+
+    Args:
+        voxels: (C, *S), three spatial axes.
+        grid: where they lie.
+        spacing_mm: wanted distance between voxel centres along each axis.
+        nearest: take the nearest neighbour, for masks; else interpolate linearly.
+
+    Returns:
+        (C, *S) at that spacing, and its new grid.
     """
     own = np.array(grid.spacing_mm)
     wanted = np.array(spacing_mm, dtype=float)
@@ -115,3 +157,32 @@ def _resample_sheared(
     moved: Any = spacing(MetaTensor(voxels, affine=torch.from_numpy(grid.affine)))
     values = moved.as_tensor().to(voxels.dtype)
     return values, Grid(tuple(values.shape[1:]), moved.affine.numpy())
+
+
+def resize(
+    sample: Sample, size: Sequence[int], *, mode: str, anti_aliasing: bool = False
+) -> Sample:
+    """Resize image and mask as MONAI's `Resize` does, the mask by nearest neighbour.
+
+    Args:
+        sample: with `image` (C, *S), `grid` and, if there is one, `mask` (1, *S).
+        size: voxels along each spatial axis.
+        mode: interpolation of the image, such as "bilinear" or "area".
+        anti_aliasing: blur the image first where it shrinks.
+
+    Returns:
+        The sample with its new image, mask and grid. The mask keeps its dtype.
+    """
+    from monai.data import MetaTensor  # takes seconds, and images of the right size need none
+    from monai.transforms import Resize
+
+    affine = torch.from_numpy(sample["grid"].affine)
+    image: Any = Resize(size, mode=mode, anti_aliasing=anti_aliasing)(
+        MetaTensor(sample["image"], affine=affine)
+    )
+    grid = Grid(tuple(image.shape[1:]), image.affine.numpy())
+    resized: Sample = {**sample, "image": image.as_tensor(), "grid": grid}
+    if "mask" in sample:
+        mask: Any = Resize(size, mode="nearest")(MetaTensor(sample["mask"].float(), affine=affine))
+        resized["mask"] = mask.as_tensor().to(sample["mask"].dtype)
+    return resized

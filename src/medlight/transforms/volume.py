@@ -10,8 +10,7 @@ import torch
 from medlight.core.grid import Grid
 from medlight.core.intensity import IntensityMap, IntensityStatistics
 from medlight.core.sample import Sample
-from medlight.transforms.reorient import reorient
-from medlight.transforms.resample import resample_to_spacing
+from medlight.transforms.resample import reorient, resample_to_spacing
 
 
 class Volume:

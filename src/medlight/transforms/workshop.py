@@ -4,16 +4,16 @@ Differs from it where it slips: masks keep their labels, by nearest neighbour. d
 tells more.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from medlight.core.errors import ConfigError
-from medlight.core.grid import Grid
 from medlight.core.intensity import IntensityMap, IntensityStatistics
 from medlight.core.sample import Sample
+from medlight.transforms.resample import resize
 
 
 class Workshop:
@@ -31,7 +31,6 @@ class Workshop:
         self.window = None if window is None else tuple(map(float, window))
         if window is not None and (len(window) != 2 or window[0] >= window[1]):
             raise ConfigError(f"transforms.window must be [low, high], got {list(window)}")
-        self._resizers: dict[str, Callable[..., Any]] = {}
 
     @property
     def recipe(self) -> Mapping[str, Any]:
@@ -51,12 +50,7 @@ class Workshop:
                 f"transforms.size={list(self.size)} is for {len(self.size)}-D images, but these "
                 f"have {sample['image'].ndim - 1} axes; choose transforms={other}"
             )
-        image, grid = self._resized(sample["image"], sample["grid"], "area")
-        resized: Sample = {**sample, "image": image, "grid": grid}
-        if "mask" in sample:
-            mask, _ = self._resized(sample["mask"].float(), sample["grid"], "nearest")
-            resized["mask"] = mask.to(sample["mask"].dtype)
-        return resized
+        return resize(sample, self.size, mode="area")
 
     def intensity(self, statistics: IntensityStatistics, modality: tuple[str, ...]) -> IntensityMap:
         low = np.broadcast_to(statistics.minimum.min(-1, keepdims=True), statistics.minimum.shape)
@@ -66,12 +60,3 @@ class Workshop:
         width = np.where(high > low, high - low, 1.0)
         ends = np.zeros_like(width), np.ones_like(width)
         return IntensityMap(1 / width, -low / width, *ends)
-
-    def _resized(self, voxels: torch.Tensor, grid: Grid, mode: str) -> tuple[torch.Tensor, Grid]:
-        from monai.data import MetaTensor
-        from monai.transforms import Resize
-
-        if mode not in self._resizers:
-            self._resizers[mode] = Resize(self.size, mode=mode)
-        moved = self._resizers[mode](MetaTensor(voxels, affine=torch.from_numpy(grid.affine)))
-        return moved.as_tensor(), Grid(tuple(moved.shape[1:]), moved.affine.numpy())

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medlight.io.store.quota import StoreFullError
+from medlight.io.store.build import StoreFullError
 from medlight.io.store.store import Store
 
 WORKER = """

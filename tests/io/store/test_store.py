@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from medlight.core.errors import DataError, DataNotFoundError
-from medlight.io.store.in_memory import InMemoryCases, memory_bytes
-from medlight.io.store.quota import Quota, StoreFullError
+from medlight.io.store.build import Quota, StoreFullError
 from medlight.io.store.store import Store
+from medlight.io.store.stored_cases import InMemoryCases, memory_bytes
 
 New = Callable[..., Store]
 Numbers = Any

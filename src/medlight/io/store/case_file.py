@@ -26,8 +26,42 @@ from numpy.typing import NDArray
 from medlight.core.grid import Grid
 from medlight.core.intensity import IntensityStatistics
 from medlight.io.atomic import atomic_path
-from medlight.io.store.class_locations import class_locations
 from medlight.io.store.codec import Codec, Encoded, pack_array, unpack_array
+
+MAX_PER_CLASS = 256
+"""Voxels of one label that are kept, at most: 4 kB."""
+_TRIES = 16 * MAX_PER_CLASS
+
+
+def class_locations(mask: NDArray[np.integer]) -> NDArray[np.int32]:
+    """A random choice of the voxels of every label, the same each time.
+
+    Args:
+        mask: (1, *S).
+
+    Returns:
+        (M, 1 + n): label and position, ordered by label. Of the background, which nearly every
+        voxel belongs to, only a few random voxels are asked; a crowded mask may give none.
+    """
+    labels, random = mask[0], np.random.default_rng(0)
+    places = np.flatnonzero(labels)
+    values = labels.reshape(-1)[places]
+    chosen = [_background(labels, random)]
+    for label in np.unique(values):
+        own = places[values == label]
+        chosen.append(
+            random.choice(own, MAX_PER_CLASS, replace=False) if len(own) > MAX_PER_CLASS else own
+        )
+    every = np.concatenate(chosen)
+    positions = np.stack(np.unravel_index(every, labels.shape), axis=1)
+    return np.column_stack([labels.reshape(-1)[every], positions]).astype(np.int32)
+
+
+def _background(labels: NDArray[np.integer], random: np.random.Generator) -> NDArray[np.int64]:
+    tried = random.integers(0, labels.size, _TRIES)
+    background: NDArray[np.int64] = np.unique(tried[labels.reshape(-1)[tried] == 0])
+    return random.permutation(background)[:MAX_PER_CLASS]
+
 
 MAGIC = b"MEDLIGHT"
 _START = struct.Struct("<8sII")
@@ -74,6 +108,11 @@ class ArrayLocation:
     crc: int
 
     def read_from(self, content: memoryview) -> Any:
+        """Give what reads the array when it is indexed.
+
+        Args:
+            content: the whole file.
+        """
         part = content[self.start : self.start + self.length]
         return unpack_array(part, self.dtype, self.shape, self.codec)
 
@@ -106,7 +145,16 @@ def write_case_file(
     mask: NDArray[Any] | None,
     codec: Codec,
 ) -> None:
-    """Write a file that appears whole or not at all. `case` says what it was made from."""
+    """Write a case to a file that appears whole or not at all.
+
+    Args:
+        path: of the file.
+        case: what it was made from, as plain JSON.
+        prepared: the case after the geometric transform.
+        encoded: its image as it is stored.
+        mask: (1, *S) as it is stored, or None.
+        codec: of image and mask.
+    """
     arrays, codecs = {"image": encoded.values}, {"image": codec}
     if mask is not None:
         arrays |= {"mask": mask, LOCATIONS_ROLE: class_locations(mask)}
@@ -144,7 +192,15 @@ def write_case_file(
 
 
 def read_case_header(path: Path) -> CaseHeader:
-    """FileNotFoundError where there is no such case, DamagedError where it is not whole."""
+    """Read what is known of a stored case without its voxels.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        FileNotFoundError: there is no such case.
+        DamagedError: the file is not whole.
+    """
     with path.open("rb") as file:
         start = file.read(4096)  # nearly always all of it
         if len(start) < _START.size:
@@ -176,7 +232,15 @@ def read_case_header(path: Path) -> CaseHeader:
 
 
 def verify_checksums(path: Path, header: CaseHeader) -> None:
-    """Compare the voxels with their checksums; DamagedError where they differ."""
+    """Compare the voxels with their checksums.
+
+    Args:
+        path: of the file.
+        header: of the same file.
+
+    Raises:
+        DamagedError: they differ.
+    """
     content = map_file(path)
     for role, place in header.arrays.items():
         if isal_zlib.crc32(content[place.start : place.start + place.length]) != place.crc:

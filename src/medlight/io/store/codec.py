@@ -41,9 +41,18 @@ class Encoded:
 
 
 def encode_image(image: NDArray[np.float32], dtype: StoreDtype, *, align: bool = False) -> Encoded:
-    """The smallest exact type where there is one, else `dtype`. ValueError for nan and infinity.
+    """Encode an image in the smallest type that is exact, else in `dtype`.
 
-    `align` shifts whole numbers so that most of them share their upper byte, which packs better.
+    Args:
+        image: (C, *S).
+        dtype: of images that are not whole numbers.
+        align: shift whole numbers so that most share their upper byte, which packs better.
+
+    Returns:
+        The values as they are stored, and the map back to intensities.
+
+    Raises:
+        ValueError: there is nan or infinity in the image.
     """
     low, high = (each(image.reshape(len(image), -1), axis=1) for each in (np.min, np.max))
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
@@ -111,7 +120,14 @@ def _floating(
 
 
 def encode_mask(mask: NDArray[np.integer]) -> NDArray[Any]:
-    """uint8 where labels fit, else int16. ValueError where they do not fit that either."""
+    """Give labels the smallest type that holds them: uint8, else int16.
+
+    Args:
+        mask: (1, *S).
+
+    Raises:
+        ValueError: they fit neither.
+    """
     low, high = int(mask.min()), int(mask.max())
     for kind in (np.uint8, np.int16):
         if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
@@ -120,7 +136,12 @@ def encode_mask(mask: NDArray[np.integer]) -> NDArray[Any]:
 
 
 def pack_array(values: NDArray[Any], codec: Codec) -> bytes | memoryview:
-    """An array as bytes. Packing works in blocks, so that a patch does not unpack the whole."""
+    """Turn an array into bytes. Packing works in blocks, so that a patch does not unpack the whole.
+
+    Args:
+        values: (C, *S).
+        codec: "none" for plain bytes, or "blosc2".
+    """
     values = np.ascontiguousarray(values)
     if codec == "none":
         return memoryview(values.reshape(-1).view(np.uint8).data)
@@ -145,7 +166,16 @@ def pack_array(values: NDArray[Any], codec: Codec) -> bytes | memoryview:
 def unpack_array(
     content: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...], codec: Codec
 ) -> Any:
-    """What gives an array when it is indexed: a view of `content`, or blosc2's."""
+    """Give what reads an array when it is indexed: a view of `content`, or blosc2's.
+
+    Args:
+        content: the bytes of the array.
+        dtype, shape: of the array.
+        codec: what packed it.
+
+    Raises:
+        ValueError: the content has another shape.
+    """
     if codec == "none":
         return np.frombuffer(content, dtype).reshape(shape)
     packed = _blosc2().ndarray_from_cframe(content)
@@ -168,7 +198,15 @@ def _blosc2() -> Any:
 
 
 def check_settings(codec: str, dtype: str) -> None:
-    """DataError for a setting that does not exist; blosc2 is imported where it is chosen."""
+    """Check the settings of a store; blosc2 is imported if it is chosen.
+
+    Args:
+        codec, dtype: as in `Store`.
+
+    Raises:
+        DataError: a setting does not exist.
+        MissingExtraError: blosc2 is chosen and not installed.
+    """
     if codec not in CODECS:
         raise DataError(f"store.codec must be one of {', '.join(CODECS)}, got {codec!r}")
     if dtype not in STORE_DTYPES:

@@ -19,7 +19,7 @@ from typing import Any
 
 from medlight.core.case import Case
 from medlight.core.errors import DataError, MedlightError
-from medlight.io.store.build import StoreBuild
+from medlight.io.store.build import CASE_SUFFIX, Quota, StoreBuild, explain_disk_errors
 from medlight.io.store.case_file import (
     CaseHeader,
     DamagedError,
@@ -28,11 +28,8 @@ from medlight.io.store.case_file import (
     write_case_file,
 )
 from medlight.io.store.codec import check_settings, encode_image, encode_mask
-from medlight.io.store.hash_cache import HashCache, json_digest
-from medlight.io.store.in_memory import InMemoryCases, memory_bytes
-from medlight.io.store.lookup import look_up
-from medlight.io.store.quota import CASE_SUFFIX, Quota, explain_disk_errors
-from medlight.io.store.stored_cases import StoredCases
+from medlight.io.store.hash_cache import HashCache, json_digest, look_up
+from medlight.io.store.stored_cases import InMemoryCases, StoredCases, memory_bytes
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +137,15 @@ class Store:
     def load_into_memory(
         self, stored: StoredCases, min_shape: Sequence[int] | None = None
     ) -> InMemoryCases | None:
-        """The voxels in memory, where `memory_gb` leaves room for them; see `InMemoryCases`."""
+        """Hold the voxels in memory if `memory_gb` leaves room for them.
+
+        Args:
+            stored: the cases.
+            min_shape: shape up to which cases are padded; None: as they are.
+
+        Returns:
+            The cases, or None if there is no room.
+        """
         size = memory_bytes(stored, min_shape) if len(stored) else 0
         if not size or size > self._memory_left:
             return None
@@ -148,10 +153,16 @@ class Store:
         return InMemoryCases(stored, min_shape=min_shape)
 
     def delete(self, name: str, cases: Collection[str]) -> int:
-        """Remove all that was ever made of these cases of a data set; how many files that was.
+        """Remove all that was ever made of some cases of a data set, by any codec and recipe.
 
-        For a patient's right to be removed: the store of every codec and recipe is searched, once
-        for each case.
+        For a patient's right to be removed; the store is searched once for each case.
+
+        Args:
+            name: of the data set.
+            cases: their ids.
+
+        Returns:
+            How many files were removed.
         """
         hash_cache = HashCache(Path(self.folder) / "sets" / f"{name}.json")
         if hash_cache.is_forgotten(cases) or not Path(self.folder).is_dir():
