@@ -91,3 +91,16 @@ def test_every_dependency_has_a_lower_bound() -> None:
 def test_one_version() -> None:
     assert f"version: {__version__}" in (ROOT / "CITATION.cff").read_text()
     assert re.search(rf"\[({__version__}|Unreleased)\]", (ROOT / "CHANGELOG.md").read_text())
+
+
+def test_only_tasks_know_kinds_of_task() -> None:
+    """Others ask the outcome of a task, or a property of the labels, so that new kinds fit in."""
+    asked = re.compile(r"\b(labels|spec|outcome)\.kind (==|!=|in|not in) |isinstance\([^()]*Task\b")
+    found = {
+        str(path.relative_to(ROOT)): line
+        for path in (ROOT / "src/medlight").rglob("*.py")
+        for line in path.read_text().splitlines()
+        if asked.search(line)
+    }
+    assert {name for name in found if "/tasks/" not in name} == set()
+    assert found  # tasks say themselves which labels they can learn

@@ -1,14 +1,16 @@
 """Ranks and intervals, checked by hand."""
 
-import json
 import math
 from pathlib import Path
 
 import pytest
 
+from medlight.callbacks.results import write_scores
+from medlight.core.outcome import Metric, OutcomeSpec
 from medlight.metrics.bootstrap import bootstrap_interval
 from medlight.sweep.job import DONE, FAILED, PRUNED, Job
 from medlight.sweep.ranking import rank_jobs
+from medlight.tasks.outcome import Outcome
 
 
 def made(folder: Path, name: str, state: str, score: float | None, dice: list[float]) -> Job:
@@ -16,10 +18,14 @@ def made(folder: Path, name: str, state: str, score: float | None, dice: list[fl
     job.set_overrides([f"name={name}"])
     job.update(state=state, score=score)
     if dice:
-        lines = [f"c{n},p{n // 2},0,test,liver,{value}" for n, value in enumerate(dice)]
-        head = "case,patient,fold,stage,class,dice"
-        (job.folder / "cases.csv").write_text("\n".join([head, *lines]) + "\n")
-        (job.folder / "metrics.json").write_text(json.dumps({"test/dice": sum(dice) / len(dice)}))
+        rows = [
+            {"case": f"c{n}", "patient": f"p{n // 2}", "dice": value}
+            for n, value in enumerate(dice)
+        ]
+        outcome = Outcome(OutcomeSpec("any", (), {"dice": Metric("higher", "", "Dice")}, ""))
+        write_scores(
+            job.folder, outcome.spec, rows, outcome.summarise(rows), outcome.intervals(rows)
+        )
     return job
 
 
