@@ -32,7 +32,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from medlight.losses.dice import DiceCE
-from medlight.tasks.optimizer import build_optimizer
+from medlight.tasks.schedule import build_optimizer
 
 WARM_UP = 5
 CLASSES = 3

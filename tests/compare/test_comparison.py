@@ -14,9 +14,8 @@ from medlight.compare.case_scores import ALL_CLASSES
 from medlight.compare.comparison import Comparison, compare
 from medlight.compare.cost import pareto
 from medlight.compare.groups import group_runs
-from medlight.compare.rank_stability import ranks
 from medlight.compare.runs import read_run, read_runs
-from medlight.compare.variance import variance_components
+from medlight.compare.stability import ranks, variance_components
 from medlight.core.errors import DataError, DataNotFoundError, MedlightError
 from medlight.metrics.names import METRICS
 

@@ -11,8 +11,14 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from medlight.compare.auroc import area_interval, auroc, delong, difference_interval, standard_error
-from medlight.compare.power import min_detectable_difference
-from medlight.compare.statistics import count_wins, holm, mcnemar, patient_means, wilcoxon
+from medlight.compare.statistics import (
+    count_wins,
+    holm,
+    mcnemar,
+    min_detectable_difference,
+    patient_means,
+    wilcoxon,
+)
 
 MAIZE = [6.1, -8.4, 1.0, 2.0, 0.7, 2.9, 3.5, 5.1, 1.8, 3.6, 7.0, 3.0, 9.3, 7.5, -6.0]
 """Darwin's maize in eighths of an inch, as analysed by Fisher (1935): 49 -67 8 16 6 23 28 41 14 29

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 
 from medlight.callbacks.test_callback import TestCallback
 from medlight.core.case_result import CaseResult, Row
-from medlight.report.class_figures import confusion_counts, plot_confusion
+from medlight.report.figures import confusion_counts, plot_confusion
 from medlight.report.slices import WorstCases
 from medlight.tasks.base import Task, gather_rows
 from medlight.tasks.outcome import Outcome

@@ -13,7 +13,7 @@ from medlight.callbacks.test_callback import TestCallback
 from medlight.core.case_result import Row
 from medlight.metrics.selective import CaseRisk, aurc, rank_by_uncertainty
 from medlight.report.console_table import console_table
-from medlight.report.score_figures import plot_risk_coverage
+from medlight.report.figures import plot_risk_coverage
 from medlight.report.score_table import format_score
 from medlight.runs.directory import REVIEW_ORDER_FILE
 from medlight.runs.files import write_text

@@ -1,16 +1,66 @@
-"""Columns of cases.csv to what each case scored, by the description in outcome.json."""
+"""What each test case of a finished run scored: its cases.csv, read as its outcome.json says."""
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.compare.case_values import CASE_VALUES
 from medlight.core.errors import DataError
 from medlight.core.outcome import CLASS_COLUMN, Metric, OutcomeSpec
+from medlight.runs.case_table import CaseTable
+from medlight.runs.directory import OUTCOME_FILE, RunDirectory
+from medlight.tasks.outcome_of_columns import outcome_of_columns
+
+Values = NDArray[np.float64]
+CaseValues = Callable[[Values, Values, Values], Values]
+"""(truth, probability, answered) to (N,) values of a case or (N, K) of a case and class; `answered`
+is (N, K), 1 for the class that was given as the answer."""
+
+THRESHOLD = 0.5
+
+
+def correct(truth: Values, probability: Values, answered: Values) -> Values:
+    """(N,) whether the answer is the truth."""
+    return (truth == answered).all(axis=1).astype(float)
+
+
+def correct_in_class(truth: Values, probability: Values, answered: Values) -> Values:
+    """(N, K) the same, for the cases of each class only; their mean is the recall."""
+    right = correct(truth, probability, answered)[:, np.newaxis]
+    return np.where(truth == 1, right, np.nan)
+
+
+def brier(truth: Values, probability: Values, answered: Values) -> Values:
+    """(N,) squared distance of the probabilities from certainty of the truth, 0 to 2."""
+    error: Values = ((probability - truth) ** 2).sum(axis=1)
+    return error
+
+
+def label_correct(truth: Values, probability: Values, answered: Values) -> Values:
+    """(N, K) whether each yes-or-no question was answered right, yes being above 0.5."""
+    right = (probability > THRESHOLD) == (truth == 1)
+    return np.where(np.isnan(truth), np.nan, right)
+
+
+def label_brier(truth: Values, probability: Values, answered: Values) -> Values:
+    """(N, K) squared error of the probability of each yes."""
+    error: Values = (probability - truth) ** 2
+    return error
+
+
+CASE_VALUES: dict[str, CaseValues] = {
+    "correct": correct,
+    "correct_in_class": correct_in_class,
+    "brier": brier,
+    "label_correct": label_correct,
+    "label_brier": label_brier,
+}
+"""By the name that `core.outcome.Metric.value` gives them."""
+
 
 ALL_CLASSES = ""
 """The class of a score that belongs to the case as a whole."""
@@ -133,3 +183,33 @@ def _numbers(path: Path, name: str, columns: Columns) -> NDArray[np.float64]:
 
 def _sized(values: NDArray[np.float64], metric: Metric) -> NDArray[np.float64]:
     return np.abs(values) if metric.better == "zero" else values
+
+
+STAGE = "test"
+
+
+def read_case_scores(folder: Path) -> CaseScores:
+    """Read the test cases of a run directory.
+
+    Raises:
+        DataError: nothing was tested, or the table cannot be used; it names the file.
+    """
+    lines = RunDirectory(folder).cases()
+    if "stage" not in lines.columns:
+        raise DataError(f"{lines.path}: no column stage; another version wrote it")
+    spec = read_outcome(folder, lines)
+    tests = lines.of_stage(STAGE)
+    if not len(tests):
+        raise DataError(f"{lines.path}: no line of stage {STAGE!r}")
+    return case_scores(tests.path, tests.columns, spec)
+
+
+def read_outcome(folder: Path, lines: CaseTable) -> OutcomeSpec:
+    """What the rows of a run are; the columns tell it of runs from before outcome.json."""
+    path = Path(folder) / OUTCOME_FILE
+    try:
+        if not path.is_file():
+            return outcome_of_columns(lines.columns)
+        return OutcomeSpec.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, DataError) as error:
+        raise DataError(f"{lines.path}: {error}; another version wrote it") from error

@@ -21,10 +21,9 @@ from medlight.compare.paired import (
     mean_over_classes,
     paired_results,
 )
-from medlight.compare.rank_stability import Rank, ranks
 from medlight.compare.runs import Run, Skipped
+from medlight.compare.stability import Rank, VarianceComponents, ranks, variance_components
 from medlight.compare.statistics import TIE_TOLERANCE
-from medlight.compare.variance import VarianceComponents, variance_components
 from medlight.core.errors import ConfigError
 from medlight.core.outcome import Metric
 from medlight.metrics.bootstrap import N_RESAMPLES, Interval

@@ -4,8 +4,8 @@ import math
 
 from medlight.compare.case_scores import ALL_CLASSES, ScoreKey
 from medlight.compare.paired import PairedResult
-from medlight.compare.power import ALPHA
-from medlight.compare.variance import VarianceComponents
+from medlight.compare.stability import VarianceComponents
+from medlight.compare.statistics import ALPHA
 from medlight.core.outcome import Metric
 from medlight.metrics.bootstrap import Interval
 

@@ -21,7 +21,7 @@ from medlight.compare.formatting import (
 )
 from medlight.compare.runs import read_curves
 from medlight.compare.viewer import CaseFiles, viewer_cases
-from medlight.report.scripted import ScriptedPage
+from medlight.report.page import ScriptedPage
 
 PAGE = "comparison.html"
 MAX_CURVES = 60

@@ -10,18 +10,16 @@ from numpy.typing import NDArray
 from medlight.compare.auroc import Auroc, auroc, delong, difference_interval, standard_error
 from medlight.compare.case_scores import ALL_CLASSES, ScoreKey
 from medlight.compare.groups import Group
-from medlight.compare.power import (
-    ALPHA,
-    min_detectable_auroc,
-    min_detectable_difference,
-    sample_std,
-)
 from medlight.compare.statistics import (
+    ALPHA,
     TestResult,
     count_wins,
     holm,
     mcnemar,
+    min_detectable_auroc,
+    min_detectable_difference,
     patient_means,
+    sample_std,
     wilcoxon,
 )
 from medlight.core.outcome import Metric

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medlight.compare.case_scores import CaseScores
-from medlight.compare.cases import read_case_scores
+from medlight.compare.case_scores import CaseScores, read_case_scores
 from medlight.core.errors import ConfigError, DataError
 from medlight.runs.directory import CURVES_FILE, PROVENANCE_FILE, RunDirectory
 from medlight.runs.find import find_runs

@@ -18,7 +18,7 @@ from medlight.metrics.calibration import (
     reliability,
 )
 from medlight.metrics.classification import rows_to_arrays
-from medlight.report.score_figures import plot_reliability
+from medlight.report.figures import plot_reliability
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 

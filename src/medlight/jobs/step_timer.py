@@ -19,7 +19,7 @@ import torch
 
 from medlight.data.datamodule import DataModule
 from medlight.tasks.base import Task
-from medlight.tasks.optimizer import build_optimizer
+from medlight.tasks.schedule import build_optimizer
 
 PARTS = ("read", "transfer", "augment", "forward", "backward", "optimizer", "logging")
 WARMUP_STEPS = 2

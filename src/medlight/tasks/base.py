@@ -18,8 +18,8 @@ from medlight.core.data_spec import DataSpec, NeedsSpec
 from medlight.core.errors import ConfigError
 from medlight.metrics.names import COUNTS
 from medlight.nets.build import build, enable_gradient_checkpointing
-from medlight.tasks.optimizer import build_optimizer
 from medlight.tasks.outcome import Outcome
+from medlight.tasks.schedule import build_optimizer
 
 if TYPE_CHECKING:
     from medlight.tasks.trained_model import TrainedModel

@@ -1,10 +1,11 @@
-"""Masks of files: on the grid of each file, with their volumes.
+"""Masks of files, on the grid of each file, with their volumes; and how an export makes them.
 
 Shapes: K classes, *T spatial axes of the file.
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +14,15 @@ from numpy.typing import NDArray
 from medlight.core.grid import Grid
 from medlight.core.sample import Sample
 from medlight.inference.ensemble import ensemble_predictor, merge_slabs
+from medlight.inference.heads import SigmoidHead, region_class_order
 from medlight.inference.postprocess import Postprocessing, voxel_size_ml
 from medlight.inference.resample_to_source import SourcePrediction, resample_to_source
-from medlight.inference.sliding_window import Slabs
+from medlight.inference.sliding_window import MIN_WEIGHT, SIGMA_SCALE, Slabs, SlidingWindow
 from medlight.io.inputs import InputCase
 from medlight.io.resumable_csv import CsvRow, ResumableCsv
 from medlight.io.write import write_mask, write_unit_range
 from medlight.metrics.segmentation_cases import SegmentationScorer
+from medlight.nets.input_size import InputSize
 from medlight.runs.files import file_stem
 from medlight.tasks.trained_model import PredictOptions, TrainedModel, shared_postprocessing
 
@@ -143,3 +146,38 @@ class MaskWriter:
 def _mean(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
     """Of the voxels that were given the class; nan where there are none."""
     return round(float(values[mask].mean(dtype=np.float64)), 6) if mask.any() else float("nan")
+
+
+def describe_windows(model: TrainedModel, inference: SlidingWindow) -> dict[str, Any]:
+    """Plain data for `artifact_run.py`: logits to labels, windows, and post-processing."""
+    spec, head = model.spec, model.head
+    task: Any = model.task
+    size: InputSize = task.input_size
+    output: dict[str, Any] = {"channels": len(spec.labels), "label": "of the largest"}
+    if isinstance(head, SigmoidHead):
+        output = {
+            "channels": len(head.regions),
+            "label": "of the last region whose logit is above 0; else background",
+            "regions": dict(zip(head.regions, region_class_order(head.regions), strict=True)),
+        }
+    return {
+        "output": output,
+        "window": {
+            "shape": None if spec.patch is None else list(spec.patch),
+            "overlap": inference.overlap,
+            "weight": "gaussian",
+            "sigma": SIGMA_SCALE,
+            "least_weight": MIN_WEIGHT,
+            "padding": "smallest value of each channel, on both sides",
+            "net_shape": None if spec.patch is None else list(size.round_up(spec.patch)),
+            "divisor": list(size.divisor),
+            "min_size": list(size.min_size),
+            "mirrored_in_training": list(spec.mirror_axes),
+        },
+        "inversion": {
+            "interpolation": "linear, of logits; then the label",
+            "grid": "of the input file",
+            "outside": spec.labels.names[0],
+        },
+        "postprocessing": shared_postprocessing([model]).as_dict(),
+    }

@@ -8,7 +8,7 @@ from medlight.core.outcome import ID_COLUMNS, OutcomeSpec
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.classification import classification_intervals, summarise_classification
 from medlight.metrics.names import CLASSIFICATION_POLICY, catalogued
-from medlight.report.class_figures import plot_mistakes
+from medlight.report.figures import plot_mistakes
 from medlight.report.slices import CaseSlice
 from medlight.tasks.outcome import ConfusionChart, Outcome, Rows
 

@@ -15,7 +15,7 @@ import numpy as np
 from medlight.core.outcome import UNCERTAINTY, OutcomeSpec, rows_by_case
 from medlight.metrics.bootstrap import Interval, bootstrap_interval
 from medlight.metrics.selective import CaseRisk, aurc
-from medlight.report.class_figures import plot_cases
+from medlight.report.figures import plot_cases
 from medlight.report.slices import CaseSlice
 
 if TYPE_CHECKING:

@@ -1,13 +1,19 @@
-"""Learning rates over the steps of a run. Each takes an optimizer and `total_steps`, and ends
-where the run does; a run that is resumed with more steps follows the longer curve from there.
+"""The optimizer of a run, and learning rates over its steps.
+
+Each schedule takes an optimizer and `total_steps`, and ends where the run does; a run that is
+resumed with more steps follows the longer curve from there.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import torch
+from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
+
+from medlight.compat.torch import allow_clipping
 
 
 def warmup_cosine(optimizer: Optimizer, *, total_steps: int, warmup: float = 0.1) -> LambdaLR:
@@ -81,3 +87,29 @@ class OneCycle(OneCycleLR):
         """All but the length, which is that of the run as it is now."""
         length = ("total_steps", "_schedule_phases")
         super().load_state_dict({k: v for k, v in state_dict.items() if k not in length})
+
+
+FUSED_DEVICES = ("cpu", "cuda", "mps", "xpu")
+"""Where torch has fused AdamW and SGD."""
+
+
+def build_optimizer(
+    optimizer: Callable[..., torch.optim.Optimizer],
+    parameters: Iterable[Parameter],
+    *,
+    uses_grad_scaler: bool = False,
+) -> torch.optim.Optimizer:
+    """Call a partial; its `fused: auto` is settled by where the parameters are.
+
+    Args:
+        uses_grad_scaler: gradients are scaled against underflow, as with precision 16-mixed. A
+            fused optimizer unscales them itself, which makes clipping them impossible.
+    """
+    weights = list(parameters)
+    if getattr(optimizer, "keywords", {}).get("fused") != "auto":
+        return optimizer(weights)
+    fused = not uses_grad_scaler and all(weight.device.type in FUSED_DEVICES for weight in weights)
+    built = optimizer(weights, fused=fused or None)
+    if fused:  # there is nothing to unscale; Lightning would not clip with precision bf16-mixed
+        allow_clipping(built)
+    return built

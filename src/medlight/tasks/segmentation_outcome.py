@@ -74,7 +74,7 @@ class SegmentationOutcome(Outcome):
         return MaskWriter(models, options)
 
     def describe_export(self, model: "TrainedModel", inference: Any) -> dict[str, Any]:
-        from medlight.tasks.export_masks import describe_windows
+        from medlight.tasks.mask_writer import describe_windows
 
         return {"task": "segmentation", **describe_windows(model, inference)}
 

@@ -1,4 +1,4 @@
-"""Pictures of classifications: the confusion matrix and the cases that went wrong."""
+"""Pictures of scores: confusion, mistakes, reliability, and risk against coverage."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.report.mask_figures import LIGHT_TEXT, figure, show_slice, slice_grid
+from medlight.metrics.calibration import Reliability
+from medlight.metrics.selective import selective_risk
+from medlight.report.mask_figures import LIGHT_TEXT, PALETTE, figure, show_slice, slice_grid
 from medlight.report.slices import CaseSlice
 
 CORRECT_COLOUR, WRONG_COLOUR = "#56B4E9", "#E69F00"
@@ -80,3 +82,65 @@ def mistake_caption(row: Mapping[str, str | int | float]) -> str:
         f"{row['case']}: {mark}\ntruth {truth} {float(row[f'p_{truth}']):.2f}\n"
         f"prediction {guess} {float(row[f'p_{guess}']):.2f}"
     )
+
+
+GREY = "#777777"
+
+
+def plot_reliability(sides: Mapping[str, tuple[Reliability, float]], path: Path) -> None:
+    """Accuracy against confidence, one panel for each side (title to bins and ECE), and below it
+    how many cases each bin holds. On the diagonal confidence is what it says."""
+    page = figure(4.2 * len(sides), 4.6)
+    rows = page.subplots(
+        2, len(sides), sharex=True, squeeze=False, gridspec_kw={"height_ratios": (3, 1)}
+    )
+    for column, (name, (found, ece)) in enumerate(sides.items()):
+        above, below = rows[0, column], rows[1, column]
+        edges = np.linspace(0, 1, len(found.cases) + 1)
+        middle, width = (edges[1:] + edges[:-1]) / 2, 1 / len(found.cases)
+        full = found.cases > 0
+        above.bar(
+            middle[full], found.accuracy[full], width, color=PALETTE[1], edgecolor="white",
+            label="accuracy of the bin",
+        )  # fmt: skip
+        above.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
+        above.plot(
+            found.confidence[full], found.accuracy[full], "o", color=PALETTE[5], markersize=4,
+            label="at its mean confidence",
+        )  # fmt: skip
+        above.set(title=f"{name}: ECE {ece:.4f}", xlim=(0, 1), ylim=(0, 1.02))
+        above.set_ylabel("accuracy")
+        above.legend(loc="upper left", frameon=False, fontsize=8)
+        below.bar(middle, found.cases, width, color=GREY, edgecolor="white")
+        below.set(xlabel="confidence in the predicted class", ylabel="cases")
+    page.savefig(path, dpi=120)
+
+
+def plot_risk_coverage(
+    uncertainty: NDArray[np.float64], risk: NDArray[np.float64], path: Path, *, risk_name: str
+) -> None:
+    """The risk of the most certain cases, between the best and the worst order there can be; and
+    each case's risk against its uncertainty."""
+    page = figure(9.4, 4)
+    left, right = page.subplots(1, 2)
+    coverage = np.arange(1, len(risk) + 1) / len(risk)
+    curves: Sequence[tuple[str, NDArray[np.float64], str, str]] = (
+        ("by uncertainty", uncertainty, PALETTE[6], "-"),
+        ("best order there is", risk, PALETTE[3], "--"),
+        ("order without meaning", np.zeros(len(risk)), GREY, ":"),
+    )
+    for name, order, colour, style in curves:
+        curve = selective_risk(order, risk)
+        label = f"{name}: AURC {curve.mean():.4f}"
+        left.plot(coverage, curve, color=colour, linestyle=style, label=label)
+    left.set(
+        xlabel="coverage: share of cases kept, most certain first",
+        ylabel=f"mean {risk_name} of the cases kept",
+        xlim=(0, 1.02),
+    )
+    left.set_ylim(0, 1.1 * max(float(risk.max()), 1e-3))
+    left.legend(frameon=False, fontsize=8)
+    right.locator_params(axis="x", nbins=6)
+    right.scatter(uncertainty, risk, s=18, color=PALETTE[6], alpha=0.7, linewidths=0)
+    right.set(xlabel="uncertainty of the case", ylabel=f"{risk_name} of the case")
+    page.savefig(path, dpi=120)
