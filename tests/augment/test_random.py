@@ -26,9 +26,12 @@ def test_uniform() -> None:
 
 def test_streams_are_independent_and_leave_each_other_alone() -> None:
     first = random_streams(2000)
-    noise, blur = first.stream("noise").uniform(100), first.stream("blur").uniform(100)
+    noise, blur = (
+        first.streams(["noise"])["noise"].uniform(100),
+        first.streams(["blur"])["blur"].uniform(100),
+    )
     assert abs(np.corrcoef(noise.ravel(), blur.ravel())[0, 1]) < 5e-3
-    assert np.array_equal(noise, random_streams(2000).stream("noise").uniform(100))
+    assert np.array_equal(noise, random_streams(2000).streams(["noise"])["noise"].uniform(100))
 
 
 def test_factors_enlarge_as_often_as_they_shrink() -> None:

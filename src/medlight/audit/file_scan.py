@@ -6,7 +6,6 @@ to brightness, contrast, resolution, noise and, in 3-D, to the order in which ax
 Shapes: *S spatial axes, C channels last, both as stored.
 """
 
-import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -140,12 +139,11 @@ class FileInfo:
         return self.readable and self.role != MASK and self.minimum == self.maximum
 
 
-def scan_files(index: Index, *, num_processes: int = 1, show: bool | None = None) -> list[FileInfo]:
+def scan_files(index: Index, *, num_processes: int = 1) -> list[FileInfo]:
     """Open every file of every case once, in the order of cases and roles.
 
     Args:
         num_processes: that read at the same time; 1 reads in this one.
-        show: a progress bar; None: where there is a terminal.
     """
     work = [
         (row, role, path)
@@ -154,8 +152,7 @@ def scan_files(index: Index, *, num_processes: int = 1, show: bool | None = None
         for row, path in enumerate(index.paths(role))
         if path is not None
     ]
-    hidden = not (sys.stderr.isatty() if show is None else show)
-    with tqdm(total=len(work), desc="checking", unit="file", disable=hidden) as bar:
+    with tqdm(total=len(work), desc="checking", unit="file", disable=None) as bar:
         info = []
         for part in _done(work, num_processes):
             info += part

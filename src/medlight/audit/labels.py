@@ -24,18 +24,17 @@ def label_issues(
         for info in masks:
             yield from _mask(index, info)
         yield from _types(index, masks)
-        empty = tuple(
-            index.ids[info.row] for info in masks if set(info.label_counts or {1: 1}) == {0}
-        )
+        empty = [info for info in masks if set(info.label_counts or {1: 1}) == {0}]
         if empty:
-            paths = [info.path for info in masks if set(info.label_counts or {1: 1}) == {0}]
+            cases = tuple(index.ids[info.row] for info in empty)
             yield Issue(
                 "warning",
                 "empty mask",
-                f"{len(empty)} masks hold background only: {shorten(paths, 3)}",
+                f"{len(empty)} masks hold background only: "
+                + shorten([info.path for info in empty], 3),
                 "right where there is nothing to find; if something is, "
-                + exclude_hint(empty, "empty mask"),
-                empty,
+                + exclude_hint(cases, "empty mask"),
+                cases,
             )
         yield from _occurrence(index, masks)
     elif index.tags is not None and index.labels.numeric:

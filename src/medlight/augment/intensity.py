@@ -61,7 +61,15 @@ class IntensityStep(ABC):
         return apply_steps(image, {"": self}, {"": rng})
 
     def selected(self, rng: RandomStreams, channels: int) -> NDArray[np.bool_]:
-        """(B, C)."""
+        """Choose the channels of samples that are changed.
+
+        Args:
+            rng: the numbers of the batch.
+            channels: C.
+
+        Returns:
+            (B, C).
+        """
         sample = rng.bernoulli(self.probability, 1)
         return sample & rng.bernoulli(self.channel_probability, channels)
 

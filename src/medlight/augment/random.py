@@ -59,9 +59,6 @@ class RandomStreams:
             branch._begin(state, first)
         return branches
 
-    def stream(self, name: str) -> "RandomStreams":
-        return self.streams([name])[name]
-
     def __len__(self) -> int:
         return len(self._state)
 

@@ -172,7 +172,15 @@ def _nearest(voxels: Tensor, shape: Sequence[int], at: Sequence[Tensor]) -> Tens
 
 
 def apply_along_axes(rows: Tensor, matrices: Sequence[Tensor]) -> Tensor:
-    """Multiply each spatial axis of rows (R, *S) by its matrix (R or 1, out, in): (R, *out)."""
+    """Multiply rows by a matrix along each of their axes.
+
+    Args:
+        rows: (R, *S).
+        matrices: for each axis (R, new size, size), or (1, ...) for all rows.
+
+    Returns:
+        (R, *new sizes).
+    """
     for axis, matrix in enumerate(matrices, start=1):
         square = matrix.view(len(matrix), *(1,) * (rows.ndim - 3), *matrix.shape[1:])
         rows = torch.matmul(square, rows.movedim(axis, -2)).movedim(-2, axis)

@@ -107,7 +107,13 @@ class DataModule(TrainerHooks, ABC):
     @classmethod
     @abstractmethod
     def fake(cls, root: Path, cases: int = 12, seed: int = 0) -> None:
-        """Write the data set's genuine on-disk layout in miniature below `root`."""
+        """Write the data set's genuine on-disk layout in miniature.
+
+        Args:
+            root: what `data.root` would be.
+            cases: how many.
+            seed: of what is drawn.
+        """
 
     @cached_property
     def full_index(self) -> Index:

@@ -73,7 +73,12 @@ def withdrawn_cases(index: Index, lists: Iterable[Path]) -> tuple[str, ...]:
 
 
 def withdrawn_patients(pairs: Iterable[tuple[str, str]], lists: Iterable[Path]) -> frozenset[str]:
-    """Those of (case, patient) `pairs` whom the lists name, by themselves or by a case."""
+    """Find the patients whom the lists name, by themselves or by a case.
+
+    Args:
+        pairs: (case, patient).
+        lists: withdrawal lists.
+    """
     names = {name for path in lists for name in _lines(path)}
     if not names:
         return frozenset()

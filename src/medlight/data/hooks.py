@@ -80,7 +80,12 @@ class TrainerHooks(pl.LightningDataModule):
         return self.apply_augmentation(batch, epoch=self.trainer.current_epoch)
 
     def apply_augmentation(self, batch: dict[str, Any], *, epoch: int) -> dict[str, Any]:
-        """A training batch, on its device, as tasks get it: augmented, its masks int64."""
+        """Turn a training batch into what tasks get: augmented, its masks int64.
+
+        Args:
+            batch: on its device.
+            epoch: of the run.
+        """
         if self.augment is not None:
             batch = self.augment(batch, seed=self.seed, epoch=epoch)
         return batch | {"mask": batch["mask"].long()} if "mask" in batch else batch

@@ -18,7 +18,10 @@ PATCH_MULTIPLE = 8
 
 
 def auto_patch_size(shape: NDArray[np.floating]) -> tuple[int, ...]:
-    """Round up to multiples of 8, then shorten the longest axis until the patch fits the cap.
+    """Round a shape up to multiples of 8, then shorten its longest axis until it fits the cap.
+
+    Args:
+        shape: (n,) voxels, such as the median of the cases.
 
     >>> auto_patch_size(np.array([36.0, 50.0, 35.0]))
     (40, 56, 40)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -38,8 +37,8 @@ def cached_digests(
         if len(found) == len(names):
             return found
     digest = quick_digest if quick else file_digest
-    # The bar shows only where this takes long: on a network drive, say.
-    bar = tqdm(names, desc="comparing files", delay=2, disable=not sys.stderr.isatty())
+    # The bar shows on a terminal only, and only if this takes long: on a network drive, say.
+    bar = tqdm(names, desc="comparing files", delay=2, disable=None)
     found = [digest(root / name) for name in bar]
     with (
         suppress(OSError),

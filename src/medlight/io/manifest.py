@@ -1,7 +1,6 @@
 """Compare manifests with the files they list, and tell which version of its data a run works on."""
 
 import os
-import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,7 +37,7 @@ def snapshot(index: Index, *, version: str, name: str | None = None) -> Manifest
     check_version_name(version)
     labels = label_texts(index)
     entries = []
-    for row in tqdm(range(len(index)), desc="hashing", delay=1, disable=not sys.stderr.isatty()):
+    for row in tqdm(range(len(index)), desc="hashing", delay=1, disable=None):
         source = int(index.source_of[row])
         for role, column in index.files.items():
             path = column[row]
@@ -104,7 +103,7 @@ def verify_manifest(
         What is missing or changed.
     """
     missing, changed, n_hashed = [], [], 0
-    bar = tqdm(manifest.entries, desc="verifying", delay=1, disable=not sys.stderr.isatty())
+    bar = tqdm(manifest.entries, desc="verifying", delay=1, disable=None)
     for entry in bar:
         path = roots[entry.source] / entry.path
         try:

@@ -149,10 +149,6 @@ class NiftiHeader:
         """Bytes that the file must hold."""
         return self.start + math.prod(self.shape) * self.dtype.itemsize
 
-    @property
-    def channels(self) -> int:
-        return self.shape[-1] if len(self.shape) > self.grid.ndim else 1
-
 
 def parse_header(head: bytes) -> NiftiHeader:
     """Read the first bytes of a file, as nibabel does, which mends what it can in silence.

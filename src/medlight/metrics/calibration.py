@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 
 from medlight.metrics.classification import MIN_PROBABILITY, brier_scores, negative_log_likelihood
 from medlight.metrics.weighted_metrics import confidence_bins, weighted_calibration_error
@@ -33,7 +34,13 @@ class Reliability:
 def reliability(
     truth: NDArray[np.int64], probability: NDArray[np.float64], bins: int = 15
 ) -> Reliability:
-    """From (N,) classes and (N, K) probabilities."""
+    """Bin cases by the confidence in their predicted class.
+
+    Args:
+        truth: (N,) classes.
+        probability: (N, K).
+        bins: how many, of equal width.
+    """
     confidence, right = probability.max(axis=1), probability.argmax(axis=1) == truth
     place = confidence_bins(confidence, bins)
     cases = np.bincount(place, minlength=bins)
@@ -46,16 +53,23 @@ def reliability(
 
 
 def fit_temperature(truth: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
-    """The temperature by which dividing logits makes the truth most likely (Guo et al. 2017).
+    """Find the temperature by which dividing logits makes the truth most likely (Guo et al. 2017).
 
     Logits are not needed: they are the logarithms of the probabilities, up to what a softmax
     ignores. Fit it on validation cases, never on those it is judged on.
+
+    Args:
+        truth: (N,) classes.
+        probability: (N, K).
+
+    Returns:
+        The temperature, from 1 / `MAX_TEMPERATURE` to `MAX_TEMPERATURE`.
     """
     logs = np.log(np.maximum(probability, MIN_PROBABILITY))
 
     def loss(log_temperature: float) -> float:
         return float(
-            negative_log_likelihood(truth, _softmax(logs / np.exp(log_temperature))).mean()
+            negative_log_likelihood(truth, softmax(logs / np.exp(log_temperature), axis=1)).mean()
         )
 
     reach = np.log(MAX_TEMPERATURE)
@@ -63,12 +77,21 @@ def fit_temperature(truth: NDArray[np.int64], probability: NDArray[np.float64]) 
 
 
 def apply_temperature(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """(N, K) probabilities at another temperature; above 1 they are less certain.
+    """Divide the logits of probabilities by a temperature.
+
+    Args:
+        probability: (N, K).
+        temperature: above 0; above 1 probabilities become less certain.
+
+    Returns:
+        (N, K).
 
     >>> apply_temperature(np.array([[0.8, 0.2]]), 2.0).round(3).tolist()
     [[0.667, 0.333]]
     """
-    return _softmax(np.log(np.maximum(probability, MIN_PROBABILITY)) / temperature)
+    logs = np.log(np.maximum(probability, MIN_PROBABILITY))
+    lowered: NDArray[np.float64] = softmax(logs / temperature, axis=1)
+    return lowered
 
 
 def calibration_scores(
@@ -82,9 +105,3 @@ def calibration_scores(
         "brier": float(brier_scores(truth, probability).mean()),
         "log_loss": float(negative_log_likelihood(truth, probability).mean()),
     }
-
-
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    lowered: NDArray[np.float64] = raised / raised.sum(axis=1, keepdims=True)
-    return lowered

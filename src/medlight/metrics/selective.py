@@ -33,9 +33,16 @@ def rank_by_uncertainty(cases: Iterable[CaseRisk]) -> list[CaseRisk]:
 
 
 def selective_risk(uncertainty: ArrayLike, risk: ArrayLike) -> NDArray[np.float64]:
-    """(N,) mean risk of the 1, 2, ... N most certain cases.
+    """Average the risk of the 1, 2, ... N most certain cases (Geifman and El-Yaniv 2017).
 
     Cases that are equally uncertain share their risk: what is expected of a random order.
+
+    Args:
+        uncertainty: (N,).
+        risk: (N,).
+
+    Returns:
+        (N,).
 
     >>> selective_risk([0.1, 0.9, 0.5], [0.0, 1.0, 0.5]).tolist()
     [0.0, 0.25, 0.5]

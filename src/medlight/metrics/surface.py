@@ -50,8 +50,14 @@ class SurfaceDistances:
         return float(total / (self.prediction_areas.sum() + self.reference_areas.sum()))
 
     def nsd(self, tolerance_mm: float) -> float:
-        """Normalised surface distance, or surface Dice: the share of both borders that lies within
-        `tolerance_mm` of the other."""
+        """Compute the normalised surface distance, or surface Dice (Nikolov et al. 2018).
+
+        Args:
+            tolerance_mm: how far borders may lie apart.
+
+        Returns:
+            The share of both borders that lies within the tolerance of the other, 0 to 1.
+        """
         within = tolerance_mm + ROUNDING_MM
         near = self.prediction_areas[self.prediction_distances_mm <= within].sum()
         near += self.reference_areas[self.reference_distances_mm <= within].sum()
@@ -61,7 +67,15 @@ class SurfaceDistances:
 def surface_distances(
     prediction: NDArray[np.bool_], reference: NDArray[np.bool_], spacing_mm: Sequence[float]
 ) -> SurfaceDistances:
-    """Compare the borders of two (*S) masks, neither of them empty."""
+    """Compare the borders of two masks.
+
+    Args:
+        prediction, reference: (*S), neither of them empty.
+        spacing_mm: voxel size along each axis.
+
+    Raises:
+        ValueError: one of them is empty.
+    """
     if not (prediction.any() and reference.any()):
         raise ValueError(
             "an empty mask has no border; see the policy in medlight.metrics.segmentation_cases"
@@ -83,7 +97,10 @@ def surface_distances(
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """The smallest window that holds all of a mask that is not empty.
+    """Find the smallest window that holds all of a mask.
+
+    Args:
+        mask: (*S), not empty.
 
     >>> bounding_box(np.array([[0, 0, 0], [0, 1, 1]], bool))
     (slice(1, 2, None), slice(1, 3, None))

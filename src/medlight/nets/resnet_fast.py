@@ -55,7 +55,13 @@ class Residual(nn.Module):
 def conv_norm_relu(
     spatial_dims: int, in_channels: int, out_channels: int, *, stride: int = 1
 ) -> nn.Sequential:
-    """Convolution, normalisation, ReLU."""
+    """Build a 3-wide convolution, batch normalisation and ReLU.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels, out_channels: of the convolution.
+        stride: of the convolution.
+    """
     return nn.Sequential(
         Conv[Conv.CONV, spatial_dims](in_channels, out_channels, 3, stride, padding=1, bias=False),
         Norm[Norm.BATCH, spatial_dims](out_channels),

@@ -73,7 +73,7 @@ def plan(fingerprint: DatasetFingerprint, device: PlannedDevice) -> list[Planned
 
 
 def normalisation(f: DatasetFingerprint, transforms: str) -> str:
-    """How intensities become the net's input, in half a sentence; of `volume` alone it is known."""
+    """Say in half a sentence how intensities become the net's input; known of `volume` alone."""
     if transforms != "volume":
         return "what the data start from"
     from medlight.transforms.volume import is_ct
