@@ -65,7 +65,7 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     takes = inspect.signature(job).parameters
     runs = find_trained_runs(cfg.run) if cfg.run else []
     if distributed.rank() == 0 and (not runs or "original" in takes):
-        save_config(fit_config(cfg) if runs else cfg, run_dir / CONFIG_FILE)
+        save_config(fit_config(cfg, runs[0]) if runs else cfg, run_dir / CONFIG_FILE)
     resolve_hardware(cfg.trainer)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     if "load" in takes:
@@ -114,10 +114,10 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     return score
 
 
-def fit_config(cfg: DictConfig) -> DictConfig:
+def fit_config(cfg: DictConfig, original: Path) -> DictConfig:
     """The configuration of a run that does again what another did, as if it were the first."""
     cfg = cfg.copy()
-    cfg.run, cfg.job = None, {"_target_": "medlight.jobs.fit.fit", "resume": "${resume}"}
+    cfg.run, cfg.job = None, load_config(original).job
     return cfg
 
 

@@ -11,14 +11,9 @@ from omegaconf import OmegaConf
 
 from medlight.cli.config import load_config, shipped_hydra_settings
 from medlight.core.errors import ConfigError
+from medlight.runs.config_keys import RERUN_GROUPS, RERUN_KEYS, may_change_on_rerun
 from medlight.runs.directory import CONFIG_FILE
 from medlight.runs.find import find_runs
-
-OVERRIDABLE_GROUPS = ("inference", "trainer", "logger", "paths", "callbacks")
-"""Groups that may change without making it another run."""
-
-OVERRIDABLE_KEYS = ("compile", "gradient_checkpointing")
-"""Root keys that may: the same arithmetic, on a machine that can do it so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +63,18 @@ def run_primary_config(rerun: Rerun, overrides: Sequence[Override]) -> dict[str,
     Of several runs, that of the first. A group that is chosen anew gives way as a whole; single
     keys are Hydra's to override.
     """
-    may = (*OVERRIDABLE_GROUPS, *OVERRIDABLE_KEYS)
-    free = [*may, "hydra", rerun.key, *(["job"] if rerun.key == "run" else [])]
+    free = ["hydra", rerun.key, *(["job"] if rerun.key == "run" else [])]
     for override in overrides:
-        root = override.key_or_group.partition(".")[0].partition("/")[0]
-        if root not in free and override.input_line != "job=fit":
+        key = override.key_or_group.replace("/", ".")
+        allowed = key.partition(".")[0] in free or may_change_on_rerun(key)
+        if not allowed and override.input_line != "job=fit":
             raise ConfigError(
                 f"{override.input_line} would make it another run: with {rerun.key}= only "
-                f"{', '.join(may)} can change"
+                f"{', '.join(RERUN_KEYS)}, and where files are (such as data.root), can change"
             )
     saved = cast(dict[str, Any], OmegaConf.to_container(load_config(rerun.runs[0])))
     saved.update(run=None, resume=None)
-    chosen = {o.key_or_group for o in overrides if o.key_or_group in (*OVERRIDABLE_GROUPS, "job")}
+    chosen = {o.key_or_group for o in overrides if o.key_or_group in (*RERUN_GROUPS, "job")}
     if isinstance(saved["paths"], dict):
         saved["paths"]["run_dir"] = "${hydra:runtime.output_dir}"
     hydra = shipped_hydra_settings()

@@ -65,24 +65,32 @@ def reproduce(
     original: Path,
     force: bool = False,
     siblings: Sequence[str] = (),
+    init: str | Path | None = None,
 ) -> None:
     """Train and test anew in `run_dir`, and compare metrics.json and cases.csv with the original.
 
-    Says "identical" where every number is, "within seed noise" where every metric differs by no
-    more than between two seeds (see `jobs.noise`), and raises NotReproducedError where one differs
-    by more. Writes what it found to reproduction.json.
+    Says "identical" if every number is, and "within seed noise" if every metric differs by no
+    more than between two seeds (see `jobs.seed_variability`). Writes what it found to
+    reproduction.json.
 
     Args:
         original: the run directory to compare with.
         force: go on where the data or the split are not those of the original.
         siblings: run directories that differ from the original in their seed; empty: those beside
             it, and those of its recipe in `experiments/`.
+        init: weights that the original started from; see `jobs.fit`.
+
+    Raises:
+        ConfigError: the data or the split are not those of the original.
+        DataNotFoundError: the original was not finished.
+        NotReproducedError: a metric differs by more than another seed would change it.
     """
     before = _whole(RunDirectory(original))
+    calibrate = bool((before.config().get("job") or {}).get("calibrate"))
     if trainer.is_global_zero:
         for line in check_same_data(before.provenance(), data, force=force):
             log.warning(line)
-    fit(data=data, task=task, trainer=trainer, run_dir=run_dir)
+    fit(data=data, task=task, trainer=trainer, run_dir=run_dir, init=init, calibrate=calibrate)
     if not trainer.is_global_zero:
         return
     after = _whole(RunDirectory(run_dir))

@@ -10,12 +10,12 @@ import numpy as np
 from rich.table import Table
 
 from medlight.report.console_table import console_table
+from medlight.runs.config_keys import Role, key_role
 from medlight.sweep.job import DONE
 from medlight.sweep.job_names import override_values, setting_columns
 from medlight.sweep.ranking import DASH, RankedJob
 
-REPEAT_KEYS = ("seed", "data.fold")
-"""What repeats a setting."""
+Pairs = tuple[tuple[str, str], ...]
 LEVEL, NUMBERS_WIDTH = 0.95, 80
 
 
@@ -40,12 +40,14 @@ def averages(entries: Sequence[RankedJob]) -> list[AveragedSetting]:
 
     The first one is the reference, whose differences are empty.
     """
-    found: dict[tuple[tuple[str, str], ...], dict[tuple[str, ...], RankedJob]] = {}
+    found: dict[Pairs, dict[Pairs, RankedJob]] = {}
     for each in entries:
         if each.status.state == DONE and not math.isnan(each.score):
             said = override_values(each.status.overrides)
-            setting = tuple((key, said[key]) for key in said if key not in REPEAT_KEYS)
-            repeat = tuple(said.get(key, "") for key in REPEAT_KEYS)
+            repeat, setting = (
+                tuple((k, v) for k, v in said.items() if (key_role(k) is Role.REPEAT) is repeats)
+                for repeats in (True, False)
+            )
             found.setdefault(setting, {})[repeat] = each
     if not any(len(repeats) > 1 for repeats in found.values()):
         return []

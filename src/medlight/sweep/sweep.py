@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from medlight.compat.hydra import config_callbacks, instantiate_launcher
 from medlight.io.atomic import atomic_path
+from medlight.runs.config_keys import CASE_INDEPENDENT_DATA_KEYS
 from medlight.sweep.job import Job
 from medlight.sweep.job_key import job_key
 from medlight.sweep.process import process_context
@@ -24,11 +25,6 @@ from medlight.sweep.process import process_context
 ROOT = Path("outputs/sweeps")
 JOBS_FILE = "sweep.json"
 UNREADABLE = "unreadable"
-NON_INDEX_KEYS = (
-    "transforms", "augment", "patch", "batch_size", "eval_batch_size", "epoch_samples", "fold",
-    "folds", "val_fraction", "num_workers", "store", "seed", "manifest", "check",
-)  # fmt: skip
-"""Settings of `data` that do not change which cases there are."""
 
 
 @dataclass
@@ -40,7 +36,7 @@ class Fingerprints:
     def of(self, cfg: DictConfig) -> str:
         """The fingerprint of the cases that `cfg.data` finds."""
         plain: Any = OmegaConf.to_container(cfg.data, resolve=True)
-        plain = {key: value for key, value in plain.items() if key not in NON_INDEX_KEYS}
+        plain = {k: v for k, v in plain.items() if k not in CASE_INDEPENDENT_DATA_KEYS}
         text = json.dumps(plain, sort_keys=True)
         if text not in self.cache:
             with ProcessPoolExecutor(1, mp_context=process_context()) as pool:  # it imports torch
