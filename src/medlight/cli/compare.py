@@ -111,7 +111,7 @@ def no_case_files(case: str) -> dict[str, Path]:
 
 def case_file_lookup(comparison: Any) -> Callable[[str], dict[str, Path]]:
     """Find the files of a test case through the run's own data settings, if the data are here."""
-    from medlight.cli.launch import load_run_data
+    from medlight.cli.build import load_run_data
 
     sources = [
         (set(run.cases.ids), data)

@@ -68,7 +68,7 @@ def _run(args: argparse.Namespace) -> int:
     from medlight.jobs import dataset_versions as dataset
 
     if args.verb == "snapshot":
-        from medlight.cli.launch import build_data
+        from medlight.cli.build import build_data
 
         manifest, path = dataset.snapshot(
             build_data(args.overrides), version=args.version, name=args.name, out=args.output

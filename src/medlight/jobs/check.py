@@ -19,6 +19,7 @@ from medlight.core.split import Split
 from medlight.data.datamodule import DataModule
 from medlight.io.atomic import atomic_path
 from medlight.jobs.check_page import write_check_page
+from medlight.jobs.verb import verb
 from medlight.report.console_table import console_table
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ SIGNS = {"error": "✖", "warning": "▲", "note": "●"}
 MAX_WIDTH = 120
 
 
+@verb("data", "run_dir")
 def check(
     *, data: DataModule, run_dir: Path, fix: bool = False, num_processes: int | None = None
 ) -> list[Issue]:

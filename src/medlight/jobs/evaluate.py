@@ -10,6 +10,7 @@ from medlight.core.errors import ConfigError, SplitError
 from medlight.data.datamodule import DataModule
 from medlight.jobs.calibration import test
 from medlight.jobs.evaluate_folds import evaluate_folds, print_run_scores
+from medlight.jobs.verb import verb
 from medlight.runs.directory import RunDirectory
 from medlight.tasks.base import Task
 from medlight.tasks.trained_model import LoadModel, TrainedModel, check_compatible
@@ -17,6 +18,7 @@ from medlight.tasks.trained_model import LoadModel, TrainedModel, check_compatib
 log = logging.getLogger(__name__)
 
 
+@verb("data", "task", "trainer", "run_dir", "load", "runs")
 def evaluate(
     *,
     data: DataModule,

@@ -22,6 +22,7 @@ from medlight.core.grid import Grid
 from medlight.core.labels import Labels
 from medlight.io.read import read_image, read_mask
 from medlight.jobs.mask_pairs import MaskPair, mask_pairs, read_label_names
+from medlight.jobs.verb import verb
 from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.report.score_table import score_table
 from medlight.report.slices import CaseSlice, WorstCases, case_slice
@@ -36,6 +37,7 @@ IGNORE_LABEL_NAME = "ignore"
 MAX_THREADS = 4
 
 
+@verb("run_dir")
 def evaluate_files(
     *,
     run_dir: Path,

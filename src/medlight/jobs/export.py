@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from medlight.inference.heads import Head
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.jobs.artifact import describe_artifact, input_size_of
 from medlight.jobs.model_card import model_card
+from medlight.jobs.verb import verb
 from medlight.runs.files import write_text
 from medlight.tasks.trained_model import LoadModel, TrainedModel
 
@@ -29,9 +30,10 @@ NOISY_LOGGERS = ("onnxscript", "onnx_ir", "torch.onnx")  # one warns that torchv
 RUNNER = "artifact_run.py"
 
 
+@verb("run", "load")
 def export(
     *,
-    runs: Sequence[Path],
+    run: Path,
     load: LoadModel,
     inference: SlidingWindow,
     format: Format = "onnx",  # noqa: A002  # what users type
@@ -41,7 +43,7 @@ def export(
     """Write the artifact of a run, and compare its net with the checkpoint's before it counts.
 
     Args:
-        runs: one run directory.
+        run: a run directory.
         load: reads a run.
         inference: windows, as they are to be described.
         format: "onnx" (the extra `onnx`) or "torch_export".
@@ -50,11 +52,8 @@ def export(
 
     ExportError where the exported net answers otherwise; nothing is left then.
     """
-    if len(runs) != 1:
-        raise ConfigError(f"export takes one run, got {len(runs)}; export each into its own folder")
     if format not in FILES:
         raise ConfigError(f"job.format must be onnx or torch_export, got {format}")
-    [run] = runs
     model = load(run, checkpoint)
     folder = Path(output).expanduser() if output else run / "export" / format
     folder.mkdir(parents=True, exist_ok=True)

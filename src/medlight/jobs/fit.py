@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 
 from medlight.data.datamodule import DataModule
 from medlight.jobs.calibration import test
+from medlight.jobs.verb import verb
 from medlight.runs.directory import RunDirectory
 from medlight.tasks.base import Task
 from medlight.tasks.init_weights import load_initial_weights
@@ -14,6 +15,7 @@ from medlight.tasks.init_weights import load_initial_weights
 log = logging.getLogger(__name__)
 
 
+@verb("data", "task", "trainer", "run_dir")
 def fit(
     *,
     data: DataModule,

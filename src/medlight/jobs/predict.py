@@ -18,6 +18,7 @@ from medlight.core.sample import Sample
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.io.inputs import InputCase, InputPaths, find_inputs
 from medlight.io.read import read_channels
+from medlight.jobs.verb import verb
 from medlight.runs.files import write_text
 from medlight.tasks.trained_model import (
     LoadModel,
@@ -33,6 +34,7 @@ SETTINGS_FILE = "predicted_by.json"
 _MAX_LISTED = 20
 
 
+@verb("runs", "load")
 def predict(
     *,
     runs: Sequence[Path],

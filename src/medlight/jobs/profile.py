@@ -11,11 +11,13 @@ from rich.table import Table
 
 from medlight.data.datamodule import DataModule
 from medlight.jobs.step_timer import StepTimer, find_max_batch, time_steps
+from medlight.jobs.verb import verb
 from medlight.report.console_table import console_table
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 
 
+@verb("data", "task", "trainer", "run_dir")
 def profile(
     *, data: DataModule, task: Task, trainer: pl.Trainer, run_dir: Path, seconds: float = 60.0
 ) -> None:

@@ -17,6 +17,7 @@ from medlight.core.errors import ConfigError, DataNotFoundError, MedlightError
 from medlight.data.datamodule import DataModule
 from medlight.jobs.fit import fit
 from medlight.jobs.seed_variability import SeedVariability, seed_variability
+from medlight.jobs.verb import verb
 from medlight.report.console_table import console_table
 from medlight.runs.directory import METRICS_FILE, PROVENANCE_FILE, RunDirectory
 from medlight.runs.files import write_text
@@ -56,13 +57,14 @@ class MetricDifference:
         return "within seed noise"
 
 
+@verb("data", "task", "trainer", "run_dir", "run")
 def reproduce(
     *,
     data: DataModule,
     task: Task,
     trainer: pl.Trainer,
     run_dir: Path,
-    original: Path,
+    run: Path,
     force: bool = False,
     siblings: Sequence[str] = (),
     init: str | Path | None = None,
@@ -74,7 +76,7 @@ def reproduce(
     reproduction.json.
 
     Args:
-        original: the run directory to compare with.
+        run: the run directory of the original, to compare with.
         force: go on where the data or the split are not those of the original.
         siblings: run directories that differ from the original in their seed; empty: those beside
             it, and those of its recipe in `experiments/`.
@@ -85,7 +87,7 @@ def reproduce(
         DataNotFoundError: the original was not finished.
         NotReproducedError: a metric differs by more than another seed would change it.
     """
-    before = _whole(RunDirectory(original))
+    before = _whole(RunDirectory(run))
     calibrate = bool((before.config().get("job") or {}).get("calibrate"))
     if trainer.is_global_zero:
         for line in check_same_data(before.provenance(), data, force=force):
@@ -96,7 +98,7 @@ def reproduce(
     after = _whole(RunDirectory(run_dir))
     for line in environment_changes(before.provenance(), after.provenance()):
         log.warning(line)
-    noise = seed_variability(original, [Path(each) for each in siblings])
+    noise = seed_variability(run, [Path(each) for each in siblings])
     found = compare_metrics(before.metrics(), after.metrics(), noise)
     same_cases = _same_text(before.cases_file, after.cases_file)
     verdict = overall_verdict(found, same_cases=same_cases)

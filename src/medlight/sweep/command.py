@@ -16,10 +16,10 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 
 from medlight.cli.options import conf_dir
+from medlight.cli.overrides import SWEEP_OVERRIDE
 from medlight.cli.rerun import parse_overrides
 from medlight.cli.validate import check_targets
 from medlight.core.errors import MissingExtraError
-from medlight.sweep.detect import SWEEP_OVERRIDE
 from medlight.sweep.job_names import short_keys
 from medlight.sweep.process import process_context
 from medlight.sweep.progress import print_line
