@@ -79,6 +79,7 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     if "task" in needs:
         data: DataModule = built["data"]
         rank_zero_only(check_before_training)(data)
+        data.setup()
         task: Task = instantiate(cfg.task, _convert_="all")(spec=data.spec)
         if len(runs) == 1:
             task.use_choices(runs[0])
