@@ -20,8 +20,8 @@ from medlight.inference.postprocess import (
     postprocess_class,
 )
 from medlight.metrics.segmentation_cases import dice
+from medlight.runs.directory import POSTPROCESSING_FILE
 
-POSTPROCESSING_FILE = "postprocessing.json"
 MIN_GAIN = 1e-3
 """Mean Dice that a step must bring: less is noise, and a plain answer is easier to trust."""
 

@@ -21,6 +21,7 @@ from medlight.io.atomic import atomic_path
 from medlight.jobs.check_page import write_check_page
 from medlight.jobs.verb import verb
 from medlight.report.console_table import console_table
+from medlight.runs.directory import CHECK_FILE
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def _split(data: DataModule) -> tuple[Split | None, list[Issue]]:
 
 
 def _write(run_dir: Path, report: dict[str, object]) -> None:
-    with atomic_path(run_dir / "check.json") as part:
+    with atomic_path(run_dir / CHECK_FILE) as part:
         part.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
 
 

@@ -26,7 +26,7 @@ from medlight.jobs.verb import verb
 from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.report.score_table import score_table
 from medlight.report.slices import CaseSlice, WorstCases, case_slice
-from medlight.runs.directory import PROVENANCE_FILE
+from medlight.runs.directory import PANEL_FOLDER, PROVENANCE_FILE
 from medlight.runs.environment import code_version, command_line, strip_local_paths
 from medlight.runs.files import write_text
 from medlight.tasks.segmentation_outcome import SegmentationOutcome
@@ -102,7 +102,7 @@ def evaluate_files(
         "missing": [pair.case for pair in pairs if pair.prediction is None],
     }
     write_text(run_dir / PROVENANCE_FILE, json.dumps(record, indent=2) + "\n")
-    plot_panels(outcome, worst, rows, run_dir / "panels")
+    plot_panels(outcome, worst, rows, run_dir / PANEL_FOLDER)
     console = get_console()
     title = f"{len(pairs)} cases"
     if record["missing"]:

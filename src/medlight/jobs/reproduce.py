@@ -19,7 +19,7 @@ from medlight.jobs.fit import fit
 from medlight.jobs.seed_variability import SeedVariability, seed_variability
 from medlight.jobs.verb import verb
 from medlight.report.console_table import console_table
-from medlight.runs.directory import METRICS_FILE, PROVENANCE_FILE, RunDirectory
+from medlight.runs.directory import METRICS_FILE, PROVENANCE_FILE, REPRODUCTION_FILE, RunDirectory
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 
@@ -103,7 +103,7 @@ def reproduce(
     same_cases = _same_text(before.cases_file, after.cases_file)
     verdict = overall_verdict(found, same_cases=same_cases)
     write_text(
-        run_dir / "reproduction.json",
+        run_dir / REPRODUCTION_FILE,
         json.dumps(
             {
                 "verdict": verdict,

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medlight.runs.directory import RunDirectory
+from medlight.runs.directory import LOG_FILE, RunDirectory
 from medlight.sweep.job import (
     DONE,
     ENDED,
@@ -34,7 +34,6 @@ StopFn = Callable[[int, float], bool]
 MODULE = "medlight.sweep.process"
 PRELOADED_MODULES = ("medlight.cli.lazy_imports", "medlight.cli.launch", "monai")
 """What every job needs, in this order."""
-LOG_FILE = "run.log"
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 TERMINATE_TIMEOUT_S = 60
 """For a job that was asked to end, to write its checkpoint."""

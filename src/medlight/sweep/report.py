@@ -9,6 +9,7 @@ from rich.console import Console
 from medlight.cli.compare import case_file_lookup
 from medlight.core.errors import MedlightError
 from medlight.io.atomic import atomic_path
+from medlight.runs.directory import LOG_FILE
 from medlight.sweep.averages import averages, averages_csv, averages_table
 from medlight.sweep.job import DONE, ENDED, Job
 from medlight.sweep.job_names import job_label
@@ -52,7 +53,7 @@ def report_sweep(
     wrong = [(job, status) for job in jobs if (status := job.current_status()).state not in ENDED]
     for job, status in wrong:
         why = f"{status.state}: {status.error}" if status.error else status.state
-        print_line(f"{job_label(status.overrides)} {why} ({job.folder / 'run.log'})")
+        print_line(f"{job_label(status.overrides)} {why} ({job.folder / LOG_FILE})")
     print_line(f"Results saved to {folder}")
     return len(wrong)
 

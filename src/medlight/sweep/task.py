@@ -9,8 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from medlight.cli.config import save_config
 from medlight.core.errors import ConfigError
-from medlight.runs.directory import CONFIG_FILE, RunDirectory
-from medlight.sweep.job import ENDED, FAILED, INTERRUPTED, STATUS_FILE, WAITING, Job, Status
+from medlight.runs.directory import CONFIG_FILE, JOB_FILE, RunDirectory
+from medlight.sweep.job import ENDED, FAILED, INTERRUPTED, WAITING, Job, Status
 from medlight.sweep.job_names import job_label
 from medlight.sweep.process import StopFn, run_in_subprocess
 
@@ -29,7 +29,7 @@ def task(cfg: DictConfig, *, on_oom: OnOom = "fail") -> float | None:
     hydra = HydraConfig.get()
     job = Job(Path(hydra.runtime.output_dir))
     if not (
-        job.folder / STATUS_FILE
+        job.folder / JOB_FILE
     ).exists():  # another sweeper of Hydra's does not describe its jobs
         job.update(overrides=list(hydra.overrides.task))
     return run_with_retries(job, cfg, on_oom=on_oom).score
