@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from medlight import __version__
 from medlight.cli import compare, dataset
-from medlight.cli.options import VERB_GROUP, ansi, conf_dir, conf_dirs, groups, verbs
+from medlight.cli.options import VERB_GROUP, conf_dir, conf_dirs, groups, print_error, verbs
 from medlight.cli.overrides import is_sweep, parse_verb
 from medlight.core.errors import ConfigError
 from medlight.runs.renames import rename_overrides
@@ -158,8 +158,7 @@ class App:
             line = "".join(traceback.format_exception(error)).rstrip()
             print(line, file=sys.stderr)
         else:
-            red = ansi("error:", "1;31", stream_is_tty=sys.stderr.isatty())
-            print(f"{red} {line}", file=sys.stderr)
+            print_error(line)
         if log.hasHandlers():
             log.error(line)
 

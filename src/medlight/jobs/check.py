@@ -17,11 +17,11 @@ from medlight.audit.repair import repair
 from medlight.core.errors import DataError, SplitError
 from medlight.core.split import Split
 from medlight.data.datamodule import DataModule
-from medlight.io.atomic import atomic_path
 from medlight.jobs.check_page import write_check_page
 from medlight.jobs.verb import verb
 from medlight.report.console_table import console_table
 from medlight.runs.directory import CHECK_FILE
+from medlight.runs.files import write_text
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +103,7 @@ def _split(data: DataModule) -> tuple[Split | None, list[Issue]]:
 
 
 def _write(run_dir: Path, report: dict[str, object]) -> None:
-    with atomic_path(run_dir / CHECK_FILE) as part:
-        part.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_text(run_dir / CHECK_FILE, json.dumps(report, indent=1, ensure_ascii=False))
 
 
 def _write_case_list(path: Path, cases: Sequence[str]) -> None:

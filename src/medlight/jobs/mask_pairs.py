@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -90,22 +90,10 @@ def _read_dataset_json(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int
         single = {int(n): str(name) for name, n in stated.items() if not isinstance(n, list)}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f'{path}: expected labels {{"background": 0, ...}} ({error!r})') from error
-    return _class_names(single, unions), _regions(single, unions)
-
-
-def _class_names(
-    single: Mapping[int, str], unions: Mapping[str, tuple[int, ...]]
-) -> tuple[str, ...]:
     highest = max([*single, *(number for union in unions.values() for number in union)])
-    return tuple(single.get(number, f"label {number}") for number in range(highest + 1))
-
-
-def _regions(
-    single: Mapping[int, str], unions: Mapping[str, tuple[int, ...]]
-) -> dict[str, tuple[int, ...]]:
-    """All that is scored where some labels are unions; the ignored label is none of it."""
+    names = tuple(single.get(number, f"label {number}") for number in range(highest + 1))
     alone = {name: (k,) for k, name in single.items() if k and name != "ignore"}
-    return {**unions, **alone} if unions else {}
+    return names, {**unions, **alone} if unions else {}
 
 
 def _list_masks(folder: Path, key: str) -> dict[str, Path]:

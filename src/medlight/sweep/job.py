@@ -9,8 +9,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from medlight.io.atomic import atomic_path
 from medlight.runs.directory import JOB_FILE
+from medlight.runs.files import write_text
 
 LOCK_FILE = ".lock"
 WAITING, RUNNING, INTERRUPTED = "waiting", "running", "interrupted"
@@ -68,8 +68,7 @@ class Job:
         return Status(**{key: value for key, value in found.items() if key in known})
 
     def write(self, status: Status) -> Status:
-        with atomic_path(self.folder / JOB_FILE) as part:
-            part.write_text(json.dumps(asdict(status), indent=1) + "\n", encoding="utf-8")
+        write_text(self.folder / JOB_FILE, json.dumps(asdict(status), indent=1) + "\n")
         return status
 
     def update(self, **changes: Any) -> Status:

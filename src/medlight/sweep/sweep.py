@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,14 +10,16 @@ from typing import Any, cast
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from medlight.cli.rerun import parse_overrides
 from medlight.compat.hydra import config_callbacks, instantiate_launcher
-from medlight.io.atomic import atomic_path
 from medlight.runs.config_keys import CASE_INDEPENDENT_DATA_KEYS
+from medlight.runs.files import write_text
 from medlight.sweep.job import Job
 from medlight.sweep.job_key import job_key
 from medlight.sweep.process import process_context
@@ -49,6 +51,14 @@ def _fingerprint(data: dict[str, Any]) -> str:
         return str(instantiate(data, _convert_="all").cases.fingerprint())
     except Exception:  # the job will meet it too, and fail alone
         return UNREADABLE
+
+
+def varying_overrides(params: Mapping[str, str], overrides: Sequence[Override]) -> list[Override]:
+    """Give what varies: of a preset what is not typed, and what is typed."""
+    typed = {o.get_key_element() for o in overrides}
+    preset = parse_overrides([f"{key}={value}" for key, value in params.items()])
+    kept = [o for o in preset if o.get_key_element() not in typed]
+    return [*kept, *(o for o in overrides if o.is_sweep_override())]
 
 
 @dataclass
@@ -113,5 +123,4 @@ class Sweep:
         """Note which jobs the command that was typed last has."""
         listed = [{"key": key, "overrides": list(words)} for key, words in jobs.items()]
         content = {"metric": self.cfg.metric, "mode": self.cfg.mode, "jobs": listed}
-        with atomic_path(self.folder / JOBS_FILE) as part:
-            part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_text(self.folder / JOBS_FILE, json.dumps(content, indent=1) + "\n")

@@ -82,7 +82,7 @@ def can_halve(cfg: DictConfig, batch_halvings: int) -> bool:
     return int(cfg.data.batch_size) % 2 ** (batch_halvings + 1) == 0
 
 
-def check_on_oom(value: str) -> OnOom:
+def check_on_oom(value: str) -> None:
+    """Raise ConfigError for a word that is none of `OnOom`."""
     if value not in ("fail", "halve"):
         raise ConfigError(f"sweep.on_oom is fail or halve, got {value}")
-    return value  # type: ignore[return-value]
