@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medlight.cli.config import RunConfig
-from medlight.cli.options import conf_dir, groups
+from medlight.cli.options import conf_dir, groups, search_path_override
 from medlight.cli.overrides import Groups, did_you_mean
 from medlight.cli.rerun import parse_overrides
 from medlight.core.errors import ConfigError, MedlightError
@@ -99,9 +99,8 @@ def _check_key(override: Override, cfg: DictConfig, tree: Groups) -> None:
 
 
 def _compose_choices(choices: list[str], dirs: Sequence[Path], config_name: str) -> DictConfig:
-    extra = ",".join(f"'file://{folder}'" for folder in dirs[1:])
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose(config_name, [*choices, f"hydra.searchpath=[{extra}]"])
+        return compose(config_name, [*choices, search_path_override(dirs)])
 
 
 def _roots(tree: Groups) -> list[str]:

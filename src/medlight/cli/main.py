@@ -10,7 +10,15 @@ from typing import Any, NoReturn
 
 from medlight import __version__
 from medlight.cli import compare, dataset
-from medlight.cli.options import VERB_GROUP, conf_dir, conf_dirs, groups, print_error, verbs
+from medlight.cli.options import (
+    VERB_GROUP,
+    conf_dir,
+    conf_dirs,
+    groups,
+    import_from_here,
+    print_error,
+    verbs,
+)
 from medlight.cli.overrides import is_sweep, parse_verb
 from medlight.core.errors import ConfigError
 from medlight.runs.renames import rename_overrides
@@ -127,8 +135,7 @@ class App:
 
         import medlight.cli.lazy_imports  # noqa: F401  # before what follows imports torch
 
-        if os.getcwd() not in sys.path:  # as `python -m` has it: a user's own modules
-            sys.path.insert(0, os.getcwd())
+        import_from_here()
         try:
             from medlight.cli.validate import check_targets
 

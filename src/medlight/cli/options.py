@@ -20,6 +20,18 @@ class OptionParser(argparse.ArgumentParser):
         raise ConfigError(f"{message} ({self.prog} --help)")
 
 
+def import_from_here() -> None:
+    """Let a user's own modules be imported from the working directory, as `python -m` does."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+
+
+def search_path_override(dirs: Sequence[Path]) -> str:
+    """Give the override by which Hydra also looks into the user's folders; see `conf_dirs`."""
+    folders = ",".join(f"'file://{folder}'" for folder in dirs[1:])
+    return f"hydra.searchpath=[{folders}]"
+
+
 def conf_dir() -> Path:
     """The configuration that medlight ships: in a wheel beside the code, else the checkout's."""
     here = Path(__file__).resolve().parents[1]

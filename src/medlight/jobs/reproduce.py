@@ -1,6 +1,5 @@
 """Run a run again, and say whether it came out the same."""
 
-import gzip
 import json
 import logging
 import math
@@ -100,7 +99,7 @@ def reproduce(
         log.warning(line)
     noise = seed_variability(run, [Path(each) for each in siblings])
     found = compare_metrics(before.metrics(), after.metrics(), noise)
-    same_cases = _same_text(before.cases_file, after.cases_file)
+    same_cases = _case_texts(before) == _case_texts(after)
     verdict = overall_verdict(found, same_cases=same_cases)
     write_text(
         run_dir / REPRODUCTION_FILE,
@@ -204,12 +203,5 @@ def _whole(run: RunDirectory) -> RunDirectory:
     return run
 
 
-def _same_text(one: Path | None, other: Path | None) -> bool:
-    return one is other is None or (
-        one is not None and other is not None and _text(one) == _text(other)
-    )
-
-
-def _text(path: Path) -> str:
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-        return file.read()
+def _case_texts(run: RunDirectory) -> Mapping[str, list[str]] | None:
+    return run.cases().columns if run.cases_file else None

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import signal
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from hydra.utils import instantiate
 
-from medlight.cli.options import conf_dir
+from medlight.cli.options import conf_dir, import_from_here, search_path_override
 from medlight.cli.overrides import SWEEP_OVERRIDE
 from medlight.cli.rerun import parse_overrides
 from medlight.cli.validate import check_targets
@@ -41,15 +40,13 @@ def sweep(argv: Sequence[str], dirs: Sequence[Path]) -> int:
     if not any(override.key_or_group == "sweep" for override in overrides):
         overrides += parse_overrides(["sweep=grid"])
     check_launcher(next((o.value() for o in overrides if o.key_or_group == "launcher"), None))
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    import_from_here()
     process_context().Process(target=os.getpid).start()  # while this process composes, it imports
     with initialize_config_dir(str(conf_dir()), job_name="medlight", version_base="1.3"):
         hydra: Any = GlobalHydra.instance().hydra
         fixed_overrides = [str(o.input_line) for o in overrides if not o.is_sweep_override()]
         if len(dirs) > 1:
-            extra = ",".join(f"'file://{each}'" for each in dirs[1:])
-            fixed_overrides.append(f"hydra.searchpath=[{extra}]")
+            fixed_overrides.append(search_path_override(dirs))
         cfg = hydra.compose_config(
             "config", fixed_overrides, run_mode=RunMode.MULTIRUN, with_log_configuration=True
         )
