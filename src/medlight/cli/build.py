@@ -31,7 +31,11 @@ PRECISIONS = {"bf16": torch.bfloat16, "16": torch.float16}
 
 
 def build_data(overrides: Sequence[str]) -> DataModule:
-    """The data that `data=... data.root=...` name, without a run. ConfigError as the door's."""
+    """Build the data that `data=... data.root=...` name, without a run.
+
+    Raises:
+        ConfigError: an override is wrong; the message is that of a run.
+    """
     register()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         try:
@@ -62,6 +66,10 @@ def load_trained(run_dir: Path, checkpoint: str, *, trainer: DictConfig) -> Trai
     Args:
         checkpoint: "best", "last", or a path. A run without validation has no best: its last.
         trainer: says on what to compute (accelerator, precision).
+
+    Raises:
+        DataError: the checkpoint cannot be read, or lacks what its net was made for.
+        DataNotFoundError: there is no checkpoint.
     """
     cfg = load_config(run_dir)
     path = RunDirectory(run_dir).checkpoint(checkpoint)

@@ -74,7 +74,12 @@ def _compare(argv: Sequence[str]) -> int:
 
 
 def compute_comparison(args: argparse.Namespace) -> Any:
-    """The comparison that the options ask for."""
+    """Compare the runs that the options name.
+
+    Raises:
+        ConfigError: an option fits none of the runs.
+        DataError: the runs cannot be compared.
+    """
     from medlight.compare.comparison import compare
     from medlight.compare.groups import group_runs
     from medlight.compare.runs import read_runs

@@ -140,7 +140,11 @@ def save_config(cfg: DictConfig, path: Path) -> None:
 
 
 def load_config(run_dir: str | Path) -> DictConfig:
-    """The config of a finished or interrupted run, wherever its directory lies now."""
+    """Load the configuration of a finished or interrupted run, wherever its directory is now.
+
+    Raises:
+        ConfigError: the directory is not that of a run.
+    """
     file = Path(run_dir).expanduser() / CONFIG_FILE
     if not file.is_file():
         what = "holds no config.yaml" if file.parent.is_dir() else "does not exist"

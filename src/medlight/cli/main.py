@@ -30,6 +30,14 @@ EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Do what a command says.
+
+    Args:
+        argv: its words after the program; None: those of this process.
+
+    Returns:
+        The exit status: 0, 1 after an error that was printed, 130 if interrupted.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     for module in (dataset, compare):  # on finished files, with ordinary options
         if argv[:1] == [module.VERB]:

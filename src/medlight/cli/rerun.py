@@ -27,7 +27,12 @@ class Rerun:
 
 
 def find_rerun(overrides: Sequence[Override], *, multirun: bool = False) -> Rerun | None:
-    """Which run these overrides start from, if any. Raises where they contradict each other."""
+    """Find the runs that these overrides start from, if any.
+
+    Raises:
+        ConfigError: the overrides contradict each other.
+        DataNotFoundError: a place holds no run.
+    """
     named = {o.key_or_group: o for o in overrides if o.key_or_group in ("run", "resume")}
     if not named:
         return None
@@ -58,10 +63,13 @@ def find_trained_runs(places: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def run_primary_config(rerun: Rerun, overrides: Sequence[Override]) -> dict[str, Any]:
-    """The run's own config in Hydra's terms: a defaults list of what `overrides` replace.
+    """Give the run's own configuration in Hydra's terms: a defaults list of what is replaced.
 
-    Of several runs, that of the first. A group that is chosen anew gives way as a whole; single
-    keys are Hydra's to override.
+    Of several runs, that of the first. A group that is chosen anew is replaced as a whole; Hydra
+    overrides single keys.
+
+    Raises:
+        ConfigError: an override would make it another run; see `runs.config_keys`.
     """
     free = ["hydra", rerun.key, *(["job"] if rerun.key == "run" else [])]
     for override in overrides:

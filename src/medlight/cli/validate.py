@@ -14,9 +14,12 @@ _HYDRA_KEYS = {"_target_", "_partial_", "_args_", "_recursive_", "_convert_"}
 
 
 def check_targets(cfg: DictConfig) -> None:
-    """Raise ConfigError for the first key that a constructor does not take, or word for a number.
+    """Check the keys of a configuration against the constructors that take them.
 
     Hydra finds out only when it calls the constructor, and for a partial much later still.
+
+    Raises:
+        ConfigError: the first key that a constructor does not take, or word in place of a number.
     """
     for path, node in _targets(cfg, ""):
         name = str(node["_target_"])

@@ -37,13 +37,15 @@ def check(
     """Open every file once, and tell what is wrong: a table, check.json and check.html.
 
     `exclude.txt` lists the cases with errors and `cases/` those of each kind, as `data.exclude=`
-    takes them. Raises DataError where
-    there are errors, once all is written.
+    takes them.
 
     Args:
         run_dir: where to write; what `fix` repairs goes into `repaired/` in it.
         fix: write repaired copies of what can be fixed without guessing.
         num_processes: that read files at the same time; None: one for each core.
+
+    Raises:
+        DataError: there are errors; raised once everything is written.
     """
     try:
         index = data.cases

@@ -53,6 +53,11 @@ def evaluate(
         checkpoint: "best", "last", or a path. A run without validation has no best: its last.
         calibrate: divide the logits of a classifier by the temperature that fits the validation
             cases; it is reported either way.
+
+    Raises:
+        SplitError: the run has no test cases.
+        ConfigError: the runs cannot be an ensemble.
+        DataError: the runs cannot be put together.
     """
     if len(runs) > 1 and not _same_cases(runs):
         return evaluate_folds(runs, run_dir, task.outcome) if trainer.is_global_zero else None
@@ -94,7 +99,8 @@ def evaluate_folds(runs: Sequence[Path], run_dir: Path, outcome: Outcome) -> Non
     """Write `cases.csv`, `metrics.json`, `provenance.json` and `look_first.csv` of all test cases
     of `runs`, and print a line for each run and the table of all. No case may be in two runs.
 
-    DataError where runs were scored under different policies, or overlap.
+    Raises:
+        DataError: the runs were scored under different policies, or share test cases.
     """
     policies = {run: RunDirectory(run).provenance().get("policy", "not recorded") for run in runs}
     if len(set(policies.values())) > 1:

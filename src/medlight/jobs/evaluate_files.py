@@ -66,6 +66,11 @@ def evaluate_files(
         tolerance_mm: of the normalised surface distance.
         missing: what a label without a prediction is: an "error", or "empty": an empty prediction.
         max_cases: how many of the worst cases to draw.
+
+    Raises:
+        ConfigError: nothing names the labels, or an argument is wrong.
+        DataNotFoundError: a folder is missing or holds no masks.
+        DataError: cases cannot be scored; the message names them.
     """
     if missing not in ("error", "empty"):
         raise ConfigError(f"missing must be error or empty, got {missing!r}")

@@ -53,7 +53,10 @@ def export(
         checkpoint: "best", "last", or a path.
         output: folder to write to; None: `export/<format>` of the run.
 
-    ExportError where the exported net answers otherwise; nothing is left then.
+    Raises:
+        ExportError: the exported net answers otherwise; its file is removed.
+        ConfigError: there is no such format, or the transforms cannot be described.
+        MissingExtraError: the extra `onnx` is not installed.
     """
     if format not in FILES:
         raise ConfigError(f"job.format must be onnx or torch_export, got {format}")

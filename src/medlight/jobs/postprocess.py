@@ -34,6 +34,10 @@ def postprocess(
 
     Args:
         checkpoint: "best", "last", or the path of a checkpoint.
+
+    Raises:
+        ConfigError: the run does not segment.
+        SplitError: it has no validation cases.
     """
     spec = task.spec
     if spec.labels.kind != "mask":

@@ -126,7 +126,14 @@ def reproduce(
 def check_same_data(
     record: Mapping[str, Any], data: DataModule, *, force: bool = False
 ) -> list[str]:
-    """What differs that makes a comparison void. ConfigError, unless it is forced; then lines."""
+    """Find what differs so that runs cannot be compared.
+
+    Returns:
+        A line for each difference, if `force` allows any.
+
+    Raises:
+        ConfigError: the data or the split differ, and `force` is not set.
+    """
     then, now = record.get("data", {}).get("fingerprint"), data.cases.fingerprint()
     lines = []
     if then != now:

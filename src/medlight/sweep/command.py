@@ -35,7 +35,18 @@ LAUNCHER_PACKAGES = {
 
 
 def sweep(argv: Sequence[str], dirs: Sequence[Path]) -> int:
-    """Run the sweep that `words` describe; the number of jobs that did not end well."""
+    """Run a sweep.
+
+    Args:
+        argv: overrides, with several values for what varies.
+        dirs: folders of configurations, ours first.
+
+    Returns:
+        The number of jobs that did not finish.
+
+    Raises:
+        MissingExtraError: a package of the launcher is not installed.
+    """
     overrides = parse_overrides(argv)
     if not any(override.key_or_group == "sweep" for override in overrides):
         overrides += parse_overrides(["sweep=grid"])
@@ -76,7 +87,7 @@ def default_name(experiment: str, overrides: Sequence[Override], varied: Iterabl
 
 
 def check_launcher(name: Any) -> None:
-    """MissingExtraError where what it is made of is not installed."""
+    """Raise MissingExtraError if the package of a launcher is not installed."""
     package = LAUNCHER_PACKAGES.get(str(name))
     if package and not is_installed(package):
         extra = str(name).partition("_")[0]

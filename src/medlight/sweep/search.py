@@ -72,7 +72,11 @@ class OptunaSweep:
         return {o.get_key_element(): o for o in varying if o.is_sweep_override()}
 
     def run(self, sweep: Sweep, overrides: Sequence[Override]) -> list[Job]:
-        """Go on to the last trial; the jobs of all."""
+        """Run all trials that are left, and return the jobs of all.
+
+        Raises:
+            ConfigError: nothing is varied.
+        """
         from medlight.sweep import optuna_study
 
         space = self.sweep_params(overrides)
