@@ -80,6 +80,7 @@ def epoch(report: Report, folder: Path) -> None:
     data = DecathlonDataModule(
         root=os.environ["MEDLIGHT_DATA"], cache=folder / "cache", transforms=Volume(), patch="auto"
     )
+    data.setup()
     patch, files = data.spec.patch, [data.cases[case].files for case in data.split.train]
     keys = ["image", "mask"]
     chain = Compose(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from medlight import __version__
+from medlight.runs import directory
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(
@@ -53,6 +54,37 @@ def test_imports_go_down_only() -> None:
 def test_lightning_is_imported_under_one_name() -> None:
     pattern = re.compile(r"^\s*(import|from) lightning\b", re.MULTILINE)
     assert [path for path in SOURCES if pattern.search(path.read_text())] == []
+
+
+def test_no_property_prepares_data() -> None:
+    """What may take hours is called by name; see `DataModule.setup`."""
+    slow = {"open_cases", "prepare", "setup", "load_into_memory", "_dataset", "CaseDataset"}
+    found = []
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            marks = {ast.unparse(mark) for mark in getattr(node, "decorator_list", [])}
+            if marks & {"property", "cached_property"}:
+                calls = (each.func for each in ast.walk(node) if isinstance(each, ast.Call))
+                names = {ast.unparse(call).rpartition(".")[2] for call in calls}
+                found += [f"{path.name}: {node.name} calls {name}" for name in names & slow]  # type: ignore[attr-defined]
+    assert found == []
+
+
+def test_names_of_run_files_stand_in_one_place() -> None:
+    """Outside runs/, and the name of the configuration that is shipped, they are imported."""
+    names = {
+        value
+        for key, value in vars(directory).items()
+        if key.endswith(("_FILE", "_PICTURE")) and isinstance(value, str)
+    }
+    found = []
+    for path in SOURCES:
+        inner = path.relative_to(ROOT).as_posix()
+        if inner.startswith("src/") and not inner.startswith("src/medlight/runs/"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Constant) and node.value in names:
+                    found.append(f"{inner}: {node.value}")
+    assert found == ["src/medlight/cli/config.py: config.yaml"]
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if "src" in path.parts], ids=str)

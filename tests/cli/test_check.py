@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medlight.cli.main import parse_verb
 from medlight.cli.options import conf_dir, groups
+from medlight.cli.overrides import parse_verb
 from medlight.core.grid import Grid
 from medlight.datasets.decathlon import DecathlonDataModule
 from medlight.datasets.mednist import MedNISTDataModule

@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 
 from medlight import __version__
 from medlight.cli.config import run_token
-from medlight.cli.main import parse_verb
 from medlight.cli.options import conf_dir, conf_dirs, groups, verbs, yaml_summary
+from medlight.cli.overrides import parse_verb
 from medlight.core.errors import ConfigError
 
 SLOW = ("torch", "pytorch_lightning", "monai", "wandb", "medlight.data", "medlight.tasks")

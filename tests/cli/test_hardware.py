@@ -6,7 +6,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from medlight.cli.launch import resolve_hardware
+from medlight.cli.build import resolve_hardware
 from medlight.cli.options import conf_dir
 
 

@@ -82,6 +82,13 @@ def test_another_way_to_compute_leaves_it_the_same_run(run_cli, run_dir: str) ->
         assert OmegaConf.to_container(cfg.task) == OmegaConf.to_container(load_config(run_dir).task)
 
 
+def test_a_moved_data_set_leaves_it_the_same_run(run_cli, run_dir: str) -> None:
+    words = ["data.root=elsewhere", "data.num_workers=2", "store.folder=shelf"]
+    cfg = shown(run_cli, f"resume={run_dir}", *words)
+    assert (cfg.data.root, cfg.data.num_workers, cfg.store.folder) == ("elsewhere", 2, "shelf")
+    assert cfg.seed == 5
+
+
 @pytest.mark.parametrize("words", ["seed=2", "model=unet3d", "data.fold=2", "experiment=seg_unet3d",
                                    "~schedule", "+data.x=1", "name=y", "job.resume=x"])  # fmt: skip
 def test_what_would_make_it_another_run_is_refused(run_cli, run_dir: str, words: str) -> None:
@@ -89,7 +96,8 @@ def test_what_would_make_it_another_run_is_refused(run_cli, run_dir: str, words:
     assert code == 1
     assert err == (
         f"error: {words} would make it another run: with resume= only "
-        "inference, trainer, logger, paths, callbacks, compile, gradient_checkpointing can change\n"
+        "inference, trainer, logger, paths, callbacks, compile, gradient_checkpointing, "
+        "and where files are (such as data.root), can change\n"
     )
 
 

@@ -10,8 +10,8 @@ from medlight.cli import compare
 from medlight.cli.compare import _SUBCOMMANDS as VERBS
 from medlight.cli.dataset import VERB, _parser
 from medlight.cli.options import conf_dir
+from medlight.cli.overrides import is_sweep
 from medlight.sweep.command import LAUNCHER_PACKAGES, is_installed
-from medlight.sweep.detect import is_sweep
 
 ROOT = conf_dir().parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

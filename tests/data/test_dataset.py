@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from medlight.core.errors import DataError
+from medlight.core.errors import ConfigError, DataError
 from medlight.core.sample import Sample
 from medlight.data.dataset import CaseDataset, collate
 from medlight.data.patch import clip_to_case, patch_starts
@@ -31,7 +31,9 @@ def module(cache: Path, tmp_path: Path, *, memory_gb: float = 1.0, **options: An
 
 def dataset(data: Any, patch: tuple[int, ...] | None = None, **options: Any) -> CaseDataset:
     made: CaseDataset = data._dataset(data.cases.ids, **options)
-    return made.with_patch(patch)
+    made = made.with_patch(patch)
+    made.load_into_memory()
+    return made
 
 
 def test_a_whole_case_is_what_the_preset_makes_of_its_files(
@@ -88,6 +90,20 @@ def test_memory_disk_and_batches_give_the_same(shared_cache: Path, tmp_path: Pat
     for batch in batches[1:]:
         assert batch.keys() == batches[0].keys()
         assert all(torch.equal(batch[key], batches[0][key]) for key in batch)
+
+
+def test_what_the_task_must_know_is_known_once_prepared(shared_cache: Path, tmp_path: Path) -> None:
+    """No attribute prepares a store on the quiet."""
+    data = module(shared_cache, tmp_path)
+    for name in ("spec", "train_cases", "train_set"):
+        with pytest.raises(ConfigError, match=r"are not prepared: call setup\(\)"):
+            getattr(data, name)
+    assert not (tmp_path / "store").exists()
+    data.setup()
+    first = data.train_set
+    data.setup("fit")  # as Lightning does
+    assert data.train_set is first
+    assert data.spec.channels == data.train_cases.channels == 1
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -150,4 +166,5 @@ def test_the_auto_patch_is_the_median_shape(shared_cache: Path, tmp_path: Path) 
     shapes = [dataset(data)[row]["image"].shape[1:] for row in range(10)]
     train = [shapes[data.cases.ids.index(case)] for case in data.split.train]
     median = np.median(np.array([tuple(shape) for shape in train]), axis=0)
+    data.setup()
     assert data.spec.patch == tuple(8 * int(np.ceil(n / 8)) for n in median)

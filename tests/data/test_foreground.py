@@ -104,6 +104,7 @@ def drawn(shared_cache: Path, folder: Path, fraction: float, memory_gb: float) -
         patch=(8, 8, 8),
         foreground_oversampling=fraction,
     )
+    data.setup()
     train = data._patch_set
     return [
         train[SampleIndex(position % len(train), 0, position)]["mask"].numpy()

@@ -95,6 +95,7 @@ def test_four_dimensions(tmp_path: Path) -> None:
     )
     data = module(tmp_path, task="Task05_Prostate", patch=[8, 8, 8])
     assert data.modalities == ("T2", "ADC")
+    data.setup()
     assert data.spec.channels == 2
     assert data.spec.labels.names == ("background", "PZ", "TZ")
     batch = next(iter(data.train_dataloader()))

@@ -105,6 +105,7 @@ def test_split_does_not_depend_on_the_order_of_the_listing(
 @every_dataset
 def test_a_batch_is_what_tasks_expect(dataset: type[DataModule], tmp_path: Path) -> None:
     module = made(dataset, tmp_path, batch_size=3, patch="auto")
+    module.setup()
     labels, n = module.spec.labels, module.spatial_dims
     assert module.spec.spatial_dims == n
     batch = next(iter(module.train_dataloader()))

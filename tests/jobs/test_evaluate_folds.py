@@ -8,7 +8,7 @@ import pytest
 
 from medlight.callbacks.results import rows_to_csv
 from medlight.core.errors import DataError
-from medlight.jobs.evaluate_folds import evaluate_folds
+from medlight.jobs.evaluate import evaluate_folds
 from medlight.runs.directory import RunDirectory
 from medlight.tasks.multiclass_outcome import MulticlassOutcome
 from medlight.tasks.segmentation_outcome import SegmentationOutcome

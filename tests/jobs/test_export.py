@@ -53,9 +53,10 @@ def test_the_folder_alone_predicts_the_same(tmp_path: Path, kind: str, target: s
     image = np.random.default_rng(0).normal(0, 200, (19, 21, 13, 2)).astype(np.float32)
     nib.save(nib.Nifti1Image(image, AFFINE), tmp_path / "case.nii.gz")
     windows = SlidingWindow(overlap=0.3)
-    given = {"runs": [tmp_path / target], "load": load, "inference": windows}
-    export(**given, format=kind, output=tmp_path / "artifact")
-    predict(**given, input=tmp_path / "case.nii.gz", output=tmp_path / "ours")
+    given = {"load": load, "inference": windows}
+    export(run=tmp_path / target, **given, format=kind, output=tmp_path / "artifact")
+    run, case = tmp_path / target, tmp_path / "case.nii.gz"
+    predict(runs=[run], **given, input=case, output=tmp_path / "ours")
     words = [sys.executable, "-I", "artifact/run.py", "case.nii.gz", "theirs.nii.gz"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -90,9 +91,7 @@ def test_a_net_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
         )
 
 
-def test_one_run_in_one_format(tmp_path: Path) -> None:
+def test_one_of_two_formats(tmp_path: Path) -> None:
     given = {"load": load, "inference": SlidingWindow(), "output": tmp_path}
-    with pytest.raises(ConfigError, match="takes one run, got 2"):
-        export(runs=[tmp_path, tmp_path], **given)
     with pytest.raises(ConfigError, match="onnx or torch_export"):
-        export(runs=[tmp_path], format="onxx", **given)
+        export(run=tmp_path, format="onxx", **given)

@@ -42,6 +42,7 @@ def trainer() -> pl.Trainer:
 
 def segmentation(cache: Path, **settings: Any) -> tuple[Any, Any]:
     data = PhantomMasksDataModule(cache=cache, n_cases=30, transforms=Radiograph(), **settings)
+    data.setup()
     net = partial(UNet, channels=(4, 8), strides=(2,))
     return data, SegmentationTask(net=net, spec=data.spec, loss=DiceCE())
 
@@ -49,6 +50,7 @@ def segmentation(cache: Path, **settings: Any) -> tuple[Any, Any]:
 def classification(cache: Path, **settings: Any) -> tuple[Any, Any]:
     transforms = Radiograph(size=(32, 32))
     data = Phantom2DDataModule(cache=cache, n_cases=60, transforms=transforms, **settings)
+    data.setup()
     loss = torch.nn.CrossEntropyLoss()
     return data, ClassificationTask(net=Flat, spec=data.spec, loss=loss)
 

@@ -39,6 +39,16 @@ RUN = [
     f"+callbacks.pause={{_target_: {__name__}.Pause}}",
     "hydra.run.dir=run",
 ]
+CLASSIFIER = [
+    "experiment=cls_resnet_fast",
+    "data=phantom2d",
+    "data.n_cases=60",
+    "data.group_size=1",
+    "data.batch_size=8",
+    "data.epoch_samples=16",
+    "trainer.max_epochs=1",
+    "hydra.run.dir=run",
+]
 EXACT = "trainer.precision=32-true"  # bfloat16 has three digits
 DDP = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
 
@@ -196,6 +206,21 @@ def test_an_ensemble_is_that_of_one_process(one: Path, tmp_path: Path, shared_ca
     assert masks != alone
     for name, content in masks.items():
         assert (tmp_path / "out" / name).read_bytes() == content, name
+
+
+def test_calibration_is_that_of_one_process(tmp_path: Path, shared_cache: Path) -> None:
+    """In processes that torchrun starts, and in those that Lightning forks for each call."""
+    run([tmp_path], shared_cache, CLASSIFIER)
+    names = ("calibration.json", "cases.csv", "metrics.json")
+    files = [tmp_path / "run" / name for name in names]
+    alone = [file.read_text() for file in files]
+    again = ["evaluate", f"run={tmp_path / 'run'}"]
+    forked = ["trainer.devices=2", "trainer.accelerator=cpu", "+trainer.strategy=ddp_fork"]
+    for words, ranks in ((DDP, ("0", "1")), (forked, ("",))):
+        for file in files:
+            file.unlink()
+        run([tmp_path / rank for rank in ranks], shared_cache, [*again, *words])
+        assert [file.read_text() for file in files] == alone, words
 
 
 @pytest.mark.slow

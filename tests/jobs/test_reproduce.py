@@ -53,7 +53,9 @@ def test_a_run_comes_out_the_same(tmp_path: Path, shared_cache: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert "Reproduced: metrics.json and cases.csv are identical" in again.stdout
     saved = yaml.safe_load((tmp_path / "runs/again/config.yaml").read_text())
-    assert (saved["job"]["_target_"], saved["run"]) == ("medlight.jobs.fit.fit", None)
+    original = yaml.safe_load((first / "config.yaml").read_text())
+    assert (saved["job"], saved["run"]) == (original["job"], None)
+    assert saved["job"]["_target_"] == "medlight.jobs.fit.fit"
 
     metrics = json.loads((first / "metrics.json").read_text())
     (first / "metrics.json").write_text(json.dumps({**metrics, "test/dice": 0.999}))
@@ -103,6 +105,26 @@ def test_two_seeds_tell_nothing(seeds: Path) -> None:
     noise = seed_variability(seeds / "0", [seeds / "1"])
     assert (noise.seeds, noise.tolerance) == ((0, 1), {})
     assert "not known" in noise.summary
+
+
+def test_other_arithmetic_is_no_repeat(tmp_path: Path) -> None:
+    """With and without EMA, or on another fold, is another experiment; a progress bar is not."""
+    base: dict[str, object] = {"name": "x", "data": {"root": "here", "fold": 0}}
+    ema = {"ema": {"_target_": "medlight.callbacks.ema.EMA", "decay": 0.99}}
+    others: dict[str, dict[str, object]] = {
+        "plain": {"callbacks": {}},
+        "bar": {"callbacks": {"progress": {"_target_": "my.Bar"}, "panels": {"max_cases": 3}}},
+        "moved": {"data": {"root": "there", "num_workers": 4, "fold": 0}, "logger": {"csv": {}}},
+        "ema": {"callbacks": ema},
+        "stopped": {"callbacks": {"early_stopping": {"patience": 3}}},
+        "rescaled": {"callbacks": {"rescale_schedule": {"_target_": "my.Rescale"}}},
+        "fold": {"data": {"root": "here", "fold": 1}},
+        "calibrated": {"job": {"calibrate": True}},
+    }
+    for seed, (name, config) in enumerate(others.items()):
+        write(tmp_path / name, {**base, "seed": seed, **config}, {"test/dice": 0.8 + seed / 100})
+    assert seed_variability(tmp_path / "plain").seeds == (0, 1, 2)
+    assert seed_variability(tmp_path / "ema").seeds == (3,)
 
 
 def test_verdicts(seeds: Path) -> None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from medlight.audit.issues import Issue
 from medlight.callbacks.selective import write_review_order
 from medlight.jobs.check import issue_table
-from medlight.jobs.evaluate_folds import _run_table
+from medlight.jobs.evaluate import _run_table
 from medlight.jobs.plan import PlannedSetting
 from medlight.jobs.plan import _table as plan_table
 from medlight.jobs.profile import timing_table
@@ -138,7 +138,7 @@ def words(text: str) -> set[str]:
 @pytest.fixture(params=[80, 120])
 def console(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Console:
     screen = Console(width=request.param, file=io.StringIO())
-    for module in ("jobs.profile", "jobs.reproduce", "jobs.evaluate_folds", "callbacks.selective",
+    for module in ("jobs.profile", "jobs.reproduce", "jobs.evaluate", "callbacks.selective",
                    "sweep.progress"):  # fmt: skip
         monkeypatch.setattr(f"medlight.{module}.get_console", lambda: screen)
     monkeypatch.setattr(rich, "get_console", lambda: screen)

@@ -102,6 +102,7 @@ def segmentation(cache: Path) -> tuple[DataModule, Task]:
     data = PhantomDataModule(
         cache=cache, n_cases=12, transforms=Volume(), augment=AUGMENT, patch=(24, 24, 24)
     )
+    data.setup()
     net = partial(UNet, channels=(4, 8, 16), strides=(2, 2), num_res_units=1)
     loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
     return data, SegmentationTask(net=net, spec=data.spec, loss=loss, **OPTIMISER)
@@ -115,6 +116,7 @@ def classification(cache: Path) -> tuple[DataModule, Task]:
         augment=AUGMENT,
         batch_size=8,
     )
+    data.setup()
     net = partial(DenseNet, init_features=8, growth_rate=4, block_config=(2, 2))
     return data, ClassificationTask(
         net=net, spec=data.spec, loss=torch.nn.CrossEntropyLoss(), **OPTIMISER

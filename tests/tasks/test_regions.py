@@ -80,6 +80,7 @@ def test_regions_are_learnt_and_painted(shared_cache: Path) -> None:
         epoch_samples=120,
         regions={"both": (1, 2), "second": (2,)},
     )
+    data.setup()
     made = task(data.spec, optimizer=lambda weights: torch.optim.AdamW(weights, lr=1e-2))
     trainer = pl.Trainer(
         max_epochs=2,

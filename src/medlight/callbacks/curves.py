@@ -13,7 +13,7 @@ from pytorch_lightning.loggers.logger import DummyExperiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from medlight.report.mask_figures import PALETTE, figure
-from medlight.runs.directory import CURVES_FILE
+from medlight.runs.directory import CURVES_FILE, CURVES_PICTURE
 from medlight.runs.files import write_text
 
 LEADING_COLUMNS = ("epoch", "step", "seconds")
@@ -109,7 +109,7 @@ class CurvesLogger(pl.loggers.Logger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         if self._rows and not self._plotted:
-            plot_curves(self._rows, self.run_dir / "curves.png")
+            plot_curves(self._rows, self.run_dir / CURVES_PICTURE)
             self._plotted = True
 
 

@@ -10,6 +10,7 @@ from medlight.callbacks.test_callback import TestCallback
 from medlight.core.case_result import CaseResult, Row
 from medlight.report.figures import confusion_counts, plot_confusion
 from medlight.report.slices import WorstCases
+from medlight.runs.directory import PANEL_FOLDER
 from medlight.tasks.base import Task, gather_rows
 from medlight.tasks.outcome import Outcome
 
@@ -28,7 +29,7 @@ class Panels(TestCallback):
 
     def __init__(self, *, run_dir: Path, max_cases: int = 12) -> None:
         super().__init__()
-        self.folder = Path(run_dir) / "panels"
+        self.folder = Path(run_dir) / PANEL_FOLDER
         self.max_cases = max_cases
         self._worst: WorstCases | None = None
 

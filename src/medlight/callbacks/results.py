@@ -16,7 +16,7 @@ from medlight.core.outcome import OutcomeSpec
 from medlight.io.write import write_mask
 from medlight.metrics.bootstrap import Interval
 from medlight.report.score_table import score_table
-from medlight.runs.directory import CASES_FILE, METRICS_FILE, OUTCOME_FILE
+from medlight.runs.directory import CASES_FILE, METRICS_FILE, OUTCOME_FILE, PREDICTION_FOLDER
 from medlight.runs.files import file_stem, write_text
 from medlight.tasks.base import Task
 
@@ -39,7 +39,7 @@ class Results(TestCallback):
 
     def on_case(self, trainer: pl.Trainer, result: CaseResult) -> None:
         if self.predictions and result.source_prediction is not None:
-            write_prediction(result, self.run_dir / "predictions")
+            write_prediction(result, self.run_dir / PREDICTION_FOLDER)
 
     def on_test_results(self, trainer: pl.Trainer, task: Task, rows: Sequence[Row]) -> None:
         outcome = task.outcome

@@ -15,7 +15,7 @@ from medlight.metrics.selective import CaseRisk, aurc, rank_by_uncertainty
 from medlight.report.console_table import console_table
 from medlight.report.figures import plot_risk_coverage
 from medlight.report.score_table import format_score
-from medlight.runs.directory import REVIEW_ORDER_FILE
+from medlight.runs.directory import PANEL_FOLDER, REVIEW_ORDER_FILE
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 from medlight.tasks.outcome import Outcome
@@ -51,10 +51,10 @@ def write_review_order(run_dir: Path, outcome: Outcome, rows: Sequence[Row], *, 
     write_text(run_dir / REVIEW_ORDER_FILE, rows_to_csv(lines))
     known = [each for each in cases if each.known]
     if len(known) > 1:
-        (run_dir / "panels").mkdir(parents=True, exist_ok=True)
+        (run_dir / PANEL_FOLDER).mkdir(parents=True, exist_ok=True)
         uncertainty = np.array([each.uncertainty for each in known])
         risk = np.array([each.risk for each in known])
-        path = run_dir / "panels" / "risk_coverage.png"
+        path = run_dir / PANEL_FOLDER / "risk_coverage.png"
         plot_risk_coverage(uncertainty, risk, path, risk_name=outcome.spec.risk)
     if show:
         console = get_console()

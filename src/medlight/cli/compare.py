@@ -1,12 +1,11 @@
 """`medlight compare ...`: works on finished runs, and takes ordinary options."""
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from medlight.cli.options import ansi
+from medlight.cli.options import OptionParser, print_error
 from medlight.core.errors import ConfigError, MedlightError
 
 VERB = "compare"
@@ -20,13 +19,8 @@ EPILOG = """\
   medlight compare table                           update the tables there"""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message} (medlight compare --help)")
-
-
 def _compare_parser(name: str = "compare") -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = OptionParser(
         prog=f"medlight {name}",
         description="Compare finished runs: what differs, by how much, and with what certainty. "
         "The first run is the reference. Runs that differ only in seed or fold count as one.",
@@ -51,8 +45,7 @@ def main(argv: Sequence[str]) -> int:
         verb = argv[0] if argv and argv[0] in _SUBCOMMANDS else None
         return _SUBCOMMANDS[verb](argv[1:]) if verb else _compare(argv)
     except MedlightError as error:
-        red = ansi("error:", "1;31", stream_is_tty=sys.stderr.isatty())
-        print(f"{red} {error}", file=sys.stderr)
+        print_error(str(error))
         return 1
 
 
@@ -81,7 +74,12 @@ def _compare(argv: Sequence[str]) -> int:
 
 
 def compute_comparison(args: argparse.Namespace) -> Any:
-    """The comparison that the options ask for."""
+    """Compare the runs that the options name.
+
+    Raises:
+        ConfigError: an option fits none of the runs.
+        DataError: the runs cannot be compared.
+    """
     from medlight.compare.comparison import compare
     from medlight.compare.groups import group_runs
     from medlight.compare.runs import read_runs
@@ -111,7 +109,7 @@ def no_case_files(case: str) -> dict[str, Path]:
 
 def case_file_lookup(comparison: Any) -> Callable[[str], dict[str, Path]]:
     """Find the files of a test case through the run's own data settings, if the data are here."""
-    from medlight.cli.launch import load_run_data
+    from medlight.cli.build import load_run_data
 
     sources = [
         (set(run.cases.ids), data)
@@ -141,7 +139,7 @@ def _reference(name: str | None, groups: Sequence[Any]) -> int:
 
 
 def _record(argv: Sequence[str]) -> int:
-    parser = _Parser(prog="medlight compare record", description="Record a run.")
+    parser = OptionParser(prog="medlight compare record", description="Record a run.")
     parser.add_argument("run", type=Path, help="run directory")
     parser.add_argument(
         "--experiments", type=Path, default=EXPERIMENTS, help="folder of recorded runs"
@@ -155,7 +153,7 @@ def _record(argv: Sequence[str]) -> int:
 
 
 def _table(argv: Sequence[str]) -> int:
-    parser = _Parser(
+    parser = OptionParser(
         prog="medlight compare table", description="Update the tables of recorded runs."
     )
     parser.add_argument(

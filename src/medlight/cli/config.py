@@ -19,6 +19,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from medlight.cli.distributed import run_stamp
 from medlight.cli.options import conf_dir, conf_dirs
 from medlight.core.errors import ConfigError
+from medlight.runs.config_keys import Role, key_role
 from medlight.runs.directory import CONFIG_FILE
 from medlight.runs.renames import rename_config
 
@@ -77,28 +78,17 @@ def run_token() -> str:
 
 
 def override_suffix() -> str:
-    """The overrides of this run, which say what tells it from its like; without places.
+    """Give the overrides that change what this run computes, for its name in W&B.
 
-    With a space in front; empty where there are none.
+    Returns:
+        Each with a space in front; empty if there are none.
     """
     if not HydraConfig.initialized():
         return ""
     words = [str(word).lstrip("+~") for word in HydraConfig.get().overrides.task]
-    kept = [w for w in words if "/" not in w and re.split("[.=]", w)[0] not in _UNNAMED_KEYS]
+    told = (Role.REPEAT, Role.ARITHMETIC)
+    kept = [w for w in words if "/" not in w and key_role(w.partition("=")[0]) in told]
     return "".join(f" {word}" for word in kept)
-
-
-_UNNAMED_KEYS = {
-    "experiment",
-    "job",
-    "run",
-    "resume",
-    "logger",
-    "callbacks",
-    "paths",
-    "group",
-    "tags",
-}
 
 
 def resolve_saved_config(run_dir: Path) -> dict[str, Any]:
@@ -150,7 +140,11 @@ def save_config(cfg: DictConfig, path: Path) -> None:
 
 
 def load_config(run_dir: str | Path) -> DictConfig:
-    """The config of a finished or interrupted run, wherever its directory lies now."""
+    """Load the configuration of a finished or interrupted run, wherever its directory is now.
+
+    Raises:
+        ConfigError: the directory is not that of a run.
+    """
     file = Path(run_dir).expanduser() / CONFIG_FILE
     if not file.is_file():
         what = "holds no config.yaml" if file.parent.is_dir() else "does not exist"

@@ -2,14 +2,12 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
 
-from medlight.cli.options import ansi
-from medlight.core.errors import ConfigError, MedlightError
+from medlight.cli.options import OptionParser, print_error
+from medlight.core.errors import MedlightError
 
 VERB = "dataset"
 EPILOG = """\
@@ -18,15 +16,12 @@ EPILOG = """\
   medlight dataset diff <old manifest> <new manifest>      cases added, removed, relabelled"""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message} (medlight dataset --help)")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="medlight dataset", description="Versions of a data set.", epilog=EPILOG)
+    parser = OptionParser(
+        prog="medlight dataset", description="Versions of a data set.", epilog=EPILOG
+    )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    verbs = parser.add_subparsers(dest="verb", required=True, parser_class=_Parser)
+    verbs = parser.add_subparsers(dest="verb", required=True, parser_class=OptionParser)
     take = verbs.add_parser("snapshot", help="note every file and its hash in a manifest")
     take.add_argument("overrides", nargs="+", metavar="data=...", help="which data, as for a run")
     take.add_argument("--version", required=True, help="of the data, such as 1.0.0")
@@ -61,14 +56,15 @@ def main(argv: Sequence[str]) -> int:
             parser.error(f"unknown: {' '.join(rest)}")
         return _run(args)
     except MedlightError as error:
-        return _failed(str(error))
+        print_error(str(error))
+        return 1
 
 
 def _run(args: argparse.Namespace) -> int:
     from medlight.jobs import dataset_versions as dataset
 
     if args.verb == "snapshot":
-        from medlight.cli.launch import build_data
+        from medlight.cli.build import build_data
 
         manifest, path = dataset.snapshot(
             build_data(args.overrides), version=args.version, name=args.name, out=args.output
@@ -80,7 +76,8 @@ def _run(args: argparse.Namespace) -> int:
         *lines, summary = dataset.format_verification(found, manifest)
         print("\n".join(lines), end="\n" if lines else "")
         if not found.verified:
-            return _failed(f"{args.manifest}: {summary}")
+            print_error(f"{args.manifest}: {summary}")
+            return 1
         print(summary)
         return 0
     difference = dataset.diff(args.old, args.new)
@@ -90,8 +87,3 @@ def _run(args: argparse.Namespace) -> int:
         else "\n".join(dataset.format_difference(difference))
     )
     return 0
-
-
-def _failed(line: str) -> int:
-    print(f"{ansi('error:', '1;31', stream_is_tty=sys.stderr.isatty())} {line}", file=sys.stderr)
-    return 1

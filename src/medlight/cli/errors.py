@@ -1,6 +1,5 @@
 """One line for what a user got wrong, with what is near it."""
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,46 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medlight.cli.config import RunConfig
-from medlight.cli.options import conf_dir, groups, verbs
+from medlight.cli.options import conf_dir, groups, search_path_override
+from medlight.cli.overrides import Groups, did_you_mean
 from medlight.cli.rerun import parse_overrides
 from medlight.core.errors import ConfigError, MedlightError
-
-Groups = dict[str, dict[str, Path]]
-MAX_LISTED = 16
-
-
-def did_you_mean(word: str, known: Iterable[str], deeper: Iterable[str] = ()) -> str:
-    """`; did you mean x?`, from `deeper` where nothing else is near; else what there is."""
-    words = sorted(set(known))
-    hits = _hits(word, words) or _hits(word, sorted(set(deeper)))
-    if hits:
-        return f"; did you mean {', '.join(hits)}?"
-    if len(words) > MAX_LISTED:
-        return "; medlight --help and --cfg job show what there is"
-    return f"; known: {', '.join(words)}" if words else ""
-
-
-def _hits(word: str, words: list[str]) -> list[str]:
-    """The likest first: those whose last part is spelt alike, and those that `word` begins."""
-    tails = {each: each.rpartition(".")[2] for each in words}
-    alike = difflib.get_close_matches(word.rpartition(".")[2], set(tails.values()), n=3)
-    hits = [each for each in words if tails[each] in alike or each.startswith(word)]
-    return sorted(hits, key=lambda each: -difflib.SequenceMatcher(None, word, each).ratio())[:4]
-
-
-def bare_word_error(word: str, tree: Groups) -> ConfigError:
-    """The error for a word that is neither a verb nor key=value."""
-    if word in tree:
-        return ConfigError(f"{word} needs a value: {word}={'|'.join(tree[word])}")
-    homes = [f"{group}={word}" for group, options in tree.items() if word in options]
-    if homes:
-        return ConfigError(f"{word} is not a verb; did you mean {', '.join(homes)}?")
-    options = [f"{group}={name}" for group in ("experiment",) for name in tree.get(group, ())]
-    known = verbs(tree)
-    hits = difflib.get_close_matches(word, [*known, *(o.partition("=")[2] for o in options)], n=3)
-    named = [hit if hit in known else f"experiment={hit}" for hit in hits]
-    hint = f"; did you mean {', '.join(named)}?" if named else f"; there are {', '.join(known)}"
-    return ConfigError(f"{word} is neither a verb nor key=value{hint}")
 
 
 def explain_error(
@@ -136,9 +99,8 @@ def _check_key(override: Override, cfg: DictConfig, tree: Groups) -> None:
 
 
 def _compose_choices(choices: list[str], dirs: Sequence[Path], config_name: str) -> DictConfig:
-    extra = ",".join(f"'file://{folder}'" for folder in dirs[1:])
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose(config_name, [*choices, f"hydra.searchpath=[{extra}]"])
+        return compose(config_name, [*choices, search_path_override(dirs)])
 
 
 def _roots(tree: Groups) -> list[str]:

@@ -23,6 +23,7 @@ OPTIONS = """\
 
 
 def help_screen(dirs: Sequence[Path], *, tty: bool) -> str:
+    """List verbs, experiments, groups, examples and options; in colour on a terminal."""
     tree = groups(dirs)
     experiments = tree.pop("experiment", {})
     known = tree.pop(VERB_GROUP, {})

@@ -1,6 +1,5 @@
 """The one door: `medlight [verb] key=value ...`. Imports what is slow only when a run starts."""
 
-import glob
 import logging
 import os
 import sys
@@ -11,7 +10,16 @@ from typing import Any, NoReturn
 
 from medlight import __version__
 from medlight.cli import compare, dataset
-from medlight.cli.options import VERB_GROUP, ansi, conf_dir, conf_dirs, groups, verbs, yaml_settings
+from medlight.cli.options import (
+    VERB_GROUP,
+    conf_dir,
+    conf_dirs,
+    groups,
+    import_from_here,
+    print_error,
+    verbs,
+)
+from medlight.cli.overrides import is_sweep, parse_verb
 from medlight.core.errors import ConfigError
 from medlight.runs.renames import rename_overrides
 
@@ -22,6 +30,14 @@ EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Do what a command says.
+
+    Args:
+        argv: its words after the program; None: those of this process.
+
+    Returns:
+        The exit status: 0, 1 after an error that was printed, 130 if interrupted.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     for module in (dataset, compare):  # on finished files, with ordinary options
         if argv[:1] == [module.VERB]:
@@ -88,8 +104,6 @@ class App:
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
         self.overrides = parse_verb(renamed, groups(self.dirs))
-        from medlight.sweep.detect import is_sweep
-
         asked = is_sweep(self.overrides, multirun=args.multirun)
         self._use_run_config(multirun=asked or args.multirun)
         self.sweeps = asked and not (args.cfg or args.info or args.help or args.hydra_help)
@@ -129,8 +143,7 @@ class App:
 
         import medlight.cli.lazy_imports  # noqa: F401  # before what follows imports torch
 
-        if os.getcwd() not in sys.path:  # as `python -m` has it: a user's own modules
-            sys.path.insert(0, os.getcwd())
+        import_from_here()
         try:
             from medlight.cli.validate import check_targets
 
@@ -160,61 +173,9 @@ class App:
             line = "".join(traceback.format_exception(error)).rstrip()
             print(line, file=sys.stderr)
         else:
-            red = ansi("error:", "1;31", stream_is_tty=sys.stderr.isatty())
-            print(f"{red} {line}", file=sys.stderr)
+            print_error(line)
         if log.hasHandlers():
             log.error(line)
-
-
-def parse_verb(argv: Sequence[str], tree: dict[str, dict[str, Path]]) -> list[str]:
-    """A leading bare word is the verb: `evaluate run=x` is `job=evaluate run=x`."""
-    overrides = list(argv)
-    if overrides and overrides[0] in tree.get(VERB_GROUP, {}):
-        overrides[0] = f"{VERB_GROUP}={overrides[0]}"
-    for text in overrides:
-        if "=" not in text and not text.startswith("~"):
-            from medlight.cli.errors import bare_word_error
-
-            raise bare_word_error(text, tree)
-    if overrides and overrides[0].startswith(f"{VERB_GROUP}="):
-        overrides[0] = (
-            f"{VERB_GROUP}={_verb_variant(overrides[0].partition('=')[2], overrides[1:], tree)}"
-        )
-    return [_qualify_verb_key(_quote_for_hydra(text, tree), overrides, tree) for text in overrides]
-
-
-def _verb_variant(verb: str, overrides: Sequence[str], tree: dict[str, dict[str, Path]]) -> str:
-    """The form of a verb that has these keys: `evaluate predictions=...` is `evaluate_files`."""
-    given = {text.partition("=")[0] for text in overrides}
-    forms = tree.get(VERB_GROUP, {})
-    for name, file in forms.items():
-        if name.startswith(f"{verb}_") and given & (
-            yaml_settings(file).keys() - yaml_settings(forms[verb])
-        ):
-            return name
-    return verb
-
-
-def _qualify_verb_key(text: str, overrides: Sequence[str], tree: dict[str, dict[str, Path]]) -> str:
-    """`check fix=true` is `check job.fix=true`, where no group or root key is called so."""
-    verb = next((t.partition("=")[2] for t in overrides if t.startswith(f"{VERB_GROUP}=")), "fit")
-    key = text.partition("=")[0]
-    file = tree.get(VERB_GROUP, {}).get(verb)
-    return f"{VERB_GROUP}.{text}" if file and key in yaml_settings(file) else text
-
-
-def _quote_for_hydra(text: str, tree: dict[str, dict[str, Path]]) -> str:
-    """Spell for Hydra what its grammar refuses: `group=null`, and paths as the shell knows them."""
-    key, _, value = text.partition("=")
-    if value == "null" and key in tree:
-        return f"{key}=none" if "none" in tree[key] else f"~{key}"
-    odd = value.startswith("~") or (set(value) & set(" ,:=()[]{}") and _is_path(value))
-    return f"{key}='{value}'" if odd and "'" not in value else text
-
-
-def _is_path(value: str) -> bool:
-    """A path, or a pattern of paths that is not a list of Hydra's."""
-    return Path(value).exists() or (not value.startswith("[") and bool(glob.glob(value)))
 
 
 def _complete_verbs(dirs: Sequence[Path]) -> None:

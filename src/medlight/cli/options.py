@@ -1,11 +1,35 @@
 """What conf/ offers: its folders, its groups and the options of each. Hydra is not needed here."""
 
+import argparse
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
+
+from medlight.core.errors import ConfigError
 
 VERB_GROUP = "job"
+
+
+class OptionParser(argparse.ArgumentParser):
+    """Parses ordinary options, and raises what is wrong with them as a ConfigError."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} ({self.prog} --help)")
+
+
+def import_from_here() -> None:
+    """Let a user's own modules be imported from the working directory, as `python -m` does."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+
+
+def search_path_override(dirs: Sequence[Path]) -> str:
+    """Give the override by which Hydra also looks into the user's folders; see `conf_dirs`."""
+    folders = ",".join(f"'file://{folder}'" for folder in dirs[1:])
+    return f"hydra.searchpath=[{folders}]"
 
 
 def conf_dir() -> Path:
@@ -60,6 +84,11 @@ def header_field(file: Path, word: str) -> str:
     """What the header states after `# Run:`, `# Takes:` or `# Reaches:`."""
     match = re.search(rf"^# {word}: *(.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
     return match[1].strip() if match else ""
+
+
+def print_error(line: str) -> None:
+    """Print an error on stderr, in red on a terminal."""
+    print(f"{ansi('error:', '1;31', stream_is_tty=sys.stderr.isatty())} {line}", file=sys.stderr)
 
 
 def ansi(text: str, code: str, *, stream_is_tty: bool) -> str:

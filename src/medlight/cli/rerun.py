@@ -11,14 +11,9 @@ from omegaconf import OmegaConf
 
 from medlight.cli.config import load_config, shipped_hydra_settings
 from medlight.core.errors import ConfigError
+from medlight.runs.config_keys import RERUN_GROUPS, RERUN_KEYS, may_change_on_rerun
 from medlight.runs.directory import CONFIG_FILE
 from medlight.runs.find import find_runs
-
-OVERRIDABLE_GROUPS = ("inference", "trainer", "logger", "paths", "callbacks")
-"""Groups that may change without making it another run."""
-
-OVERRIDABLE_KEYS = ("compile", "gradient_checkpointing")
-"""Root keys that may: the same arithmetic, on a machine that can do it so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +27,12 @@ class Rerun:
 
 
 def find_rerun(overrides: Sequence[Override], *, multirun: bool = False) -> Rerun | None:
-    """Which run these overrides start from, if any. Raises where they contradict each other."""
+    """Find the runs that these overrides start from, if any.
+
+    Raises:
+        ConfigError: the overrides contradict each other.
+        DataNotFoundError: a place holds no run.
+    """
     named = {o.key_or_group: o for o in overrides if o.key_or_group in ("run", "resume")}
     if not named:
         return None
@@ -63,23 +63,26 @@ def find_trained_runs(places: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def run_primary_config(rerun: Rerun, overrides: Sequence[Override]) -> dict[str, Any]:
-    """The run's own config in Hydra's terms: a defaults list of what `overrides` replace.
+    """Give the run's own configuration in Hydra's terms: a defaults list of what is replaced.
 
-    Of several runs, that of the first. A group that is chosen anew gives way as a whole; single
-    keys are Hydra's to override.
+    Of several runs, that of the first. A group that is chosen anew is replaced as a whole; Hydra
+    overrides single keys.
+
+    Raises:
+        ConfigError: an override would make it another run; see `runs.config_keys`.
     """
-    may = (*OVERRIDABLE_GROUPS, *OVERRIDABLE_KEYS)
-    free = [*may, "hydra", rerun.key, *(["job"] if rerun.key == "run" else [])]
+    free = ["hydra", rerun.key, *(["job"] if rerun.key == "run" else [])]
     for override in overrides:
-        root = override.key_or_group.partition(".")[0].partition("/")[0]
-        if root not in free and override.input_line != "job=fit":
+        key = override.key_or_group.replace("/", ".")
+        allowed = key.partition(".")[0] in free or may_change_on_rerun(key)
+        if not allowed and override.input_line != "job=fit":
             raise ConfigError(
                 f"{override.input_line} would make it another run: with {rerun.key}= only "
-                f"{', '.join(may)} can change"
+                f"{', '.join(RERUN_KEYS)}, and where files are (such as data.root), can change"
             )
     saved = cast(dict[str, Any], OmegaConf.to_container(load_config(rerun.runs[0])))
     saved.update(run=None, resume=None)
-    chosen = {o.key_or_group for o in overrides if o.key_or_group in (*OVERRIDABLE_GROUPS, "job")}
+    chosen = {o.key_or_group for o in overrides if o.key_or_group in (*RERUN_GROUPS, "job")}
     if isinstance(saved["paths"], dict):
         saved["paths"]["run_dir"] = "${hydra:runtime.output_dir}"
     hydra = shipped_hydra_settings()

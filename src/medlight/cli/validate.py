@@ -7,16 +7,19 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from medlight.cli.errors import did_you_mean
+from medlight.cli.overrides import did_you_mean
 from medlight.core.errors import ConfigError
 
 _HYDRA_KEYS = {"_target_", "_partial_", "_args_", "_recursive_", "_convert_"}
 
 
 def check_targets(cfg: DictConfig) -> None:
-    """Raise ConfigError for the first key that a constructor does not take, or word for a number.
+    """Check the keys of a configuration against the constructors that take them.
 
     Hydra finds out only when it calls the constructor, and for a partial much later still.
+
+    Raises:
+        ConfigError: the first key that a constructor does not take, or word in place of a number.
     """
     for path, node in _targets(cfg, ""):
         name = str(node["_target_"])

@@ -10,15 +10,8 @@ from numpy.typing import NDArray
 
 from medlight.compare.case_scores import CaseScores, ScoreKey
 from medlight.compare.runs import Run
+from medlight.runs.config_keys import Role, key_role
 
-REPEAT_KEYS = ("seed", "data.seed", "data.fold")
-"""What repeats an experiment instead of changing it."""
-IGNORED_KEYS = (
-    *("name", "group", "tags", "run", "resume", "job", "paths", "logger", "metric", "mode"),
-    *("data.num_workers", "data.root", "data.cache", "data.download", "data.check"),
-    *("callbacks.progress", "callbacks.panels", "callbacks.wandb", "callbacks.results"),
-)
-"""What cannot change a score, whole or with all keys below it."""
 PROVENANCE_KEYS = {
     "data": "data.name",
     "data fingerprint": "data.fingerprint",
@@ -125,13 +118,11 @@ def _shown(values: set[str]) -> str:
 
 def _settings(run: Run) -> tuple[tuple[str, str], ...]:
     return tuple(
-        sorted((key, str(value)) for key, value in run.config.items() if not _repeats(key))
-    )
-
-
-def _repeats(key: str) -> bool:
-    return key in REPEAT_KEYS or any(
-        key == out or key.startswith(f"{out}.") for out in IGNORED_KEYS
+        sorted(
+            (key, str(value))
+            for key, value in run.config.items()
+            if key_role(key) is Role.ARITHMETIC
+        )
     )
 
 

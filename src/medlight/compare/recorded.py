@@ -152,7 +152,7 @@ def _started(run: Run) -> datetime:
 
 
 def _summary(run: Run, metric: str) -> float | None:
-    value: Any = rename_scores(json.loads((run.path / "metrics.json").read_text())).get(
+    value: Any = rename_scores(json.loads((run.path / METRICS_FILE).read_text())).get(
         f"test/{metric}"
     )
     return value if isinstance(value, float) else None

@@ -24,6 +24,7 @@ from medlight.compare.groups import Group
 from medlight.core.errors import MedlightError
 from medlight.core.grid import Grid
 from medlight.io.read import read_image, read_mask
+from medlight.runs.directory import PREDICTION_FOLDER
 
 N_WORST, N_CHANGED = 3, 5
 MARGIN = 12
@@ -153,7 +154,7 @@ def _prediction(group: Group, case: str) -> tuple[NDArray[np.int64], Grid] | Non
     stem = case.replace("/", "__")  # as callbacks name them
     for run in group.runs:
         for suffix in (".nii.gz", ".png"):
-            path = run.path / "predictions" / f"{stem}{suffix}"
+            path = run.path / PREDICTION_FOLDER / f"{stem}{suffix}"
             if path.exists():
                 return read_mask(path)
     return None

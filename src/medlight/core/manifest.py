@@ -10,6 +10,7 @@ from pathlib import Path
 
 from medlight.core.errors import DataError
 from medlight.core.index import Index
+from medlight.core.natural_order import natural_key
 
 MANIFEST_FORMAT = 1
 MANIFEST_GLOB = "manifest_*.jsonl"
@@ -136,11 +137,7 @@ def check_version_name(version: str) -> str:
 
 def latest_manifest(paths: Iterable[Path]) -> Path | None:
     """The manifest of the highest version: "1.10" comes after "1.9"."""
-    return max(paths, key=lambda path: (_natural(path.stem), path.name), default=None)
-
-
-def _natural(text: str) -> list[tuple[int, str]]:
-    return [(int(t), "") if t.isdecimal() else (-1, t) for t in re.findall(r"\d+|\D+", text)]
+    return max(paths, key=lambda path: (natural_key(path.stem), path.name), default=None)
 
 
 def label_texts(index: Index) -> Sequence[str]:

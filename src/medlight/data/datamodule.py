@@ -90,6 +90,8 @@ class DataModule(TrainerHooks, ABC):
 
     def __post_init__(self) -> None:
         super().__init__()
+        self._train_set: CaseDataset | None = None
+        self._val_set: CaseDataset | None = None
         self.root = Path(self.root).expanduser()
         self.cache = Path(self.cache).expanduser()
         if self.batch_size < 1:
@@ -148,9 +150,22 @@ class DataModule(TrainerHooks, ABC):
             val_fraction=self.val_fraction,
         ).without(self.exclusions.cases)
 
+    def setup(self, stage: str | None = None) -> None:
+        """Prepare the training cases that the store lacks, after which `spec` is known.
+
+        Lightning calls it, too; what is prepared stays.
+        """
+        if self._train_set is None:
+            pick_centre = ForegroundSampler(self.foreground_oversampling, self.ignore)
+            self._train_set = self._dataset(self.split.train, foreground_sampler=pick_centre)
+
     @cached_property
     def spec(self) -> DataSpec:
-        """What the task must know; prepares the training cases on first use."""
+        """What the task must know.
+
+        Raises:
+            ConfigError: the training cases have not been prepared.
+        """
         mirror_axes = getattr(self.augment, "mirror_axes", None)  # one of a user's own may lack it
         return DataSpec(
             spatial_dims=self.spatial_dims,
@@ -190,11 +205,11 @@ class DataModule(TrainerHooks, ABC):
         return self._store.delete(store_name(self.full_index), self.exclusions.withdrawn)
 
     def _shared_shape(self) -> tuple[int, ...] | None:
-        shapes = self._train_set.stored.shapes
+        shapes = self.train_cases.shapes
         return tuple(map(int, shapes[0])) if (shapes == shapes[0]).all() else None
 
     def _class_counts(self) -> tuple[int, ...] | None:
-        tags = self._train_set.index.tags
+        tags = self.train_set.index.tags
         if tags is None or not self.cases.labels.exclusive:
             return None
         return tuple(map(int, (tags == 1).sum(axis=0)))
@@ -215,19 +230,22 @@ class DataModule(TrainerHooks, ABC):
 
     @property
     def train_cases(self) -> StoredCases:
-        """The training cases, prepared on first use."""
-        return self._train_set.stored
+        """The prepared training cases; ConfigError if they are not prepared."""
+        return self.train_set.stored
 
-    @cached_property
-    def _train_set(self) -> CaseDataset:
-        pick_centre = ForegroundSampler(self.foreground_oversampling, self.ignore)
-        return self._dataset(self.split.train, foreground_sampler=pick_centre)
+    @property
+    def train_set(self) -> CaseDataset:
+        """The samples of the training cases; ConfigError if they are not prepared."""
+        if self._train_set is None:
+            raise ConfigError("the training cases are not prepared: call setup() of the data first")
+        return self._train_set
 
     def train_dataloader(self) -> DataLoader[Sample]:
+        self.setup()
         rank, world_size = self._rank_and_world_size()
         epoch, skip = self._resume_point()
         batches = TrainBatchSampler(
-            len(self._train_set),
+            len(self.train_set),
             batch_size=self._rank_batch_size(world_size),
             samples=self.epoch_samples,
             seed=self.seed,
@@ -240,19 +258,19 @@ class DataModule(TrainerHooks, ABC):
 
     @cached_property
     def _patch_set(self) -> CaseDataset:
-        return self._train_set.with_patch(self.spec.patch)
+        return self.train_set.with_patch(self.spec.patch)
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
-        return self._eval_loader(self._val_set) if self.split.val else []
+        if not self.split.val:
+            return []
+        if self._val_set is None:
+            self._val_set = self._dataset(self.split.val)
+        return self._eval_loader(self._val_set)
 
     def test_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         if not self.split.test:
             return []
         return self._eval_loader(self._dataset(self.split.test, references=True))
-
-    @cached_property
-    def _val_set(self) -> CaseDataset:
-        return self._dataset(self.split.val)
 
     def _eval_loader(self, dataset: CaseDataset) -> DataLoader[Sample]:
         rank, world_size = self._rank_and_world_size()
@@ -269,7 +287,7 @@ class CaseLoader(DataLoader[Sample]):
     """
 
     def __init__(self, dataset: CaseDataset, batches: Sampler[list[Any]], *, workers: int) -> None:
-        _ = dataset.in_memory  # before worker processes start, which then share it
+        dataset.load_into_memory()
         super().__init__(
             dataset,
             batch_sampler=batches,

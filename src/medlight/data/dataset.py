@@ -63,12 +63,11 @@ class IntensityNorm:
 
 
 class CaseDataset(Dataset[Sample]):
-    """Samples of the cases of an index.
+    """Samples of the cases of an index, which are prepared first if they are not yet.
 
-    A `SampleIndex` gives a training sample: a patch, where `patch` is set, at a place that is a
-    function
-    of (seed, epoch, draw). Of a patch, only the patch is read. A row gives the whole case, with
-    its `reference` mask as on disk where `references` is set.
+    A `SampleIndex` gives a training sample: a patch, if `patch` is set, at a place that is a
+    function of (seed, epoch, draw). Of a patch, only the patch is read. A row gives the whole
+    case, with its `reference` mask as on disk if `references` is set.
     """
 
     def __init__(
@@ -89,24 +88,23 @@ class CaseDataset(Dataset[Sample]):
             foreground_sampler,
         )
         self.patch: tuple[int, ...] | None = None
+        self.stored: StoredCases = open_cases(index, store, transforms)
+        self.in_memory: InMemoryCases | None = None
 
     def with_patch(self, patch: Sequence[int] | None) -> "CaseDataset":
         """The same cases, cut to `patch`."""
         clone = copy(self)
-        clone.__dict__.pop("in_memory", None)  # what surrounds a case depends on the patch
+        clone.in_memory = None  # what surrounds a case depends on the patch
         clone.patch = tuple(patch) if patch is not None else None
         return clone
 
-    @cached_property
-    def stored(self) -> StoredCases:
-        """The cases, prepared and opened on first use."""
-        return open_cases(self.index, self.store, self.transforms)
+    def load_into_memory(self) -> None:
+        """Hold the voxels in memory, if there is room; once.
 
-    @cached_property
-    def in_memory(self) -> InMemoryCases | None:
-        """Their voxels, where there is room in memory. Worker processes share what is there
-        before they start."""
-        return self.store.load_into_memory(self.stored, self.patch)
+        To be called before worker processes start, which then share them.
+        """
+        if self.in_memory is None:
+            self.in_memory = self.store.load_into_memory(self.stored, self.patch)
 
     @cached_property
     def _normalise(self) -> IntensityNorm:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from medlight.metrics.segmentation_cases import dice
+from medlight.runs.directory import POSTPROCESSING_FILE
 
 SIZES_ML = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 SIZES_PIXELS = (10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -116,7 +117,6 @@ def voxel_size_ml(spacing_mm: Sequence[float]) -> float:
     return float(np.prod(spacing_mm)) / 1000 if len(spacing_mm) == 3 else 1.0
 
 
-POSTPROCESSING_FILE = "postprocessing.json"
 MIN_GAIN = 1e-3
 """Mean Dice that a step must bring: less is noise, and a plain answer is easier to trust."""
 

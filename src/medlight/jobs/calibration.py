@@ -4,7 +4,11 @@ Guo et al. 2017, On calibration of modern neural networks.
 """
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytorch_lightning as pl
@@ -19,6 +23,7 @@ from medlight.metrics.calibration import (
 )
 from medlight.metrics.classification import rows_to_arrays
 from medlight.report.figures import plot_reliability
+from medlight.runs.directory import CALIBRATION_FILE, PANEL_FOLDER
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 
@@ -48,14 +53,16 @@ def test(
         trainer.test(task, datamodule=data, ckpt_path=path, verbose=False)
         return
     task.calibrate(1.0)
-    trainer.validate(task, datamodule=data, ckpt_path=path, verbose=False)
+    with _rows_of_all_processes(task, trainer):
+        trainer.validate(task, datamodule=data, ckpt_path=path, verbose=False)
     fitted = sorted(task.validation_rows, key=lambda row: str(row["case"]))  # whatever the ranks
     names = task.spec.labels.names
     truth, _, probability = rows_to_arrays(fitted, names)
     temperature = fit_temperature(truth, probability)
     if calibrate:
         task.calibrate(temperature)
-    trainer.test(task, datamodule=data, ckpt_path=path, verbose=False)
+    with _rows_of_all_processes(task, trainer):
+        trainer.test(task, datamodule=data, ckpt_path=path, verbose=False)
     if not trainer.is_global_zero:
         return
     place = {case: number for number, case in enumerate(data.split.test)}
@@ -76,14 +83,47 @@ def test(
             "after": calibration_scores(test_truth, after),
         },
     }
-    write_text(run_dir / "calibration.json", json.dumps(report, indent=2) + "\n")
-    _plot(report, test_truth, before, after, run_dir / "panels")
+    write_text(run_dir / CALIBRATION_FILE, json.dumps(report, indent=2) + "\n")
+    _plot(report, test_truth, before, after, run_dir / PANEL_FOLDER)
     ece = {when: report["test"][when]["ece"] for when in ("before", "after")}
     get_console().print(
         f"Calibration: temperature {temperature:.3f} from {report['fitted_on']}; "
         f"test ECE {ece['before']:.4f}, with it {ece['after']:.4f}"
         + (" (applied)" if calibrate else "")
     )
+
+
+@contextmanager
+def _rows_of_all_processes(task: Task, trainer: pl.Trainer) -> Iterator[None]:
+    """Bring home the rows of a task from processes that end with the trainer's call.
+
+    Strategies such as ddp_fork start their processes anew for each call, and what a task keeps
+    there is gone afterwards; in all others, the rows are here already.
+    """
+    with TemporaryDirectory() as folder:
+        keeper = _KeepRows(Path(folder) / "rows.json")
+        trainer.callbacks.append(keeper)  # type: ignore[attr-defined]
+        try:
+            yield
+        finally:
+            trainer.callbacks.remove(keeper)  # type: ignore[attr-defined]
+        if keeper.path.is_file():
+            kept = json.loads(keeper.path.read_text(encoding="utf-8"))
+            task.validation_rows, task.test_rows = kept["val"], kept["test"]
+
+
+class _KeepRows(pl.Callback):
+    """Write the rows of all ranks to a file, in processes that the trainer started."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.process = path, os.getpid()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero and os.getpid() != self.process:
+            rows = {"val": pl_module.validation_rows, "test": pl_module.test_rows}
+            self.path.write_text(json.dumps(rows), encoding="utf-8")
+
+    on_test_end = on_validation_end
 
 
 def _plot(report: dict[str, Any], truth: Any, before: Any, after: Any, folder: Path) -> None:

@@ -17,9 +17,11 @@ from medlight.audit.repair import repair
 from medlight.core.errors import DataError, SplitError
 from medlight.core.split import Split
 from medlight.data.datamodule import DataModule
-from medlight.io.atomic import atomic_path
 from medlight.jobs.check_page import write_check_page
+from medlight.jobs.verb import verb
 from medlight.report.console_table import console_table
+from medlight.runs.directory import CHECK_FILE
+from medlight.runs.files import write_text
 
 log = logging.getLogger(__name__)
 
@@ -28,19 +30,22 @@ SIGNS = {"error": "✖", "warning": "▲", "note": "●"}
 MAX_WIDTH = 120
 
 
+@verb("data", "run_dir")
 def check(
     *, data: DataModule, run_dir: Path, fix: bool = False, num_processes: int | None = None
 ) -> list[Issue]:
     """Open every file once, and tell what is wrong: a table, check.json and check.html.
 
     `exclude.txt` lists the cases with errors and `cases/` those of each kind, as `data.exclude=`
-    takes them. Raises DataError where
-    there are errors, once all is written.
+    takes them.
 
     Args:
         run_dir: where to write; what `fix` repairs goes into `repaired/` in it.
         fix: write repaired copies of what can be fixed without guessing.
         num_processes: that read files at the same time; None: one for each core.
+
+    Raises:
+        DataError: there are errors; raised once everything is written.
     """
     try:
         index = data.cases
@@ -100,8 +105,7 @@ def _split(data: DataModule) -> tuple[Split | None, list[Issue]]:
 
 
 def _write(run_dir: Path, report: dict[str, object]) -> None:
-    with atomic_path(run_dir / "check.json") as part:
-        part.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_text(run_dir / CHECK_FILE, json.dumps(report, indent=1, ensure_ascii=False))
 
 
 def _write_case_list(path: Path, cases: Sequence[str]) -> None:

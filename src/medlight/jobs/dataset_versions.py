@@ -19,7 +19,8 @@ def snapshot(
 ) -> tuple[Manifest, Path]:
     """Write the manifest of the cases that may be used, beside the data or to `out`.
 
-    DataError where that version was written already, of other data.
+    Raises:
+        DataError: that version was written already, of other data, or cannot be written.
     """
     manifest = take_snapshot(data.cases, version=version, name=name)
     path = out or data.cases.sources[0].root / manifest.file_name
@@ -37,10 +38,15 @@ def snapshot(
 def verify(
     path: Path, *, roots: Sequence[Path] = (), full: bool = False
 ) -> tuple[VerifyResult, Manifest]:
-    """The files below `roots`, one for each source of a manifest, against it; what was compared
-    is the manifest without patients who withdrew.
+    """Compare files with a manifest, without those of patients who withdrew.
 
-    Without roots, the files of a single source are looked for where the manifest lies.
+    Args:
+        path: the manifest.
+        roots: a folder for each of its sources; empty: the manifest's own, if it has one source.
+        full: read every file, even if its size and time are as noted.
+
+    Raises:
+        DataError: there are more or fewer sources than roots.
     """
     manifest = Manifest.load(path)
     sources = 1 + max((entry.source for entry in manifest.entries), default=0)

@@ -22,10 +22,11 @@ from medlight.core.grid import Grid
 from medlight.core.labels import Labels
 from medlight.io.read import read_image, read_mask
 from medlight.jobs.mask_pairs import MaskPair, mask_pairs, read_label_names
+from medlight.jobs.verb import verb
 from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.report.score_table import score_table
 from medlight.report.slices import CaseSlice, WorstCases, case_slice
-from medlight.runs.directory import PROVENANCE_FILE
+from medlight.runs.directory import PANEL_FOLDER, PROVENANCE_FILE
 from medlight.runs.environment import code_version, command_line, strip_local_paths
 from medlight.runs.files import write_text
 from medlight.tasks.segmentation_outcome import SegmentationOutcome
@@ -36,6 +37,7 @@ IGNORE_LABEL_NAME = "ignore"
 MAX_THREADS = 4
 
 
+@verb("run_dir")
 def evaluate_files(
     *,
     run_dir: Path,
@@ -64,6 +66,11 @@ def evaluate_files(
         tolerance_mm: of the normalised surface distance.
         missing: what a label without a prediction is: an "error", or "empty": an empty prediction.
         max_cases: how many of the worst cases to draw.
+
+    Raises:
+        ConfigError: nothing names the labels, or an argument is wrong.
+        DataNotFoundError: a folder is missing or holds no masks.
+        DataError: cases cannot be scored; the message names them.
     """
     if missing not in ("error", "empty"):
         raise ConfigError(f"missing must be error or empty, got {missing!r}")
@@ -100,7 +107,7 @@ def evaluate_files(
         "missing": [pair.case for pair in pairs if pair.prediction is None],
     }
     write_text(run_dir / PROVENANCE_FILE, json.dumps(record, indent=2) + "\n")
-    plot_panels(outcome, worst, rows, run_dir / "panels")
+    plot_panels(outcome, worst, rows, run_dir / PANEL_FOLDER)
     console = get_console()
     title = f"{len(pairs)} cases"
     if record["missing"]:

@@ -2,18 +2,21 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 import medlight
 from medlight.core.errors import ConfigError, ExportError, MissingExtraError
+from medlight.core.intensity import IntensityStatistics
 from medlight.inference.sliding_window import SlidingWindow
-from medlight.jobs.artifact import describe_artifact, input_size_of
 from medlight.jobs.model_card import model_card
+from medlight.jobs.verb import verb
+from medlight.nets.input_size import InputSize
 from medlight.runs.files import write_text
 from medlight.tasks.trained_model import LoadModel, TrainedModel
 
@@ -26,11 +29,13 @@ TOLERANCE = 1e-3
 MIN_LABEL_AGREEMENT = 0.9999
 NOISY_LOGGERS = ("onnxscript", "onnx_ir", "torch.onnx")  # one warns that torchvision is not there
 RUNNER = "artifact_run.py"
+FORMAT = 3
 
 
+@verb("run", "load")
 def export(
     *,
-    runs: Sequence[Path],
+    run: Path,
     load: LoadModel,
     inference: SlidingWindow,
     format: Format = "onnx",  # noqa: A002  # what users type
@@ -40,20 +45,20 @@ def export(
     """Write the artifact of a run, and compare its net with the checkpoint's before it counts.
 
     Args:
-        runs: one run directory.
+        run: a run directory.
         load: reads a run.
         inference: windows, as they are to be described.
         format: "onnx" (the extra `onnx`) or "torch_export".
         checkpoint: "best", "last", or a path.
         output: folder to write to; None: `export/<format>` of the run.
 
-    ExportError where the exported net answers otherwise; nothing is left then.
+    Raises:
+        ExportError: the exported net answers otherwise; its file is removed.
+        ConfigError: there is no such format, or the transforms cannot be described.
+        MissingExtraError: the extra `onnx` is not installed.
     """
-    if len(runs) != 1:
-        raise ConfigError(f"export takes one run, got {len(runs)}; export each into its own folder")
     if format not in FILES:
         raise ConfigError(f"job.format must be onnx or torch_export, got {format}")
-    [run] = runs
     model = load(run, checkpoint)
     folder = Path(output).expanduser() if output else run / "export" / format
     folder.mkdir(parents=True, exist_ok=True)
@@ -203,3 +208,64 @@ def check_parity(
             f"their spread{labels}; try the other format"
         )
     return {"max_difference": largest, "label_agreement": equal, "tolerance": TOLERANCE}
+
+
+def describe_artifact(model: TrainedModel, inference: SlidingWindow) -> dict[str, Any]:
+    """Plain data: all that `artifact_run.py` needs to know.
+
+    Raises:
+        ConfigError: the transforms cannot be described.
+    """
+    spec = model.spec
+    return {
+        "format": FORMAT,
+        "classes": list(spec.labels.names),
+        "input": {
+            "spatial_dims": spec.spatial_dims,
+            "channels": spec.channels,
+            "modality": list(spec.modality),
+        },
+        "preprocessing": preprocessing(model),
+        **model.task.outcome.describe_export(model, inference),
+    }
+
+
+def input_size_of(model: TrainedModel) -> InputSize:
+    """The sizes a net takes; any, where a task does not say."""
+    ones = (1,) * model.spec.spatial_dims
+    return getattr(model.task, "input_size", None) or InputSize(ones, ones)
+
+
+def preprocessing(model: TrainedModel) -> dict[str, Any]:
+    """The geometry of the preset, and what becomes of each channel's intensities.
+
+    A preset tells its map when it is asked about images whose statistics are known: a window has
+    bounds, and does not depend on them.
+    """
+    if model.transforms is None:
+        return {"intensity": [{"kind": "unchanged"}] * model.spec.channels}
+    recipe = {k: v for k, v in model.transforms.recipe.items() if v is not None}
+    if recipe.get("preset") not in ("volume", "radiograph"):
+        raise ConfigError(
+            f"transforms of the kind {recipe.get('preset')!r} cannot be described in an artifact"
+        )
+    channels = model.spec.channels
+    seen = model.transforms.intensity(_statistics(channels), model.spec.modality)
+    kinds: list[dict[str, Any]] = []
+    for scale, shift, low in zip(seen.scale, seen.shift, seen.low, strict=True):
+        if np.isfinite(low):
+            bottom, top = -shift / scale, (1 - shift) / scale
+            kinds.append({"kind": "window", "low": float(bottom), "high": float(top)})
+        elif (scale, shift) == (1.0, 0.0):
+            kinds.append({"kind": "unchanged"})
+        else:
+            kinds.append({"kind": "standardise"})
+    return {**recipe, "intensity": kinds}
+
+
+def _statistics(channels: int) -> IntensityStatistics:
+    """Of images with mean 5 and deviation 2: nothing that a map could leave as it is."""
+    ones = np.ones(channels)
+    spread = np.tile(np.arange(1.0, 10.0, 2.0), (channels, 1))
+    return IntensityStatistics(minimum=ones, maximum=9 * ones, mean=5 * ones, std=2 * ones,
+                      percentiles=spread)  # fmt: skip

@@ -7,13 +7,15 @@ import pytorch_lightning as pl
 
 from medlight.data.datamodule import DataModule
 from medlight.jobs.calibration import test
-from medlight.runs.directory import RunDirectory
+from medlight.jobs.verb import verb
+from medlight.runs.directory import INITIAL_WEIGHTS_FILE, RunDirectory
 from medlight.tasks.base import Task
 from medlight.tasks.init_weights import load_initial_weights
 
 log = logging.getLogger(__name__)
 
 
+@verb("data", "task", "trainer", "run_dir")
 def fit(
     *,
     data: DataModule,
@@ -43,7 +45,7 @@ def fit(
     if init and not (resume and last.is_file()):
         started = load_initial_weights(task.net, init)
         if trainer.is_global_zero:
-            (run_dir / "init.txt").write_text(started.details(), encoding="utf-8")
+            (run_dir / INITIAL_WEIGHTS_FILE).write_text(started.details(), encoding="utf-8")
             log.info(started.summary())
     trainer.fit(task, datamodule=data, ckpt_path=last if resume and last.is_file() else None)
     checkpoint = trainer.checkpoint_callback

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,9 +31,14 @@ def mask_pairs(
     images: str | Path | None = None,
     missing: Literal["error", "empty"] = "error",
 ) -> list[MaskPair]:
-    """One pair for each reference mask, by file name without its ending, in order of names.
+    """Pair each reference mask with its prediction, by file name without its ending.
 
-    DataNotFoundError where a folder holds no masks, DataError where predictions are missing.
+    Returns:
+        The pairs, in order of names.
+
+    Raises:
+        DataNotFoundError: a folder holds no masks.
+        DataError: predictions are missing.
     """
     guessed, truth = _list_masks(predictions, "predictions"), _list_masks(labels, "labels")
     lost = [case for case in truth if case not in guessed]
@@ -60,10 +65,15 @@ def mask_pairs(
 def read_label_names(
     folders: Sequence[Path], class_names: Sequence[str] | None
 ) -> tuple[tuple[str, ...], dict[str, tuple[int, ...]]]:
-    """Names of labels 0, 1, ... and the regions, if labels are unions.
+    """Read the names of labels 0, 1, ... and the regions, if labels are unions.
 
-    From `class_names`, else from the first dataset.json in or above one of the folders, in the
-    form of the Decathlon ("1": "liver") or of nnU-Net ("liver": 1, or "whole tumour": [1, 2, 3]).
+    They are taken from `class_names`, else from the first dataset.json in or above one of the
+    folders, in the form of the Decathlon ("1": "liver") or of nnU-Net ("liver": 1, or
+    "whole tumour": [1, 2, 3]).
+
+    Raises:
+        ConfigError: nothing names the labels.
+        DataError: the dataset.json has another form.
     """
     if class_names is not None:
         return tuple(class_names), {}
@@ -90,22 +100,10 @@ def _read_dataset_json(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int
         single = {int(n): str(name) for name, n in stated.items() if not isinstance(n, list)}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f'{path}: expected labels {{"background": 0, ...}} ({error!r})') from error
-    return _class_names(single, unions), _regions(single, unions)
-
-
-def _class_names(
-    single: Mapping[int, str], unions: Mapping[str, tuple[int, ...]]
-) -> tuple[str, ...]:
     highest = max([*single, *(number for union in unions.values() for number in union)])
-    return tuple(single.get(number, f"label {number}") for number in range(highest + 1))
-
-
-def _regions(
-    single: Mapping[int, str], unions: Mapping[str, tuple[int, ...]]
-) -> dict[str, tuple[int, ...]]:
-    """All that is scored where some labels are unions; the ignored label is none of it."""
+    names = tuple(single.get(number, f"label {number}") for number in range(highest + 1))
     alone = {name: (k,) for k, name in single.items() if k and name != "ignore"}
-    return {**unions, **alone} if unions else {}
+    return names, {**unions, **alone} if unions else {}
 
 
 def _list_masks(folder: Path, key: str) -> dict[str, Path]:

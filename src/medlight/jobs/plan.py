@@ -11,6 +11,7 @@ from rich.table import Table
 
 from medlight.core.errors import ConfigError
 from medlight.data.datamodule import DataModule
+from medlight.jobs.verb import verb
 from medlight.planning.fingerprint import extract_fingerprint
 from medlight.planning.memory_estimate import find_device
 from medlight.planning.rules import PlannedSetting, normalisation, plan
@@ -20,6 +21,7 @@ from medlight.report.console_table import console_table
 log = logging.getLogger(__name__)
 
 
+@verb("data", "run_dir")
 def plan_settings(
     *,
     data: DataModule,

@@ -16,6 +16,7 @@ from medlight.inference.postprocess import (
     CandidateScores,
     select_postprocessing,
 )
+from medlight.jobs.verb import verb
 from medlight.runs.directory import RunDirectory
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
@@ -23,6 +24,7 @@ from medlight.tasks.base import Task
 log = logging.getLogger(__name__)
 
 
+@verb("data", "task", "trainer", "run_dir")
 def postprocess(
     *, data: DataModule, task: Task, trainer: pl.Trainer, run_dir: Path, checkpoint: str = "best"
 ) -> None:
@@ -32,6 +34,10 @@ def postprocess(
 
     Args:
         checkpoint: "best", "last", or the path of a checkpoint.
+
+    Raises:
+        ConfigError: the run does not segment.
+        SplitError: it has no validation cases.
     """
     spec = task.spec
     if not spec.labels.per_voxel:

@@ -18,6 +18,7 @@ from medlight.core.sample import Sample
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.io.inputs import InputCase, InputPaths, find_inputs
 from medlight.io.read import read_channels
+from medlight.jobs.verb import verb
 from medlight.runs.files import write_text
 from medlight.tasks.trained_model import (
     LoadModel,
@@ -33,6 +34,7 @@ SETTINGS_FILE = "predicted_by.json"
 _MAX_LISTED = 20
 
 
+@verb("runs", "load")
 def predict(
     *,
     runs: Sequence[Path],
@@ -49,8 +51,7 @@ def predict(
     classifies, `predictions.csv`. The data the runs were trained on are not needed.
 
     What is written completely, by the same runs, from the same file and with the same settings, is
-    not predicted again. Failed cases are reported and the rest continue; in the end, DataError
-    names those that failed.
+    not predicted again. Failed cases are reported and the rest continue.
 
     Args:
         runs: run directories; several give the mean of their probabilities.
@@ -63,6 +64,10 @@ def predict(
         uncertainty: also write the entropy of the probabilities and, of several answers, their
             disagreement: both as a share of the largest entropy there can be.
         postprocess: do what the runs' validation cases chose; see the verb `postprocess`.
+
+    Raises:
+        ConfigError: the output folder holds the input, or predictions of other runs.
+        DataError: some cases failed; the message names them.
     """
     models = [load(run, checkpoint) for run in runs]
     check_compatible(models)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from medlight.data.datamodule import DataModule
 from medlight.jobs.check import delete_withdrawn
+from medlight.jobs.verb import verb
 
 log = logging.getLogger(__name__)
 
 
+@verb("data", "run_dir")
 def prepare(*, data: DataModule, run_dir: Path, check: bool = False) -> None:
     """Make every case of the data set that the store lacks; what is there stays.
 

@@ -11,11 +11,14 @@ from rich.table import Table
 
 from medlight.data.datamodule import DataModule
 from medlight.jobs.step_timer import StepTimer, find_max_batch, time_steps
+from medlight.jobs.verb import verb
 from medlight.report.console_table import console_table
+from medlight.runs.directory import PROFILE_FILE
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 
 
+@verb("data", "task", "trainer", "run_dir")
 def profile(
     *, data: DataModule, task: Task, trainer: pl.Trainer, run_dir: Path, seconds: float = 60.0
 ) -> None:
@@ -37,7 +40,7 @@ def profile(
         "max_batch_size": max_batch.batch,
         "max_batch_size_method": max_batch.reason,
     }
-    write_text(run_dir / "profile.json", json.dumps(found, indent=2) + "\n")
+    write_text(run_dir / PROFILE_FILE, json.dumps(found, indent=2) + "\n")
     console = get_console()
     console.print(timing_table(timer, epoch, data))
     console.print(f"Bottleneck: [bold]{worst}[/bold]. Try: {suggestion}", highlight=False)

@@ -1,6 +1,5 @@
 """Run a run again, and say whether it came out the same."""
 
-import gzip
 import json
 import logging
 import math
@@ -17,8 +16,9 @@ from medlight.core.errors import ConfigError, DataNotFoundError, MedlightError
 from medlight.data.datamodule import DataModule
 from medlight.jobs.fit import fit
 from medlight.jobs.seed_variability import SeedVariability, seed_variability
+from medlight.jobs.verb import verb
 from medlight.report.console_table import console_table
-from medlight.runs.directory import METRICS_FILE, PROVENANCE_FILE, RunDirectory
+from medlight.runs.directory import METRICS_FILE, PROVENANCE_FILE, REPRODUCTION_FILE, RunDirectory
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 
@@ -56,44 +56,53 @@ class MetricDifference:
         return "within seed noise"
 
 
+@verb("data", "task", "trainer", "run_dir", "run")
 def reproduce(
     *,
     data: DataModule,
     task: Task,
     trainer: pl.Trainer,
     run_dir: Path,
-    original: Path,
+    run: Path,
     force: bool = False,
     siblings: Sequence[str] = (),
+    init: str | Path | None = None,
 ) -> None:
     """Train and test anew in `run_dir`, and compare metrics.json and cases.csv with the original.
 
-    Says "identical" where every number is, "within seed noise" where every metric differs by no
-    more than between two seeds (see `jobs.noise`), and raises NotReproducedError where one differs
-    by more. Writes what it found to reproduction.json.
+    Says "identical" if every number is, and "within seed noise" if every metric differs by no
+    more than between two seeds (see `jobs.seed_variability`). Writes what it found to
+    reproduction.json.
 
     Args:
-        original: the run directory to compare with.
+        run: the run directory of the original, to compare with.
         force: go on where the data or the split are not those of the original.
         siblings: run directories that differ from the original in their seed; empty: those beside
             it, and those of its recipe in `experiments/`.
+        init: weights that the original started from; see `jobs.fit`.
+
+    Raises:
+        ConfigError: the data or the split are not those of the original.
+        DataNotFoundError: the original was not finished.
+        NotReproducedError: a metric differs by more than another seed would change it.
     """
-    before = _whole(RunDirectory(original))
+    before = _whole(RunDirectory(run))
+    calibrate = bool((before.config().get("job") or {}).get("calibrate"))
     if trainer.is_global_zero:
         for line in check_same_data(before.provenance(), data, force=force):
             log.warning(line)
-    fit(data=data, task=task, trainer=trainer, run_dir=run_dir)
+    fit(data=data, task=task, trainer=trainer, run_dir=run_dir, init=init, calibrate=calibrate)
     if not trainer.is_global_zero:
         return
     after = _whole(RunDirectory(run_dir))
     for line in environment_changes(before.provenance(), after.provenance()):
         log.warning(line)
-    noise = seed_variability(original, [Path(each) for each in siblings])
+    noise = seed_variability(run, [Path(each) for each in siblings])
     found = compare_metrics(before.metrics(), after.metrics(), noise)
-    same_cases = _same_text(before.cases_file, after.cases_file)
+    same_cases = _case_texts(before) == _case_texts(after)
     verdict = overall_verdict(found, same_cases=same_cases)
     write_text(
-        run_dir / "reproduction.json",
+        run_dir / REPRODUCTION_FILE,
         json.dumps(
             {
                 "verdict": verdict,
@@ -117,7 +126,14 @@ def reproduce(
 def check_same_data(
     record: Mapping[str, Any], data: DataModule, *, force: bool = False
 ) -> list[str]:
-    """What differs that makes a comparison void. ConfigError, unless it is forced; then lines."""
+    """Find what differs so that runs cannot be compared.
+
+    Returns:
+        A line for each difference, if `force` allows any.
+
+    Raises:
+        ConfigError: the data or the split differ, and `force` is not set.
+    """
     then, now = record.get("data", {}).get("fingerprint"), data.cases.fingerprint()
     lines = []
     if then != now:
@@ -194,12 +210,5 @@ def _whole(run: RunDirectory) -> RunDirectory:
     return run
 
 
-def _same_text(one: Path | None, other: Path | None) -> bool:
-    return one is other is None or (
-        one is not None and other is not None and _text(one) == _text(other)
-    )
-
-
-def _text(path: Path) -> str:
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-        return file.read()
+def _case_texts(run: RunDirectory) -> Mapping[str, list[str]] | None:
+    return run.cases().columns if run.cases_file else None

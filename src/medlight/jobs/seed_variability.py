@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from medlight.runs.config_keys import Role, select_settings
 from medlight.runs.directory import CONFIG_FILE, METRICS_FILE, RunDirectory
 
 CONFIDENCE_LEVEL = 0.95
 MIN_SEEDS = 3
 """Seeds from which a spread can be told at all."""
-RUN_ONLY_KEYS = ("seed", "paths", "job", "run", "resume", "logger", "callbacks", "tags", "group")
-"""Keys of a configuration that do not make it another experiment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +69,9 @@ def seed_variability(original: Path, siblings: Sequence[Path] = ()) -> SeedVaria
     return SeedVariability(seeds, tolerance)
 
 
-def _experiment_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if key not in RUN_ONLY_KEYS}
+def _experiment_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Give what two seeds of an experiment share: all that changes the numbers, and the fold."""
+    return select_settings(config, (Role.ARITHMETIC,)), (config.get("data") or {}).get("fold")
 
 
 def _sibling_runs(run: Path) -> list[Path]:

@@ -75,12 +75,13 @@ class DatasetFingerprint:
 
 
 def extract_fingerprint(data: DataModule) -> DatasetFingerprint:
-    """Look at all training cases of the fold once; prepares them on the way.
+    """Prepare the training cases of the fold, and look at each once.
 
     Args:
         data: the data set.
     """
     cases = data.cases.subset(data.split.train)
+    data.setup()
     stored = data.train_cases
     grids = [stored.grids(row) for row in range(len(stored))]
     labels = cases.labels

@@ -1,5 +1,8 @@
 """How files of the run directory are written and named."""
 
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from medlight.io.atomic import atomic_path
@@ -18,3 +21,14 @@ def file_stem(case: str) -> str:
     'Hand__000123'
     """
     return case.replace("/", "__")
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Give a table as the text of a csv file.
+
+    >>> csv_text(["case", "dice"], [["a", 0.5]])
+    'case,dice\\na,0.5\\n'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    return text.getvalue()

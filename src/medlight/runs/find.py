@@ -1,11 +1,11 @@
 """Find the run directories that a path, a folder of runs, a pattern or a list of these names."""
 
 import glob
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from medlight.core.errors import DataNotFoundError
+from medlight.core.natural_order import natural_key
 from medlight.runs.directory import RUN_FILES
 
 MAX_DEPTH = 6
@@ -43,9 +43,8 @@ def is_run(folder: Path, files: Sequence[str] = RUN_FILES) -> bool:
 
 def _runs_of(place: str | Path, files: Sequence[str]) -> list[Path]:
     path = Path(place).expanduser()
-    named = [path] if path.exists() else sorted(
-        map(Path, glob.glob(str(path), recursive=True)), key=_natural_key
-    )  # fmt: skip
+    matching = sorted(glob.glob(str(path), recursive=True), key=natural_key)
+    named = [path] if path.exists() else [Path(each) for each in matching]
     runs = [run for each in named for run in _below(each, files, MAX_DEPTH, set())]
     if not runs:
         lacking = f"holds no {' or '.join(files[:2])}, nor do its folders"
@@ -62,10 +61,6 @@ def _below(folder: Path, files: Sequence[str], depth: int, seen: set[Path]) -> I
     if is_run(folder, files):
         yield folder
     elif depth > 0:
-        inner = [each for each in folder.iterdir() if not each.name.startswith(".")]
-        for each in sorted(inner, key=_natural_key):
-            yield from _below(each, files, depth - 1, seen)
-
-
-def _natural_key(path: Path) -> list[tuple[int, str]]:
-    return [(int(n or 0), text) for n, text in re.findall(r"(\d+)|(\D+)", str(path))]
+        inner = [each.name for each in folder.iterdir() if not each.name.startswith(".")]
+        for name in sorted(inner, key=natural_key):
+            yield from _below(folder / name, files, depth - 1, seen)

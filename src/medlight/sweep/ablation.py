@@ -18,7 +18,7 @@ class AblationSweep(GridSweep):
 
     Args:
         changes: overrides as on the command line, several in one where they belong together.
-        name, params, failures, on_oom, compare: those of Grid.
+        name, params, max_failures, on_oom, compare: those of GridSweep.
     """
 
     changes: Sequence[str]

@@ -1,7 +1,5 @@
 """Settings averaged over what repeats them, seeds and folds: how much of a difference is chance."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +8,13 @@ import numpy as np
 from rich.table import Table
 
 from medlight.report.console_table import console_table
+from medlight.runs.config_keys import Role, key_role
+from medlight.runs.files import csv_text
 from medlight.sweep.job import DONE
 from medlight.sweep.job_names import override_values, setting_columns
 from medlight.sweep.ranking import DASH, RankedJob
 
-REPEAT_KEYS = ("seed", "data.fold")
-"""What repeats a setting."""
+Pairs = tuple[tuple[str, str], ...]
 LEVEL, NUMBERS_WIDTH = 0.95, 80
 
 
@@ -40,12 +39,14 @@ def averages(entries: Sequence[RankedJob]) -> list[AveragedSetting]:
 
     The first one is the reference, whose differences are empty.
     """
-    found: dict[tuple[tuple[str, str], ...], dict[tuple[str, ...], RankedJob]] = {}
+    found: dict[Pairs, dict[Pairs, RankedJob]] = {}
     for each in entries:
         if each.status.state == DONE and not math.isnan(each.score):
             said = override_values(each.status.overrides)
-            setting = tuple((key, said[key]) for key in said if key not in REPEAT_KEYS)
-            repeat = tuple(said.get(key, "") for key in REPEAT_KEYS)
+            repeat, setting = (
+                tuple((k, v) for k, v in said.items() if (key_role(k) is Role.REPEAT) is repeats)
+                for repeats in (True, False)
+            )
             found.setdefault(setting, {})[repeat] = each
     if not any(len(repeats) > 1 for repeats in found.values()):
         return []
@@ -79,28 +80,16 @@ def t_interval(differences: Sequence[float]) -> tuple[float, float]:
 
 
 def averages_csv(averaged: Sequence[AveragedSetting]) -> str:
-    """What the table shows, in full."""
+    """Give what the table shows, in full."""
     keys = list(averaged[0].setting)
-    text = io.StringIO()
-    write = csv.writer(text, lineterminator="\n").writerow
-    write(
-        [
-            *keys,
-            "n",
-            "val_mean",
-            "val_std",
-            "test_mean",
-            "test_std",
-            "difference",
-            "difference_low",
-            "difference_high",
-        ]
-    )
-    for each in averaged:
-        numbers = [*_spread(each.scores), *_spread(each.test_scores)]
-        numbers += [_mean(each.differences), *t_interval(each.differences)]
-        write([*(each.setting.get(key, "") for key in keys), len(each.scores), *map(repr, numbers)])
-    return text.getvalue()
+    columns = ["n", "val_mean", "val_std", "test_mean", "test_std"]
+    columns += ["difference", "difference_low", "difference_high"]
+    rows = [
+        [*(each.setting.get(key, "") for key in keys), len(each.scores), *_spread(each.scores),
+         *_spread(each.test_scores), _mean(each.differences), *t_interval(each.differences)]
+        for each in averaged
+    ]  # fmt: skip
+    return csv_text([*keys, *columns], rows)
 
 
 def averages_table(averaged: Sequence[AveragedSetting], metric: str, *, width: int) -> Table:

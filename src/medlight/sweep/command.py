@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import signal
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +14,11 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from hydra.utils import instantiate
 
-from medlight.cli.options import conf_dir
+from medlight.cli.options import conf_dir, import_from_here, search_path_override
+from medlight.cli.overrides import SWEEP_OVERRIDE
 from medlight.cli.rerun import parse_overrides
 from medlight.cli.validate import check_targets
 from medlight.core.errors import MissingExtraError
-from medlight.sweep.detect import SWEEP_OVERRIDE
 from medlight.sweep.job_names import short_keys
 from medlight.sweep.process import process_context
 from medlight.sweep.progress import print_line
@@ -36,20 +35,29 @@ LAUNCHER_PACKAGES = {
 
 
 def sweep(argv: Sequence[str], dirs: Sequence[Path]) -> int:
-    """Run the sweep that `words` describe; the number of jobs that did not end well."""
+    """Run a sweep.
+
+    Args:
+        argv: overrides, with several values for what varies.
+        dirs: folders of configurations, ours first.
+
+    Returns:
+        The number of jobs that did not finish.
+
+    Raises:
+        MissingExtraError: a package of the launcher is not installed.
+    """
     overrides = parse_overrides(argv)
     if not any(override.key_or_group == "sweep" for override in overrides):
         overrides += parse_overrides(["sweep=grid"])
     check_launcher(next((o.value() for o in overrides if o.key_or_group == "launcher"), None))
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    import_from_here()
     process_context().Process(target=os.getpid).start()  # while this process composes, it imports
     with initialize_config_dir(str(conf_dir()), job_name="medlight", version_base="1.3"):
         hydra: Any = GlobalHydra.instance().hydra
         fixed_overrides = [str(o.input_line) for o in overrides if not o.is_sweep_override()]
         if len(dirs) > 1:
-            extra = ",".join(f"'file://{each}'" for each in dirs[1:])
-            fixed_overrides.append(f"hydra.searchpath=[{extra}]")
+            fixed_overrides.append(search_path_override(dirs))
         cfg = hydra.compose_config(
             "config", fixed_overrides, run_mode=RunMode.MULTIRUN, with_log_configuration=True
         )
@@ -79,7 +87,7 @@ def default_name(experiment: str, overrides: Sequence[Override], varied: Iterabl
 
 
 def check_launcher(name: Any) -> None:
-    """MissingExtraError where what it is made of is not installed."""
+    """Raise MissingExtraError if the package of a launcher is not installed."""
     package = LAUNCHER_PACKAGES.get(str(name))
     if package and not is_installed(package):
         extra = str(name).partition("_")[0]

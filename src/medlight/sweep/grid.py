@@ -8,7 +8,6 @@ from functools import partial
 
 from hydra.core.override_parser.types import Override
 
-from medlight.cli.rerun import parse_overrides
 from medlight.core.errors import ConfigError
 from medlight.sweep.job import (
     DONE,
@@ -23,7 +22,7 @@ from medlight.sweep.job import (
 )
 from medlight.sweep.job_names import job_label
 from medlight.sweep.progress import SweepProgress, print_line
-from medlight.sweep.sweep import Sweep
+from medlight.sweep.sweep import Sweep, varying_overrides
 from medlight.sweep.task import OnOom, check_on_oom, task
 
 
@@ -34,7 +33,7 @@ class GridSweep:
     Args:
         name: folder of the sweep below outputs/sweeps; None: the experiment's name and what varies.
         params: key to values, as on the command line, which wins.
-        failures: how often a job may fail, over repeated sweeps.
+        max_failures: how often a job may fail, over repeated sweeps.
         on_oom: "fail", or "halve" the batch and double the accumulation where memory runs out.
         compare: at the end, compare the best runs on the test cases.
     """
@@ -50,10 +49,7 @@ class GridSweep:
 
     def sweep_params(self, overrides: Sequence[Override]) -> dict[str, list[str]]:
         """Key to overrides of what varies; what is typed beats what the preset says."""
-        said = {o.get_key_element() for o in overrides}
-        preset = parse_overrides([f"{key}={value}" for key, value in self.params.items()])
-        kept = [o for o in preset if o.get_key_element() not in said]
-        varying = [*kept, *(o for o in overrides if o.is_sweep_override())]
+        varying = varying_overrides(self.params, overrides)
         return {o.get_key_element(): _each(o) for o in varying}
 
     def combinations(self, overrides: Sequence[Override]) -> list[list[str]]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from medlight.io.atomic import atomic_path
+from medlight.runs.directory import JOB_FILE
+from medlight.runs.files import write_text
 
-STATUS_FILE = "job.json"
 LOCK_FILE = ".lock"
 WAITING, RUNNING, INTERRUPTED = "waiting", "running", "interrupted"
 DONE, PRUNED, FAILED = "done", "pruned", "failed"
@@ -61,15 +61,14 @@ class Job:
     def read(self) -> Status:
         """As written; "running" may be out of date, which `current_status` corrects."""
         try:
-            found = json.loads((self.folder / STATUS_FILE).read_text(encoding="utf-8"))
+            found = json.loads((self.folder / JOB_FILE).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return Status()
         known = {each.name for each in fields(Status)}
         return Status(**{key: value for key, value in found.items() if key in known})
 
     def write(self, status: Status) -> Status:
-        with atomic_path(self.folder / STATUS_FILE) as part:
-            part.write_text(json.dumps(asdict(status), indent=1) + "\n", encoding="utf-8")
+        write_text(self.folder / JOB_FILE, json.dumps(asdict(status), indent=1) + "\n")
         return status
 
     def update(self, **changes: Any) -> Status:
@@ -78,7 +77,7 @@ class Job:
     def set_overrides(self, overrides: list[str]) -> None:
         """Make its directory, and note what sets it apart."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if not (self.folder / STATUS_FILE).exists() or self.read().overrides != overrides:
+        if not (self.folder / JOB_FILE).exists() or self.read().overrides != overrides:
             self.update(overrides=overrides)
 
     def current_status(self) -> Status:

@@ -12,12 +12,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 import medlight
+from medlight.runs.config_keys import Role, select_settings
 
-BOOKKEEPING_KEYS = ("logger", "run", "resume", "group", "tags", "sweep", "launcher")
-"""Root keys that say where results go and how they are filed."""
-LOCATION_KEYS = {"data": ("root", "cache", "download"), "store": ("folder", "num_workers")}
-"""Keys of groups that say where data lie and who fetches them; the fingerprint says what."""
-WORKER_KEYS = ("num_workers", "num_workers", "num_processes")
 KEY_LENGTH = 12
 
 
@@ -29,26 +25,13 @@ def job_key(cfg: DictConfig, data: str) -> str:
 
 
 def relevant_settings(cfg: DictConfig) -> dict[str, Any]:
-    """The resolved configuration without what cannot change a result."""
+    """Give the resolved configuration without what cannot change a result, but with its verb."""
     cfg = cfg.copy()
     with open_dict(cfg):
         for key in cfg.paths or {}:
             cfg.paths[key] = ""
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
-    for root in BOOKKEEPING_KEYS:
-        plain.pop(root, None)
-    for group, keys in LOCATION_KEYS.items():
-        for key in keys:
-            (plain.get(group) or {}).pop(key, None)
-    kept: dict[str, Any] = _drop_keys(plain, WORKER_KEYS)
-    (kept["data"] or {}).pop("store", None)  # stands at the root
-    return kept
-
-
-def _drop_keys(node: Any, keys: Iterable[str]) -> Any:
-    if isinstance(node, dict):
-        return {key: _drop_keys(value, keys) for key, value in node.items() if key not in keys}
-    return [_drop_keys(each, keys) for each in node] if isinstance(node, list) else node
+    return {"job": plain["job"], **select_settings(plain, (Role.REPEAT, Role.ARITHMETIC))}
 
 
 def find_targets(settings: Any) -> set[str]:

@@ -15,7 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medlight.runs.directory import RunDirectory
+from medlight.cli.distributed import rank
+from medlight.cli.options import import_from_here
+from medlight.runs.directory import LOG_FILE, RunDirectory
 from medlight.sweep.job import (
     DONE,
     ENDED,
@@ -34,8 +36,6 @@ StopFn = Callable[[int, float], bool]
 MODULE = "medlight.sweep.process"
 PRELOADED_MODULES = ("medlight.cli.lazy_imports", "medlight.cli.launch", "monai")
 """What every job needs, in this order."""
-LOG_FILE = "run.log"
-RANK_VARIABLES = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 TERMINATE_TIMEOUT_S = 60
 """For a job that was asked to end, to write its checkpoint."""
 
@@ -84,7 +84,7 @@ def _subprocess_main(job: Job, stop: Callable[[], StopFn] | None) -> None:
 
 def execute(job: Job, stop: Callable[[], StopFn] | None = None) -> int:
     """What the process does: the job, unless it is done; of several ranks the first keeps books."""
-    if any(os.environ.get(name, "0") != "0" for name in RANK_VARIABLES):
+    if rank() > 0:
         _run(job, lambda epoch: False)
         return 0
     with job.locked():  # waits for a process of an earlier sweep that is still at it
@@ -150,8 +150,7 @@ def _run(job: Job, on_epoch: Callable[[Any], bool]) -> float | None:
     from medlight.cli.launch import run
     from medlight.cli.validate import check_targets
 
-    if os.getcwd() not in sys.path:  # a user's own modules
-        sys.path.insert(0, os.getcwd())
+    import_from_here()
     register()
     cfg = load_config(job.folder)
     if RunDirectory(job.folder).last_checkpoint.is_file():

@@ -4,7 +4,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
 from rich import get_console
 from rich.live import Live
@@ -60,12 +59,7 @@ class SweepProgress:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stopped.set()
         self._thread.join()
         self._refresh()

@@ -1,7 +1,5 @@
 """What a sweep found: jobs ranked by their validation score."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +8,7 @@ from rich.table import Table
 
 from medlight.report.console_table import console_table
 from medlight.runs.directory import RunDirectory
+from medlight.runs.files import csv_text
 from medlight.sweep.job import DONE, ENDED, PRUNED, Job, Status
 from medlight.sweep.job_names import override_values, setting_columns
 from medlight.sweep.progress import format_duration
@@ -61,30 +60,16 @@ def ranked_job(job: Job, metric: str) -> RankedJob:
 
 
 def ranking_csv(entries: Sequence[RankedJob]) -> str:
-    """What the table shows, in full."""
-    keys = list(
-        dict.fromkeys(key for each in entries for key in override_values(each.status.overrides))
-    )
-    text = io.StringIO()
-    write = csv.writer(text, lineterminator="\n").writerow
-    write(
-        [
-            "job",
-            *keys,
-            "state",
-            "val_score",
-            "test_score",
-            "test_score_low",
-            "test_score_high",
-            "epochs",
-        ]
-    )
-    for each in entries:
-        said = override_values(each.status.overrides)
-        numbers = [repr(x) for x in (each.score, each.test, each.low, each.high)]
-        chosen = [said.get(key, "") for key in keys]
-        write([each.job.key, *chosen, each.status.state, *numbers, each.status.epoch])
-    return text.getvalue()
+    """Give what the table shows, in full."""
+    settings = [override_values(each.status.overrides) for each in entries]
+    keys = list(dict.fromkeys(key for setting in settings for key in setting))
+    scores = ["val_score", "test_score", "test_score_low", "test_score_high"]
+    rows = [
+        [each.job.key, *(setting.get(key, "") for key in keys), each.status.state,
+         each.score, each.test, each.low, each.high, each.status.epoch]
+        for each, setting in zip(entries, settings, strict=True)
+    ]  # fmt: skip
+    return csv_text(["job", *keys, "state", *scores, "epochs"], rows)
 
 
 def ranking_table(entries: Sequence[RankedJob], metric: str, *, width: int) -> Table:

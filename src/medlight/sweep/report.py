@@ -8,7 +8,8 @@ from rich.console import Console
 
 from medlight.cli.compare import case_file_lookup
 from medlight.core.errors import MedlightError
-from medlight.io.atomic import atomic_path
+from medlight.runs.directory import LOG_FILE
+from medlight.runs.files import write_text
 from medlight.sweep.averages import averages, averages_csv, averages_table
 from medlight.sweep.job import DONE, ENDED, Job
 from medlight.sweep.job_names import job_label
@@ -42,8 +43,6 @@ def report_sweep(
 
             plot_sweep(in_turn, folder, metric=metric, mode=mode)
             if compare:
-                from medlight.sweep.report import compare_best
-
                 print_line(compare_best(ranked, folder))
     for status in (job.read() for job in jobs):
         if status.batch_halvings and status.state in ENDED:
@@ -52,7 +51,7 @@ def report_sweep(
     wrong = [(job, status) for job in jobs if (status := job.current_status()).state not in ENDED]
     for job, status in wrong:
         why = f"{status.state}: {status.error}" if status.error else status.state
-        print_line(f"{job_label(status.overrides)} {why} ({job.folder / 'run.log'})")
+        print_line(f"{job_label(status.overrides)} {why} ({job.folder / LOG_FILE})")
     print_line(f"Results saved to {folder}")
     return len(wrong)
 
@@ -61,8 +60,7 @@ def _write_if_changed(text: str, path: Path) -> bool:
     """Write a table; return whether it differs from the one that was there."""
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
-    with atomic_path(path) as part:
-        part.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return True
 
 

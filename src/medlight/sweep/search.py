@@ -3,19 +3,18 @@
 import importlib.util
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig
 
-from medlight.cli.rerun import parse_overrides
 from medlight.core.errors import ConfigError, MissingExtraError
 from medlight.sweep.credentials import hide_password
 from medlight.sweep.job import DONE, PRUNED, Job
 from medlight.sweep.job_names import job_label
 from medlight.sweep.progress import SweepProgress, print_line
-from medlight.sweep.sweep import Sweep
+from medlight.sweep.sweep import Sweep, varying_overrides
 from medlight.sweep.task import OnOom, check_on_oom, run_with_retries
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 POLL_S = 1.0
 
 
+@dataclass(kw_only=True)
 class OptunaSweep:
     """A tree-structured Parzen estimator chooses, Hyperband stops early what lags behind.
 
@@ -43,50 +43,41 @@ class OptunaSweep:
         min_epochs: no trial stops earlier; None: a sixth of all epochs. Before that, warm-up
             decides which is ahead.
         reduction_factor: one of how many trials continues at each rung of Hyperband.
-        failures: how often a trial may fail, over repeated sweeps.
+        max_failures: how often a trial may fail, over repeated sweeps.
         on_oom: "fail", or "halve" the batch and double the accumulation where memory runs out.
         compare: at the end, compare the best runs on the test cases.
     """
 
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-        params: Mapping[str, str] | None = None,
-        n_trials: int = 30,
-        storage: str | None = None,
-        seed: int = 0,
-        n_startup_trials: int = 10,
-        prune: bool = True,
-        min_epochs: int | None = None,
-        reduction_factor: int = 4,
-        max_failures: int = 3,
-        on_oom: str = "fail",
-        compare: bool = True,
-    ) -> None:
+    name: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    n_trials: int = 30
+    storage: str | None = None
+    seed: int = 0
+    n_startup_trials: int = 10
+    prune: bool = True
+    min_epochs: int | None = None
+    reduction_factor: int = 4
+    max_failures: int = 3
+    on_oom: OnOom = "fail"
+    compare: bool = True
+
+    def __post_init__(self) -> None:
+        check_on_oom(self.on_oom)
         if importlib.util.find_spec("optuna") is None:
             raise MissingExtraError("sweep=optuna needs: pip install 'medlight[optuna]'")
-        self.name, self.params = name, dict(params or {})
-        self.n_trials, self.storage, self.seed, self.n_startup_trials = (
-            n_trials,
-            storage,
-            seed,
-            n_startup_trials,
-        )
-        self.prune, self.min_epochs, self.reduction_factor = prune, min_epochs, reduction_factor
-        self.max_failures, self.on_oom = max_failures, check_on_oom(on_oom)
-        self.compare = compare
 
     def sweep_params(self, overrides: Sequence[Override]) -> dict[str, Override]:
-        """Key to space; what is typed beats what the preset says."""
-        said = {o.get_key_element() for o in overrides}
-        preset = parse_overrides([f"{key}={value}" for key, value in self.params.items()])
-        kept = [o for o in preset if o.get_key_element() not in said]
-        return {o.get_key_element(): o for o in [*kept, *overrides] if o.is_sweep_override()}
+        """Give key to space; what is typed beats what the preset says."""
+        varying = varying_overrides(self.params, overrides)
+        return {o.get_key_element(): o for o in varying if o.is_sweep_override()}
 
     def run(self, sweep: Sweep, overrides: Sequence[Override]) -> list[Job]:
-        """Go on to the last trial; the jobs of all."""
-        from medlight.sweep import optuna_study as optuna_study
+        """Run all trials that are left, and return the jobs of all.
+
+        Raises:
+            ConfigError: nothing is varied.
+        """
+        from medlight.sweep import optuna_study
 
         space = self.sweep_params(overrides)
         if not space:
@@ -134,7 +125,7 @@ class OptunaSweep:
         )
 
     def _retry_failed(self, sweep: Sweep, study: "optuna.Study") -> list[Job]:
-        from medlight.sweep import optuna_study as optuna_study
+        from medlight.sweep import optuna_study
 
         retried = []
         trials = study.get_trials(deepcopy=False)
@@ -163,7 +154,7 @@ class Trial:
     on_oom: OnOom
 
     def __call__(self, cfg: DictConfig) -> None:
-        from medlight.sweep import optuna_study as optuna_study
+        from medlight.sweep import optuna_study
 
         study = self.study_config.open()
         optuna_study.requeue_stale(study)
@@ -174,7 +165,7 @@ class Trial:
         import optuna
 
         from medlight.compat.optuna import trial_id
-        from medlight.sweep import optuna_study as optuna_study
+        from medlight.sweep import optuna_study
 
         trial.study.sampler = self.study_config.sampler(trial.number)
         overrides = suggest(trial, self.space)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +10,16 @@ from typing import Any, cast
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from medlight.cli.rerun import parse_overrides
 from medlight.compat.hydra import config_callbacks, instantiate_launcher
-from medlight.io.atomic import atomic_path
+from medlight.runs.config_keys import CASE_INDEPENDENT_DATA_KEYS
+from medlight.runs.files import write_text
 from medlight.sweep.job import Job
 from medlight.sweep.job_key import job_key
 from medlight.sweep.process import process_context
@@ -24,11 +27,6 @@ from medlight.sweep.process import process_context
 ROOT = Path("outputs/sweeps")
 JOBS_FILE = "sweep.json"
 UNREADABLE = "unreadable"
-NON_INDEX_KEYS = (
-    "transforms", "augment", "patch", "batch_size", "eval_batch_size", "epoch_samples", "fold",
-    "folds", "val_fraction", "num_workers", "store", "seed", "manifest", "check",
-)  # fmt: skip
-"""Settings of `data` that do not change which cases there are."""
 
 
 @dataclass
@@ -40,7 +38,7 @@ class Fingerprints:
     def of(self, cfg: DictConfig) -> str:
         """The fingerprint of the cases that `cfg.data` finds."""
         plain: Any = OmegaConf.to_container(cfg.data, resolve=True)
-        plain = {key: value for key, value in plain.items() if key not in NON_INDEX_KEYS}
+        plain = {k: v for k, v in plain.items() if k not in CASE_INDEPENDENT_DATA_KEYS}
         text = json.dumps(plain, sort_keys=True)
         if text not in self.cache:
             with ProcessPoolExecutor(1, mp_context=process_context()) as pool:  # it imports torch
@@ -53,6 +51,14 @@ def _fingerprint(data: dict[str, Any]) -> str:
         return str(instantiate(data, _convert_="all").cases.fingerprint())
     except Exception:  # the job will meet it too, and fail alone
         return UNREADABLE
+
+
+def varying_overrides(params: Mapping[str, str], overrides: Sequence[Override]) -> list[Override]:
+    """Give what varies: of a preset what is not typed, and what is typed."""
+    typed = {o.get_key_element() for o in overrides}
+    preset = parse_overrides([f"{key}={value}" for key, value in params.items()])
+    kept = [o for o in preset if o.get_key_element() not in typed]
+    return [*kept, *(o for o in overrides if o.is_sweep_override())]
 
 
 @dataclass
@@ -117,5 +123,4 @@ class Sweep:
         """Note which jobs the command that was typed last has."""
         listed = [{"key": key, "overrides": list(words)} for key, words in jobs.items()]
         content = {"metric": self.cfg.metric, "mode": self.cfg.mode, "jobs": listed}
-        with atomic_path(self.folder / JOBS_FILE) as part:
-            part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_text(self.folder / JOBS_FILE, json.dumps(content, indent=1) + "\n")

@@ -9,8 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from medlight.cli.config import save_config
 from medlight.core.errors import ConfigError
-from medlight.runs.directory import CONFIG_FILE, RunDirectory
-from medlight.sweep.job import ENDED, FAILED, INTERRUPTED, STATUS_FILE, WAITING, Job, Status
+from medlight.runs.directory import CONFIG_FILE, JOB_FILE, RunDirectory
+from medlight.sweep.job import ENDED, FAILED, INTERRUPTED, WAITING, Job, Status
 from medlight.sweep.job_names import job_label
 from medlight.sweep.process import StopFn, run_in_subprocess
 
@@ -29,7 +29,7 @@ def task(cfg: DictConfig, *, on_oom: OnOom = "fail") -> float | None:
     hydra = HydraConfig.get()
     job = Job(Path(hydra.runtime.output_dir))
     if not (
-        job.folder / STATUS_FILE
+        job.folder / JOB_FILE
     ).exists():  # another sweeper of Hydra's does not describe its jobs
         job.update(overrides=list(hydra.overrides.task))
     return run_with_retries(job, cfg, on_oom=on_oom).score
@@ -82,7 +82,7 @@ def can_halve(cfg: DictConfig, batch_halvings: int) -> bool:
     return int(cfg.data.batch_size) % 2 ** (batch_halvings + 1) == 0
 
 
-def check_on_oom(value: str) -> OnOom:
+def check_on_oom(value: str) -> None:
+    """Raise ConfigError for a word that is none of `OnOom`."""
     if value not in ("fail", "halve"):
         raise ConfigError(f"sweep.on_oom is fail or halve, got {value}")
-    return value  # type: ignore[return-value]

@@ -1,0 +1,112 @@
+"""The words of a command, before Hydra reads them: the verb, short keys, slips. No Hydra here."""
+
+import difflib
+import glob
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from medlight.cli.options import VERB_GROUP, verbs, yaml_settings
+from medlight.core.errors import ConfigError
+
+Groups = Mapping[str, dict[str, Path]]
+MAX_LISTED = 16
+SWEEP_OVERRIDE = re.compile(r"(sweep|launcher)[=.]")
+"""Words that are about a sweep, not about its jobs."""
+HYDRA_SWEEPER = re.compile(r"hydra[/.]sweeper\b")
+"""Words that ask for one of Hydra's sweepers, which then runs in Hydra's own loop."""
+
+
+def is_sweep(words: Sequence[str], *, multirun: bool) -> bool:
+    """Say whether these words, with or without `-m`, ask for many runs of ours."""
+    if any(HYDRA_SWEEPER.match(word) for word in words):
+        return False
+    return multirun or any(SWEEP_OVERRIDE.match(word) for word in words)
+
+
+def parse_verb(words: Sequence[str], tree: Groups) -> list[str]:
+    """Spell a command for Hydra: `evaluate run=x` is `job=evaluate run=x`.
+
+    Args:
+        words: as typed, of which the first may be a verb.
+        tree: group to option to file.
+
+    Raises:
+        ConfigError: a word is neither a verb nor key=value.
+    """
+    overrides = list(words)
+    if overrides and overrides[0] in tree.get(VERB_GROUP, {}):
+        overrides[0] = f"{VERB_GROUP}={overrides[0]}"
+    for text in overrides:
+        if "=" not in text and not text.startswith("~"):
+            raise _bare_word_error(text, tree)
+    if overrides and overrides[0].startswith(f"{VERB_GROUP}="):
+        verb = overrides[0].partition("=")[2]
+        overrides[0] = f"{VERB_GROUP}={_verb_variant(verb, overrides[1:], tree)}"
+    return [_qualify_verb_key(_quote_for_hydra(text, tree), overrides, tree) for text in overrides]
+
+
+def _verb_variant(verb: str, overrides: Sequence[str], tree: Groups) -> str:
+    """The form of a verb that has these keys: `evaluate predictions=...` is `evaluate_files`."""
+    given = {text.partition("=")[0] for text in overrides}
+    forms = tree.get(VERB_GROUP, {})
+    for name, file in forms.items():
+        if name.startswith(f"{verb}_") and given & (
+            yaml_settings(file).keys() - yaml_settings(forms[verb])
+        ):
+            return name
+    return verb
+
+
+def _qualify_verb_key(text: str, overrides: Sequence[str], tree: Groups) -> str:
+    """`check fix=true` is `check job.fix=true`, where no group or root key is called so."""
+    verb = next((t.partition("=")[2] for t in overrides if t.startswith(f"{VERB_GROUP}=")), "fit")
+    key = text.partition("=")[0]
+    file = tree.get(VERB_GROUP, {}).get(verb)
+    return f"{VERB_GROUP}.{text}" if file and key in yaml_settings(file) else text
+
+
+def _quote_for_hydra(text: str, tree: Groups) -> str:
+    """Spell for Hydra what its grammar refuses: `group=null`, and paths as the shell knows them."""
+    key, _, value = text.partition("=")
+    if value == "null" and key in tree:
+        return f"{key}=none" if "none" in tree[key] else f"~{key}"
+    odd = value.startswith("~") or (set(value) & set(" ,:=()[]{}") and _is_path(value))
+    return f"{key}='{value}'" if odd and "'" not in value else text
+
+
+def _is_path(value: str) -> bool:
+    """A path, or a pattern of paths that is not a list of Hydra's."""
+    return Path(value).exists() or (not value.startswith("[") and bool(glob.glob(value)))
+
+
+def _bare_word_error(word: str, tree: Groups) -> ConfigError:
+    if word in tree:
+        return ConfigError(f"{word} needs a value: {word}={'|'.join(tree[word])}")
+    homes = [f"{group}={word}" for group, options in tree.items() if word in options]
+    if homes:
+        return ConfigError(f"{word} is not a verb; did you mean {', '.join(homes)}?")
+    known = verbs(tree)
+    hits = difflib.get_close_matches(word, [*known, *tree.get("experiment", ())], n=3)
+    named = [hit if hit in known else f"experiment={hit}" for hit in hits]
+    hint = f"; did you mean {', '.join(named)}?" if named else f"; there are {', '.join(known)}"
+    return ConfigError(f"{word} is neither a verb nor key=value{hint}")
+
+
+def did_you_mean(word: str, known: Iterable[str], deeper: Iterable[str] = ()) -> str:
+    """Give `; did you mean x?`, from `deeper` if nothing else is near; else what there is."""
+    words = sorted(set(known))
+    hits = _hits(word, words) or _hits(word, sorted(set(deeper)))
+    if hits:
+        return f"; did you mean {', '.join(hits)}?"
+    if len(words) > MAX_LISTED:
+        return "; medlight --help and --cfg job show what there is"
+    return f"; known: {', '.join(words)}" if words else ""
+
+
+def _hits(word: str, words: list[str]) -> list[str]:
+    """The likest first: those whose last part is spelt alike, and those that `word` begins."""
+    tails = {each: each.rpartition(".")[2] for each in words}
+    alike = difflib.get_close_matches(word.rpartition(".")[2], set(tails.values()), n=3)
+    hits = [each for each in words if tails[each] in alike or each.startswith(word)]
+    return sorted(hits, key=lambda each: -difflib.SequenceMatcher(None, word, each).ratio())[:4]
