@@ -26,29 +26,14 @@ import medlight.cli.launch  # noqa: F401
 from medlight.cli.main import main
 
 STEPS = 20
-RUN = [
-    "experiment=seg_unet2d",
-    "data.n_cases=30",
-    "data.epoch_samples=4",  # one step
-    "model.channels=[4,8]",
-    "model.strides=[2]",
-    "model.norm=instance",
-    "callbacks.ema.decay=0.5",
-    "trainer.check_val_every_n_epoch=10",
-    f"trainer.max_epochs={STEPS}",
-    f"+callbacks.pause={{_target_: {__name__}.Pause}}",
-    "hydra.run.dir=run",
-]
-CLASSIFIER = [
-    "experiment=cls_resnet_fast",
-    "data=phantom2d",
-    "data.n_cases=60",
-    "data.group_size=1",
-    "data.batch_size=8",
-    "data.epoch_samples=16",
-    "trainer.max_epochs=1",
-    "hydra.run.dir=run",
-]
+RUN = ["experiment=seg_unet2d", "data.n_cases=30", "data.epoch_samples=4",  # one step
+    "model.channels=[4,8]", "model.strides=[2]", "model.norm=instance",
+    "callbacks.ema.decay=0.5", "trainer.check_val_every_n_epoch=10",
+    f"trainer.max_epochs={STEPS}", f"+callbacks.pause={{_target_: {__name__}.Pause}}",
+    "hydra.run.dir=run"]  # fmt: skip
+CLASSIFIER = ["experiment=cls_resnet_fast", "data=phantom2d", "data.n_cases=60",
+    "data.group_size=1", "data.batch_size=8", "data.epoch_samples=16", "trainer.max_epochs=1",
+    "hydra.run.dir=run"]  # fmt: skip
 EXACT = "trainer.precision=32-true"  # bfloat16 has three digits
 DDP = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
 
@@ -89,11 +74,9 @@ def start(folders: list[Path], cache: Path, words: list[str], **more: str) -> li
     for rank, folder in enumerate(folders):
         env = {"MEDLIGHT_CACHE": str(cache), "WANDB_MODE": "offline", **more}
         if len(folders) > 1:
+            env |= dict.fromkeys(("RANK", "LOCAL_RANK"), str(rank))
+            env |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(len(folders)))
             env |= {
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "WORLD_SIZE": str(len(folders)),
-                "LOCAL_WORLD_SIZE": str(len(folders)),
                 "GROUP_RANK": "0",
                 "MASTER_ADDR": "127.0.0.1",
                 "MASTER_PORT": str(port),
@@ -211,8 +194,7 @@ def test_an_ensemble_is_that_of_one_process(one: Path, tmp_path: Path, shared_ca
 def test_calibration_is_that_of_one_process(tmp_path: Path, shared_cache: Path) -> None:
     """In processes that torchrun starts, and in those that Lightning forks for each call."""
     run([tmp_path], shared_cache, CLASSIFIER)
-    names = ("calibration.json", "cases.csv", "metrics.json")
-    files = [tmp_path / "run" / name for name in names]
+    files = [tmp_path / "run" / f for f in ("calibration.json", "cases.csv", "metrics.json")]
     alone = [file.read_text() for file in files]
     again = ["evaluate", f"run={tmp_path / 'run'}"]
     forked = ["trainer.devices=2", "trainer.accelerator=cpu", "+trainer.strategy=ddp_fork"]
