@@ -7,15 +7,16 @@ PYTHON ?= $(firstword $(foreach name, python3.13 python3.12 python3.11 python3, 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+ORACLES := $(VENV)/.oracles
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install lint test test-data test-all chaos bench clean
+.PHONY: help demo install oracles lint test test-data test-all chaos bench clean
 
 help:
 	@echo 'make demo      install into .venv, then train and test a small 3-D UNet on generated data'
 	@echo 'make test      lint, types, imports, and the tests that take seconds'
 	@echo 'make test-data the tests among them that read real data from MEDLIGHT_DATA'
-	@echo 'make test-all  the long ones too'
+	@echo 'make test-all  the long ones too, and those that need heavy packages'
 	@echo 'make chaos     kill runs (ROUNDS=20) and a sweep of 24 jobs at random, resume, compare'
 	@echo 'make install | lint | bench | clean'
 
@@ -43,7 +44,13 @@ test: lint
 test-data: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -m 'data and not slow'
 
-test-all: lint
+oracles: $(ORACLES)
+
+$(ORACLES): $(INSTALLED)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,oracles]'
+	@touch $@
+
+test-all: lint oracles
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
 
 chaos: install
