@@ -24,6 +24,7 @@ from medlight.compare.groups import Group
 from medlight.core.errors import MedlightError
 from medlight.core.grid import Grid
 from medlight.io.read import read_image, read_mask
+from medlight.report.slices import to_screen
 from medlight.runs.directory import PREDICTION_FOLDER
 
 N_WORST, N_CHANGED = 3, 5
@@ -115,7 +116,7 @@ def _class_case(
     if "image" in files:
         image, grid = read_image(files["image"])
         if grid.ndim == 2:
-            screen = np.moveaxis(_to_uint8(image), 0, -1)
+            screen = np.moveaxis(to_screen(image), 0, -1)
             thumb = Image.fromarray(screen[..., 0] if screen.shape[-1] != 3 else screen)
             thumb.thumbnail((384, 384))
             file = io.BytesIO()
@@ -140,7 +141,7 @@ def _mask_case(
     def packed(pair: tuple[NDArray[Any], Grid] | None, *, grey: bool = False) -> str | None:
         if pair is None or pair[1].shape != grid.shape:
             return None
-        values = _to_uint8(pair[0][:1])[0] if grey else pair[0][0].astype(np.uint8)
+        values = to_screen(pair[0][:1])[0] if grey else pair[0][0].astype(np.uint8)
         return _nifti(values[window], grid)
 
     return {
@@ -170,11 +171,6 @@ def _window(union: NDArray[np.bool_]) -> tuple[slice, ...]:
         start, stop = max(0, first - MARGIN), min(length, last + 1 + MARGIN)
         window.append(slice(int(start), int(stop), max(1, math.ceil((stop - start) / MAX_AXIS))))
     return tuple(window)
-
-
-def _to_uint8(image: NDArray[Any]) -> NDArray[np.uint8]:
-    low, high = np.percentile(image, (0.5, 99.5))
-    return (np.clip((image - low) / max(float(high - low), 1e-6), 0, 1) * 255).astype(np.uint8)
 
 
 def _nifti(values: NDArray[np.uint8], grid: Grid) -> str:

@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 
 from medlight.audit.file_scan import IMAGE, MASK, FileInfo
 from medlight.audit.issues import Issue, count_by_level
+from medlight.core.case_result import CaseResult
 from medlight.core.errors import MedlightError
 from medlight.core.index import Index
 from medlight.io.read import RawImage, read_raw
+from medlight.report.mask_figures import PALETTE
 from medlight.report.page import Figure, Page
+from medlight.report.slices import CaseSlice, case_slice
 
 MAX_PICTURES = 8
 """Of one finding, at most."""
 MAX_ITEMS = 12
 """Findings of one kind that are written out; the others stand in check.json."""
-PALETTE = np.array(
-    [[230, 159, 0], [86, 180, 233], [204, 121, 167], [0, 158, 115], [240, 228, 66], [213, 94, 0]],
-    np.float32,
-)
-"""Of labels 1, 2, ...: Okabe and Ito's."""
+MAX_PIXELS = 440
+"""Along a side of a picture."""
 
 
 def write_check_page(
@@ -78,30 +78,31 @@ def case_figure(index: Index, case: str) -> Figure | None:
         mask = read_raw(files[MASK]) if MASK in files else None
     except (MedlightError, KeyError):
         return None
-    if mask is not None and mask.values.shape != image.grid.shape:
-        mask = None
-    pixels = _render_slice(image, mask)
+    values = image.values if image.values.ndim == image.grid.ndim else image.values[..., 0]
+    finite = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
+    shown = CaseResult(case, (), finite[np.newaxis], truth=_labels(mask, image))
+    pixels = _tinted(case_slice(shown, 0.0))
     return Figure(pixels, case, width=max(130, min(220, 3 * pixels.shape[1])))
 
 
-def _render_slice(image: RawImage, mask: RawImage | None) -> NDArray[np.uint8]:
-    values = image.values if image.values.ndim == image.grid.ndim else image.values[..., 0]
-    labels = None if mask is None else mask.values
-    if values.ndim == 3:  # the last stored axis is the slice, which is axial more often than not
-        place = values.shape[2] // 2
-        if labels is not None and (labels > 0).any():
-            place = int(np.argmax((labels > 0).sum(axis=(0, 1))))
-        values = np.rot90(values[:, :, place])
-        labels = None if labels is None else np.rot90(labels[:, :, place])
-    grey = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
-    low, high = np.percentile(grey, [1, 99])
-    grey = np.clip((grey - low) / max(high - low, 1e-6), 0, 1) if high > low else 0 * grey + 0.1
-    colour = np.repeat(255 * grey[..., None], 3, axis=2)
-    if labels is not None:
-        whole = np.nan_to_num(labels).astype(np.int64)
-        tint = PALETTE[(whole - 1) % len(PALETTE)]
-        colour = np.where((whole > 0)[..., None], 0.6 * colour + 0.4 * tint, colour)
-    thin = max(1, max(colour.shape[:2]) // 440)
+def _labels(mask: RawImage | None, image: RawImage) -> NDArray[np.uint8] | None:
+    """Of a mask that fits its image; whatever it holds, its colours are few."""
+    if mask is None or mask.values.shape != image.grid.shape:
+        return None
+    whole = np.nan_to_num(mask.values).astype(np.int64)
+    return np.where(whole > 0, 1 + (whole - 1) % len(PALETTE), 0).astype(np.uint8)
+
+
+def _tinted(picture: CaseSlice) -> NDArray[np.uint8]:
+    """(H, W, 3): the image with the labels of its mask in colour."""
+    from matplotlib.colors import to_rgb
+
+    colour = np.repeat(picture.image[..., np.newaxis], 3, axis=2).astype(np.float32)
+    if picture.truth is not None:
+        tints = np.array([to_rgb(each) for each in PALETTE]) * 255
+        there = (picture.truth > 0)[..., np.newaxis]
+        colour = np.where(there, 0.6 * colour + 0.4 * tints[picture.truth.astype(int) - 1], colour)
+    thin = max(1, max(colour.shape[:2]) // MAX_PIXELS)
     return colour[::thin, ::thin].round().astype(np.uint8)
 
 

@@ -62,8 +62,7 @@ class WorstCases:
 
 def case_slice(result: CaseResult, score: float) -> CaseSlice:
     """The slice of a case with most foreground, in grey values for the screen."""
-    image = result.image
-    low, high = np.percentile(image, (0.5, 99.5))
+    image = to_screen(result.image)
     planes = image if image.shape[0] == 3 and image.ndim == 3 else image[:1]
     truth, prediction, number = result.truth, result.prediction, None
     if image.ndim == 4:
@@ -71,17 +70,21 @@ def case_slice(result: CaseResult, score: float) -> CaseSlice:
         planes = np.stack([radiological(plane[..., number]) for plane in planes])
         truth = None if truth is None else radiological(truth[..., number])
         prediction = None if prediction is None else radiological(prediction[..., number])
-    grey = np.clip((planes - low) / max(float(high - low), 1e-6), 0, 1)
-    screen = (grey * 255).astype(np.uint8)
     return CaseSlice(
         case=result.case,
         score=score,
         rows=result.rows,
-        image=np.moveaxis(screen, 0, -1).copy() if len(screen) == 3 else screen[0].copy(),
+        image=np.moveaxis(planes, 0, -1).copy() if len(planes) == 3 else planes[0].copy(),
         truth=None if truth is None else truth.copy(),
         prediction=None if prediction is None else prediction.copy(),
         slice=number,
     )
+
+
+def to_screen(image: NDArray) -> NDArray[np.uint8]:
+    """An image of any shape as 8-bit grey, half a percent of its values clipped at either end."""
+    low, high = np.percentile(image, (0.5, 99.5))
+    return (np.clip((image - low) / max(float(high - low), 1e-6), 0, 1) * 255).astype(np.uint8)
 
 
 def radiological(plane: NDArray) -> NDArray:
