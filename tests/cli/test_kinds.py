@@ -118,7 +118,9 @@ def test_a_kind_is_trained_tested_predicted_compared_exported_and_repeated(
     folder.type(*folder.train, "hydra.run.dir=a")
     folder.type(*folder.train, "hydra.run.dir=b", "seed=1", "optimizer.lr=1e-3")
     folder.type("resume=b", "trainer.max_epochs=2", CACHE)
+    first = folder.rows("a")
     folder.type("evaluate", "run=a", CACHE)
+    assert folder.rows("a") == first
     folder.type("predict", "run=a", pictures, "output=predicted")
     folder.type("predict", "run=[a,b]", pictures, "output=together", "uncertainty=true")
     folder.type("compare", "a", "b", "--output", "compared", "--metric", "all")
@@ -127,6 +129,7 @@ def test_a_kind_is_trained_tested_predicted_compared_exported_and_repeated(
     assert "Reproduced: metrics.json and cases.csv are identical" in said
     assert folder.kind.columns <= set(folder.rows("a")[0])
     assert len((tmp_path / "b/curves.csv").read_text().splitlines()) == 3
+    assert re.search(r"max_epochs: 2\b", (tmp_path / "b/config.yaml").read_text())
     metrics = json.loads((tmp_path / "a/metrics.json").read_text())
     assert metrics[f"test/{folder.kind.metric}"] is not None
     for output in ("predicted", "together"):

@@ -47,6 +47,7 @@ def test_numbers_arrive_as_they_are(tmp_path: Path, shared_cache: Path) -> None:
     labels = [dataset[row]["label"] for row in range(len(AGES))]
     np.testing.assert_array_equal(torch.stack(labels), AGES)
     assert data.cases.labels.encode({"age": 31.5}) == np.array([31.5], np.float32)
+    data.setup()
     assert data.spec.class_counts is None
 
 

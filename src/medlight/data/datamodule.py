@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from torch.utils.data import BatchSampler, DataLoader, Sampler
+from torch.utils.data import BatchSampler, DataLoader
 
 from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError
@@ -16,9 +16,9 @@ from medlight.core.index import Index
 from medlight.core.sample import Sample
 from medlight.core.split import Split, make_split
 from medlight.data.cases import open_cases, store_name
-from medlight.data.dataset import CaseDataset, collate
+from medlight.data.dataset import CaseDataset
 from medlight.data.exclusions import Exclusions, find_exclusions, withdrawal_lists
-from medlight.data.hooks import AugmentFn, TrainerHooks
+from medlight.data.hooks import AugmentFn, CaseLoader, TrainerHooks
 from medlight.data.patch import ForegroundSampler, auto_patch_size
 from medlight.data.sampling import EvalSampler, TrainBatchSampler
 from medlight.io.manifest import DataVersion, find_version
@@ -277,27 +277,3 @@ class DataModule(TrainerHooks, ABC):
         cases = EvalSampler(len(dataset), rank=rank, world_size=world_size)
         batches = BatchSampler(cases, self.eval_batch_size, drop_last=False)
         return CaseLoader(dataset, batches, workers=self.num_workers)
-
-
-class CaseLoader(DataLoader[Sample]):
-    """Worker processes stay, and share what is held in memory.
-
-    Lightning warns of loaders that cannot resume. What comes next is not a state here, but
-    follows from where the run is.
-    """
-
-    def __init__(self, dataset: CaseDataset, batches: Sampler[list[Any]], *, workers: int) -> None:
-        dataset.load_into_memory()
-        super().__init__(
-            dataset,
-            batch_sampler=batches,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            collate_fn=collate,
-        )
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to load."""

@@ -1,13 +1,16 @@
-"""What Lightning's trainer asks of data besides loaders: the share of a rank, the place where a run
-resumes, and batches on their device."""
+"""What Lightning's trainer asks of data: the share of a rank, where a run resumes, batches on their
+device, and loaders that go on.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch.utils.data import DataLoader, Sampler
 
-from medlight.core.sample import HOST_KEYS
+from medlight.core.sample import HOST_KEYS, Sample
+from medlight.data.dataset import CaseDataset, collate
 from medlight.data.sampling import rank_batch_size
 
 AugmentFn = Callable[..., dict[str, Any]]
@@ -89,3 +92,27 @@ class TrainerHooks(pl.LightningDataModule):
         if self.augment is not None:
             batch = self.augment(batch, seed=self.seed, epoch=epoch)
         return batch | {"mask": batch["mask"].long()} if "mask" in batch else batch
+
+
+class CaseLoader(DataLoader[Sample]):
+    """Worker processes stay, and share what is held in memory.
+
+    Lightning warns of loaders that cannot resume. What comes next is not a state here, but
+    follows from where the run is.
+    """
+
+    def __init__(self, dataset: CaseDataset, batches: Sampler[list[Any]], *, workers: int) -> None:
+        dataset.load_into_memory()
+        super().__init__(
+            dataset,
+            batch_sampler=batches,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            collate_fn=collate,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to load."""

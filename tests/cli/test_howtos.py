@@ -1,9 +1,10 @@
 """The how-tos, followed word by word in an empty folder."""
 
 import re
-import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,35 +32,47 @@ def follow(page: str, folder: Path) -> list[str]:
     return commands
 
 
-def run(command: str, folder: Path) -> None:
-    program, *words = command.split()
-    assert program == "python"
-    done = subprocess.run(
-        [sys.executable, *words, *QUICK], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert (folder / "out" / "metrics.json").is_file()
-
-
-def test_a_new_dataset_is_one_file_and_one_yaml(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    [command] = follow("new_dataset.md", tmp_path)
+@pytest.fixture
+def run(
+    run_cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], None]]:
+    """Run a command of a page, quickly."""
+    before = {*sys.modules}
     monkeypatch.syspath_prepend(tmp_path)
+
+    def enter(command: str) -> None:
+        python, flag, medlight, *words = command.split()
+        assert (python, flag, medlight) == ("python", "-m", "medlight")
+        answer = run_cli(*words, *QUICK)
+        assert answer.code == 0, answer.err
+        assert (tmp_path / "out" / "metrics.json").is_file()
+
+    yield enter
+    for name in {*sys.modules} - before:
+        if getattr(sys.modules[name], "__file__", None) and tmp_path.as_posix() in str(
+            sys.modules[name].__file__
+        ):
+            del sys.modules[name]
+
+
+def test_a_new_dataset_is_one_file_and_one_yaml(tmp_path: Path, run: Callable[[str], None]) -> None:
+    [command] = follow("new_dataset.md", tmp_path)
     from ultrasound import UltrasoundDataModule
 
     UltrasoundDataModule.fake(tmp_path / "ultrasound_images", cases=24)
-    run(f"{command} data.folds=3", tmp_path)
+    run(f"{command} data.folds=3")
 
 
-def test_a_new_model_is_one_yaml(tmp_path: Path) -> None:
+def test_a_new_model_is_one_yaml(tmp_path: Path, run: Callable[[str], None]) -> None:
     [command] = follow("new_model.md", tmp_path)
-    run(command, tmp_path)
+    run(command)
 
 
 @pytest.mark.parametrize("page", ["transforms.md", "augmentation.md"])
-def test_a_new_preset_or_step_is_one_file_and_one_yaml(tmp_path: Path, page: str) -> None:
+def test_a_new_preset_or_step_is_one_file_and_one_yaml(
+    tmp_path: Path, page: str, run: Callable[[str], None]
+) -> None:
     """The other commands of these pages compose: see tests/cli/test_shown_commands.py."""
     commands = follow(page, tmp_path)
     [own] = [command for command in commands if re.search(r"=(robust|bias)\b", command)]
-    run(own, tmp_path)
+    run(own)
