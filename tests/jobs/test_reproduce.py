@@ -1,10 +1,9 @@
 """Run again: identical, within the noise of seeds, or not; and the noise itself."""
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,30 +31,20 @@ RUN = [
 ]
 
 
-def medlight(folder: Path, cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "medlight", *words],
-        cwd=folder,
-        env={**os.environ, "HOME": str(folder), "MEDLIGHT_CACHE": str(cache)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_a_run_that_comes_out_otherwise_is_told(tmp_path: Path, shared_cache: Path) -> None:
+def test_a_run_that_comes_out_otherwise_is_told(
+    tmp_path: Path, shared_cache: Path, run_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One that comes out the same: see tests/cli/test_kinds.py."""
     first = tmp_path / "runs" / "first"
-    done = medlight(tmp_path, shared_cache, *RUN)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setenv("MEDLIGHT_CACHE", str(shared_cache))
+    done = run_cli(*RUN)
+    assert done.code == 0, done.err
     metrics = json.loads((first / "metrics.json").read_text())
     (first / "metrics.json").write_text(json.dumps({**metrics, "test/dice": 0.999}))
-    other = medlight(
-        tmp_path, shared_cache, "reproduce", "run=runs/first", "hydra.run.dir=runs/again"
-    )
-    assert other.returncode == 1
-    assert "not reproduced: test/dice is" in other.stderr
-    assert "then 0.999" in other.stderr
+    other = run_cli("reproduce", "run=runs/first", "hydra.run.dir=runs/again")
+    assert other.code == 1
+    assert "not reproduced: test/dice is" in other.err
+    assert "then 0.999" in other.err
     verdict = json.loads((tmp_path / "runs/again/reproduction.json").read_text())["verdict"]
     assert verdict == "differs"
     saved = yaml.safe_load((tmp_path / "runs/again/config.yaml").read_text())

@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,29 +27,42 @@ SMALL = [
 ]
 
 
-def medlight(folder: Path, cache: Path, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "medlight", *words],
-        cwd=folder,
-        env={
-            "PATH": "",
-            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-            "HOME": str(folder),
-            "MEDLIGHT_CACHE": str(cache),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+Medlight = Callable[..., str]
+
+
+@pytest.fixture
+def medlight(
+    run_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, shared_cache: Path
+) -> Medlight:
+    """What the screen shows of a command that succeeds, typed in `tmp_path`."""
+
+    def enter(*words: str, cache: Path = shared_cache) -> str:
+        monkeypatch.setenv("MEDLIGHT_CACHE", str(cache))
+        answer = run_cli(*words)
+        assert answer.code == 0, answer.err
+        return str(answer.out)
+
+    return enter
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
     """A folder in which two epochs were trained into `run`."""
     folder = tmp_path_factory.mktemp("work")
-    medlight(folder, shared_cache, *SMALL, "trainer.max_epochs=2")
+    done = subprocess.run(
+        [sys.executable, "-m", "medlight", *SMALL, "trainer.max_epochs=2"],
+        cwd=folder,
+        env={
+            "PATH": "",
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            "HOME": str(folder),
+            "MEDLIGHT_CACHE": str(shared_cache),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -72,10 +87,11 @@ def test_no_file_of_a_run_names_this_machine(trained: Path) -> None:
         assert str(trained) not in (trained / "run" / name).read_text(), name
 
 
+@pytest.mark.filterwarnings("ignore:Total length of")  # Lightning asks about the empty sides
 def test_fold_all_trains_on_everything_and_keeps_the_last(
-    tmp_path: Path, shared_cache: Path
+    tmp_path: Path, medlight: Medlight
 ) -> None:
-    medlight(tmp_path, shared_cache, *SMALL, "data.fold=all", "trainer.max_epochs=1", "~logger")
+    medlight(*SMALL, "data.fold=all", "trainer.max_epochs=1", "~logger")
     run = tmp_path / "run"
     split = json.loads((run / "split.json").read_text())
     assert (len(split["train"]), split["val"], split["test"]) == (30, [], [])
@@ -83,12 +99,14 @@ def test_fold_all_trains_on_everything_and_keeps_the_last(
     assert not (run / "cases.csv").exists()
 
 
-def test_predicting_needs_the_run_alone(trained: Path, tmp_path: Path, shared_cache: Path) -> None:
+def test_predicting_needs_the_run_alone(
+    trained: Path, tmp_path: Path, shared_cache: Path, medlight: Medlight
+) -> None:
     """The files of test cases give the masks that the test wrote, far from the training data."""
     shutil.copytree(trained / "run", tmp_path / "elsewhere")
     nowhere = tmp_path / "no_cache"
     images = next(shared_cache.glob("phantoms/PhantomMasks*-30-*/slices/images"))
-    medlight(tmp_path, nowhere, "predict", "run=elsewhere", f"input={images}", "output=out")
+    medlight("predict", "run=elsewhere", f"input={images}", "output=out", cache=nowhere)
     assert not nowhere.exists()
     for mask in (trained / "run/predictions").iterdir():
         found, expected = (np.asarray(Image.open(p)) for p in (tmp_path / "out" / mask.name, mask))
@@ -96,11 +114,11 @@ def test_predicting_needs_the_run_alone(trained: Path, tmp_path: Path, shared_ca
 
 
 def test_fine_tuning_with_several_loggers(
-    tmp_path: Path, trained: Path, shared_cache: Path
+    tmp_path: Path, trained: Path, medlight: Medlight
 ) -> None:
     words = ["logger=[csv,tensorboard]", "callbacks=early_stopping", f"init={trained / 'run'}"]
     words += ["gradient_checkpointing=true", "schedule=one_cycle", "optimizer=sgd"]
-    out = medlight(tmp_path, shared_cache, *SMALL, *words, "trainer.max_epochs=1")
+    out = medlight(*SMALL, *words, "trainer.max_epochs=1")
     started = (tmp_path / "run" / "init.txt").read_text().splitlines()
     assert f"{len(started)} of {len(started)} tensors start from" in out
     assert all(line.startswith("loaded ") for line in started)
@@ -109,11 +127,11 @@ def test_fine_tuning_with_several_loggers(
 
 
 def test_what_validation_chose_is_done_to_masks(
-    tmp_path: Path, trained: Path, shared_cache: Path
+    tmp_path: Path, trained: Path, shared_cache: Path, medlight: Medlight
 ) -> None:
     """By `predict` and by `evaluate`, and not when asked not to."""
     shutil.copytree(trained / "run", tmp_path / "run")
-    screen = medlight(tmp_path, shared_cache, "postprocess", "run=run")
+    screen = medlight("postprocess", "run=run")
     path = tmp_path / "run/postprocessing.json"
     found = json.loads(path.read_text())
     scores = {name: about["dice"]["unchanged"] for name, about in found["classes"].items()}
@@ -130,9 +148,9 @@ def test_what_validation_chose_is_done_to_masks(
     postprocessing = Postprocessing({name: PostprocessStep(min_size=1000) for name in scores})
     images = next(shared_cache.glob("phantoms/PhantomMasks*-30-*/slices/images"))
     predict = ["predict", "run=run", f"input={images}"]
-    medlight(tmp_path, shared_cache, *predict, "output=postprocessed")
-    medlight(tmp_path, shared_cache, *predict, "output=plain", "postprocess=false")
-    medlight(tmp_path, shared_cache, "evaluate", "run=run")
+    medlight(*predict, "output=postprocessed")
+    medlight(*predict, "output=plain", "postprocess=false")
+    medlight("evaluate", "run=run")
     for mask in (trained / "run/predictions").iterdir():
         before = np.asarray(Image.open(mask))
         expected = postprocessing(before, names, (1.0, 1.0))
