@@ -171,3 +171,45 @@ def test_it_lives_in_a_real_browser(
     assert said["slice"].split()[:2] == said["next"].split()[:2]
     assert float(said["slice"].split()[2]) < float(said["next"].split()[2])
     assert said["looked"].split(":")[0] == said["first"].split(":")[0]
+
+
+MEASURE = """
+<script>
+setTimeout(() => {
+  for (const each of document.querySelectorAll("details")) each.open = true;
+  const boxes = [document.documentElement, ...document.querySelectorAll("main *")];
+  const wide = boxes.filter((e) => e.scrollWidth > e.clientWidth + 1
+    && getComputedStyle(e).overflowX !== "visible");
+  document.title = `wide: ${innerWidth} ${wide.map((e) => e.tagName + e.scrollWidth)}`;
+}, 500);
+</script>
+"""
+
+
+@pytest.mark.slow
+def test_nothing_scrolls_sideways_on_1280_pixels(
+    new_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("no Chromium here")
+    for number in range(9):
+        target = f"monai.networks.nets.ANetworkWithAVeryLongDescriptiveName{number}"
+        new_run(
+            tmp_path / "runs" / str(number),
+            dice=np.random.default_rng(number).uniform(0.5, 0.9, (12, 2)),
+            classes=("left anterior descending artery", "spleen"),
+            config={"model": {"_target_": target}, "optimizer": {"lr": 10.0**-number}},
+        )
+    runs, _ = read_runs([tmp_path / "runs"])
+    page = tmp_path / "page.html"
+    save_page(compare(group_runs(runs), n_resamples=200), page)
+    text = re.sub(r"<meta http-equiv=Content-Security-Policy[^>]*>", "", page.read_text())
+    page.write_text(MEASURE.join(text.rpartition("</body>")[::2]))
+    seen = subprocess.run(
+        [browser, "--headless", "--no-sandbox", "--window-size=1280,900",
+         "--virtual-time-budget=8000", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom",
+         page.as_uri()],
+        capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
+    assert re.search(r"<title>wide: 1280 </title>", seen.stdout)
