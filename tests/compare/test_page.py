@@ -180,7 +180,7 @@ setTimeout(() => {
   const boxes = [document.documentElement, ...document.querySelectorAll("main *")];
   const wide = boxes.filter((e) => e.scrollWidth > e.clientWidth + 1
     && getComputedStyle(e).overflowX !== "visible");
-  document.title = `wide: ${innerWidth} ${wide.map((e) => e.tagName + e.scrollWidth)}`;
+  document.title = `wide at ${innerWidth}: [${wide.map((e) => e.tagName + e.scrollWidth)}]`;
 }, 500);
 </script>
 """
@@ -212,4 +212,4 @@ def test_nothing_scrolls_sideways_on_1280_pixels(
          page.as_uri()],
         capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
-    assert re.search(r"<title>wide: 1280 </title>", seen.stdout)
+    assert re.search(r"<title>wide at 1280: \[\]</title>", seen.stdout)
