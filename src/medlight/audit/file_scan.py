@@ -190,7 +190,7 @@ def scan_file(row: int, role: str, path: str) -> FileInfo:
     """
     info = FileInfo(row, role, path)
     try:
-        raw = read_raw(Path(path))
+        raw = read_raw(Path(path), mask=role == MASK)
     except MedlightError as error:
         info.error = str(error)
         return info

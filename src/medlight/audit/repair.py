@@ -89,7 +89,7 @@ def _repaired(
         method = repair_method(image.grid, info.grid)
     if not (forms or floats or method or (info.n_nonfinite and info.role != MASK)):
         return changes, np.zeros(0), info.grid
-    raw = read_raw(Path(info.path))
+    raw = read_raw(Path(info.path), mask=info.role == MASK)
     values, grid = _scaled(raw), raw.grid
     if info.n_nonfinite and info.role != MASK:
         finite = np.isfinite(values)

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from medlight.core.errors import DataError
 from medlight.core.grid import Grid
 from medlight.io.gz import ByteReader, check_regular, errors_name_file
 from medlight.io.nifti import parse_nifti, read_nifti, read_nifti_mask
-from medlight.io.raster import luminance, read_raster, read_raster_mask
+from medlight.io.raster import GREY_MODES, decode_picture, read_raster, read_raster_mask
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 RASTER_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -116,9 +115,6 @@ def image_stem(name: str) -> str:
     return next((name[: -len(end)] for end in ends if name.lower().endswith(end)), name)
 
 
-_GREY_MODES = ("L", "I;16", "I;16B", "I;16L", "I", "F", "P", "1")
-
-
 @dataclass(frozen=True)
 class RawImage:
     """What one file holds.
@@ -141,11 +137,12 @@ class RawImage:
     qform: NDArray[np.float64] | None = None
 
 
-def read_raw(path: Path) -> RawImage:
+def read_raw(path: Path, *, mask: bool = False) -> RawImage:
     """Read a file as it is, once: its hash, its numbers and its header.
 
     Args:
         path: of a NIfTI file or a picture.
+        mask: it holds labels: of a picture with a palette, its indices.
 
     Raises:
         DataError: the file cannot be used.
@@ -156,8 +153,14 @@ def read_raw(path: Path) -> RawImage:
         data = path.read_bytes()
         if not data:
             raise ValueError("it is empty")
-        decode = _nifti if is_nifti(path) else _picture
-        return decode(data, hashlib.sha256(data).hexdigest())
+        sha256 = hashlib.sha256(data).hexdigest()
+        if is_nifti(path):
+            return _nifti(data, sha256)
+        picture = decode_picture(path, data, mask=mask)
+        values, name = picture.values, picture.mode
+        if name in GREY_MODES:
+            name = values.dtype.newbyteorder("=").name
+        return RawImage(sha256, len(data), values, Grid(values.shape), name)
 
 
 def _nifti(data: bytes, sha256: str) -> RawImage:
@@ -173,15 +176,3 @@ def _nifti(data: bytes, sha256: str) -> RawImage:
         sform=header.sform,
         qform=header.qform,
     )
-
-
-def _picture(data: bytes, sha256: str) -> RawImage:
-    with Image.open(io.BytesIO(data)) as file:
-        file.load()
-    picture: Image.Image = file
-    mode = picture.mode
-    if mode not in _GREY_MODES:
-        picture = luminance(picture)
-    values = np.asarray(picture)
-    name = values.dtype.newbyteorder("=").name if mode in _GREY_MODES and mode not in "P1" else mode
-    return RawImage(sha256, len(data), values, Grid(values.shape), name)

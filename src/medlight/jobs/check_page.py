@@ -75,7 +75,7 @@ def case_figure(index: Index, case: str) -> Figure | None:
     files = index[case].files
     try:
         image = read_raw(files[IMAGE])
-        mask = read_raw(files[MASK]) if MASK in files else None
+        mask = read_raw(files[MASK], mask=True) if MASK in files else None
     except (MedlightError, KeyError):
         return None
     values = image.values if image.values.ndim == image.grid.ndim else image.values[..., 0]
