@@ -9,6 +9,7 @@ import pytest
 
 from medlight.core.errors import ConfigError, DataError, DataNotFoundError
 from medlight.core.grid import Grid
+from medlight.io.nifti import write_nifti
 from medlight.io.write import write_mask
 from medlight.jobs.evaluate_files import evaluate_files
 from medlight.metrics.segmentation_cases import SegmentationScorer
@@ -99,7 +100,10 @@ def test_a_missing_prediction_is_refused_or_a_miss(
     ("grid", "reason"),
     [
         (Grid((12, 14, 8), GRID.affine), r"shapes \(12, 14, 8\) and \(12, 14, 9\)"),
-        (Grid(GRID.shape, GRID.affine + np.eye(4, k=3) * 2), "positions in space.*up to 2 apart"),
+        (
+            Grid(GRID.shape, GRID.affine + np.eye(4, k=3) * 2),
+            "positions in space.*up to 2 mm apart",
+        ),
         (Grid(GRID.shape, np.diag([1.0, 1, 1, 1])), "RAS at 1x1x1 mm and"),
     ],
 )
@@ -135,3 +139,52 @@ def test_predictions_without_a_reference_are_told(
     write_mask(folders / "predicted" / "case_9.nii.gz", masks(1), GRID)
     assert len(evaluate(folders)) == 6
     assert "1 predictions have no reference: case_9" in caplog.text
+
+
+def test_labels_above_255_are_told_apart(tmp_path: Path) -> None:
+    """1041 is 17 in eight bits: what was wholly wrong had a Dice of 1."""
+    truth = np.zeros((20, 20, 20), np.int16)
+    truth[2:8, 2:8, 2:8], truth[10:16, 10:16, 10:16] = 17, 1041
+    for side, values in (("labelsTs", truth), ("predicted", np.where(truth == 1041, 17, truth))):
+        (tmp_path / side).mkdir()
+        write_nifti(tmp_path / side / "a.nii.gz", values.astype(np.int16), Grid(truth.shape))
+    named = {"background": 0, "hippocampus": 17, "parcel": 1041}
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": named}))
+    rows = {row["class"]: row for row in evaluate(tmp_path)}
+    assert list(rows) == ["hippocampus", "parcel"]  # and none that nobody named
+    assert {name: row["n_reference"] for name, row in rows.items()} == dict.fromkeys(rows, "216")
+    assert float(rows["hippocampus"]["dice"]) == pytest.approx(2 / 3)
+    assert float(rows["parcel"]["dice"]) == 0
+    named.pop("parcel")
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": named}))
+    with pytest.raises(DataError, match=r"named .0, 17., not 1041; type"):
+        evaluate(tmp_path)
+
+
+def test_an_ignored_number_needs_no_name(folders: Path) -> None:
+    for number in range(3):
+        reference = masks(number).copy()
+        reference[reference == 2] = 255
+        write_mask(folders / "labelsTs" / f"case_{number}.nii.gz", reference, GRID)
+    rows = evaluate(folders, class_names=["background", "liver", "tumour"], ignore=255)
+    assert {row["class"] for row in rows} == {"liver", "tumour"}
+    first = next(row for row in rows if row["case"] == "case_0" and row["class"] == "liver")
+    reference, predicted = masks(0), masks(10)
+    counted = reference != 2
+    both = ((predicted == 1) & (reference == 1)).sum()
+    sizes = ((predicted == 1) & counted).sum() + (reference == 1).sum()
+    assert float(first["dice"]) == pytest.approx(2 * both / sizes)
+    with pytest.raises(DataError, match=r"not 255; type .*ignore=255"):
+        evaluate(folders)
+
+
+def test_headers_that_rounding_parted_lie_on_each_other(folders: Path) -> None:
+    """Up to a tenth of a voxel, as in training; further apart is refused."""
+    moved = GRID.affine.copy()
+    moved[:3, 3] += 0.02
+    write_mask(folders / "predicted" / "case_1.nii.gz", masks(11), Grid(GRID.shape, moved))
+    assert len(evaluate(folders)) == 6
+    moved[:3, 3] += 0.1
+    write_mask(folders / "predicted" / "case_1.nii.gz", masks(11), Grid(GRID.shape, moved))
+    with pytest.raises(DataError, match="positions in space"):
+        evaluate(folders)

@@ -5,18 +5,15 @@
 
 import math
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medlight.audit.issues import Issue, exclude_hint
-from medlight.core.grid import Grid
+from medlight.core.grid import GAP_TOLERANCE, Grid, gap_mm
 
 SKEW_TOLERANCE = 1e-3
 """Cosine between two axes from which they are not at right angles: 0.06 degrees."""
-GAP_TOLERANCE = 0.1
-"""Gap, in the smallest voxel's size, from which two grids differ."""
 
 
 def skew(grid: Grid) -> float:
@@ -27,21 +24,6 @@ def skew(grid: Grid) -> float:
         return 1.0
     cosines = (columns / lengths).T @ (columns / lengths)
     return float(np.abs(cosines - np.diag(np.diag(cosines))).max())
-
-
-def gap_mm(shape: Sequence[int], one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Measure how far apart two affines put the corner voxels of a shape, at most.
-
-    Args:
-        shape: *S voxels.
-        one, other: (4, 4), voxel index to mm.
-
-    Returns:
-        mm.
-    """
-    ends = [(0, n - 1) for n in shape] + [(0,)] * (3 - len(shape))
-    corners = np.array([(*corner, 1) for corner in product(*ends)], dtype=np.float64)
-    return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
 
 
 def sform_qform_gap_mm(
@@ -56,11 +38,6 @@ def sform_qform_gap_mm(
     return gap_mm(shape, sform, qform)
 
 
-def min_spacing_mm(grid: Grid) -> float:
-    """The smallest distance between neighbouring voxels."""
-    return min(grid.spacing_mm)
-
-
 def grid_mismatch(image: Grid, mask: Grid) -> tuple[str, str] | None:
     """Find what differs first between an image and its mask.
 
@@ -72,9 +49,9 @@ def grid_mismatch(image: Grid, mask: Grid) -> tuple[str, str] | None:
     """
     if image.shape != mask.shape:
         return "shape", f"shapes {_by(image.shape)} and {_by(mask.shape)}"
-    gap = gap_mm(image.shape, image.affine, mask.affine)
-    if gap <= GAP_TOLERANCE * min_spacing_mm(image):
+    if image.overlies(mask):
         return None
+    gap = gap_mm(image.shape, image.affine, mask.affine)
     if image.orientation != mask.orientation:
         return "orientation", f"orientations {image.orientation} and {mask.orientation}"
     ratios = [a / b for a, b in zip(image.spacing_mm, mask.spacing_mm, strict=True)]
@@ -119,13 +96,13 @@ def repair_method(image: Grid, mask: Grid) -> str | None:
     """
     if image.shape == mask.shape:
         gap = gap_mm(image.shape, image.affine, mask.affine)
-        if gap < 0.5 * min_spacing_mm(image):
+        if gap < 0.5 * min(image.spacing_mm):
             return "copy"
     turned = reoriented_like(mask, image)
     if turned is None or turned.shape != image.shape:
         return None
     gap = gap_mm(image.shape, image.affine, turned.affine)
-    return "reorient" if gap < 0.5 * min_spacing_mm(image) else None
+    return "reorient" if gap < 0.5 * min(image.spacing_mm) else None
 
 
 def reoriented_like(grid: Grid, like: Grid) -> Grid | None:
@@ -155,7 +132,7 @@ def header_issues(
 ) -> list[Issue]:
     """What one header contradicts: itself."""
     found = []
-    if gap > GAP_TOLERANCE * min_spacing_mm(grid):
+    if gap > GAP_TOLERANCE * min(grid.spacing_mm):
         found.append(
             Issue(
                 "warning",

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlight.audit.file_scan import IMAGE, MASK, FileInfo
-from medlight.audit.geometry import GAP_TOLERANCE, axis_permutation, min_spacing_mm, repair_method
+from medlight.audit.geometry import axis_permutation, repair_method
 from medlight.audit.issues import Issue
-from medlight.core.grid import Grid
+from medlight.core.grid import GAP_TOLERANCE, Grid
 from medlight.core.index import Index
 from medlight.io.nifti import write_nifti
 from medlight.io.read import RawImage, is_nifti, read_raw
@@ -82,7 +82,7 @@ def _repaired(
     """What was done, and the values and grid to write; nothing done where nothing is wrong."""
     assert info.grid is not None
     changes: list[str] = []
-    forms = info.sform_qform_gap_mm > GAP_TOLERANCE * min_spacing_mm(info.grid)
+    forms = info.sform_qform_gap_mm > GAP_TOLERANCE * min(info.grid.spacing_mm)
     floats = info.role == MASK and info.dtype_name.startswith("float") and not info.n_fractional
     method = None
     if image is not None and image.grid is not None and info.grid != image.grid:

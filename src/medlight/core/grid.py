@@ -1,10 +1,15 @@
 """Where voxels lie in the world."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+GAP_TOLERANCE = 0.1
+"""Gap between the same corner of two grids, in the smallest voxel's size, up to which they are one:
+what rounding in headers leaves. The one tolerance of position there is."""
 AXIS_CODES = (("L", "R"), ("P", "A"), ("I", "S"))
 
 
@@ -45,6 +50,14 @@ class Grid:
         )
 
     __hash__ = None  # type: ignore[assignment]
+
+    def overlies(self, other: "Grid") -> bool:
+        """Whether voxels may be compared one by one: shapes are equal, and positions to a tenth of
+        a voxel (`GAP_TOLERANCE`)."""
+        if self.shape != other.shape:
+            return False
+        gap = gap_mm(self.shape, self.affine, other.affine)
+        return gap <= GAP_TOLERANCE * min(self.spacing_mm)
 
     @property
     def ndim(self) -> int:
@@ -97,3 +110,19 @@ class Grid:
         inverse = np.linalg.inv(self.affine)
         voxels: NDArray[np.float64] = np.asarray(world_mm) @ inverse[:3, :3].T + inverse[:3, 3]
         return voxels
+
+
+def gap_mm(shape: Sequence[int], one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Measure how far apart two affines put the corner voxels of a shape, at most.
+
+    Args:
+        shape: *S voxels.
+        one: (4, 4), voxel index to mm.
+        other: likewise.
+
+    Returns:
+        mm.
+    """
+    ends = [(0, n - 1) for n in shape] + [(0,)] * (3 - len(shape))
+    corners = np.array([(*corner, 1) for corner in product(*ends)], dtype=np.float64)
+    return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())

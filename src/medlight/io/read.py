@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlight.core.errors import DataError
-from medlight.core.grid import Grid
+from medlight.core.grid import Grid, gap_mm
 from medlight.io.gz import ByteReader, check_regular, errors_name_file
 from medlight.io.nifti import parse_nifti, read_nifti, read_nifti_mask
 from medlight.io.raster import GREY_MODES, decode_picture, read_raster, read_raster_mask
@@ -57,10 +57,15 @@ def read_channels(paths: Sequence[Path]) -> tuple[NDArray[np.float32], Grid]:
     images = [image]
     for path in paths[1:]:
         other, where = read_image(path)
-        if where != grid:
+        if not where.overlies(grid):
+            if where.shape == grid.shape:
+                off = gap_mm(grid.shape, grid.affine, where.affine)
+                apart = f"corners are up to {off:.3g} mm apart"
+            else:
+                apart = f"shape {where.shape} and {grid.shape}"
             raise DataError(
-                f"{path} does not lie on the grid of {paths[0].name}: shape {where.shape} and "
-                f"{grid.shape}, orientation {where.orientation} and {grid.orientation}"
+                f"{path} does not lie on the grid of {paths[0].name}: {apart}, orientation "
+                f"{where.orientation} and {grid.orientation}; resample it onto that grid"
             )
         images.append(other)
     return (np.concatenate(images) if len(images) > 1 else image), grid

@@ -13,12 +13,13 @@ import numpy as np
 from rich import get_console
 from rich.progress import track
 
+from medlight.audit.issues import shorten
 from medlight.callbacks.panels import plot_panels
 from medlight.callbacks.results import write_scores
 from medlight.callbacks.test_callback import STAGE
 from medlight.core.case_result import CaseResult, Row
 from medlight.core.errors import ConfigError, DataError, DataNotFoundError, MedlightError
-from medlight.core.grid import Grid
+from medlight.core.grid import Grid, gap_mm
 from medlight.core.labels import Labels
 from medlight.io.read import read_image, read_mask
 from medlight.jobs.mask_pairs import MaskPair, mask_pairs, read_label_names
@@ -35,6 +36,7 @@ from medlight.transforms.resample import reorient
 log = logging.getLogger(__name__)
 IGNORE_LABEL_NAME = "ignore"
 MAX_THREADS = 4
+MAX_LISTED = 5
 
 
 @verb("run_dir")
@@ -78,18 +80,26 @@ def evaluate_files(
     for key, folder in zip(("predictions", "labels"), folders, strict=True):
         if not folder.is_dir():
             raise DataNotFoundError(f"{key}={folder} is not a folder")
-    names, overlapping = read_label_names(folders, class_names)
-    given = {name: tuple(numbers) for name, numbers in (regions or overlapping).items()}
-    if ignore is None and IGNORE_LABEL_NAME in names:
-        ignore = names.index(IGNORE_LABEL_NAME)
+    named = read_label_names(folders, class_names)
+    numbers = dict(named.names)
+    if ignore is None:
+        ignore = next((n for n, name in numbers.items() if name == IGNORE_LABEL_NAME), None)
+    elif ignore not in numbers:  # a number such as 255 needs no name
+        taken = IGNORE_LABEL_NAME in numbers.values()
+        numbers[ignore] = f"{IGNORE_LABEL_NAME} {ignore}" if taken else IGNORE_LABEL_NAME
+    numbers, names = dict(sorted(numbers.items())), tuple(v for _, v in sorted(numbers.items()))
+    known = list(numbers)
     scorer = SegmentationScorer.from_labels(
-        Labels(names, "mask"), regions=given or None, tolerance_mm=tolerance_mm, ignore=ignore
+        Labels(names, "mask"),
+        regions=_by_position(regions or named.regions, known) or None,
+        tolerance_mm=tolerance_mm,
+        ignore=None if ignore is None else known.index(ignore),
     )
     pairs = mask_pairs(*folders, images=images, missing=missing)
     outcome = SegmentationOutcome(tuple(scorer.regions), policy=scorer.policy, labels=names)
     worst = WorstCases(max_cases, outcome.score)
     rows: list[Row] = []
-    for found, slices in _score_pairs(pairs, scorer, outcome, plot=max_cases > 0):
+    for found, slices in _score_pairs(pairs, scorer, outcome, known, plot=max_cases > 0):
         rows += found
         worst.merge(slices)
     scores = outcome.summarise(rows)
@@ -120,6 +130,7 @@ def _score_pairs(
     pairs: Sequence[MaskPair],
     scorer: SegmentationScorer,
     outcome: SegmentationOutcome,
+    known: Sequence[int],
     *,
     plot: bool,
 ) -> "list[tuple[tuple[Row, ...], list[CaseSlice]]]":
@@ -127,7 +138,8 @@ def _score_pairs(
     one that is left out would change the mean."""
     found, wrong = [], []
     with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
-        answers = pool.map(partial(_score_case, scorer=scorer, outcome=outcome, plot=plot), pairs)
+        score = partial(_score_case, scorer=scorer, outcome=outcome, known=known, plot=plot)
+        answers = pool.map(score, pairs)
         quiet = not get_console().is_terminal
         for answer in track(answers, "scoring", len(pairs), transient=True, disable=quiet):
             if isinstance(answer, MedlightError):
@@ -142,13 +154,18 @@ def _score_pairs(
 
 
 def _score_case(
-    pair: MaskPair, scorer: SegmentationScorer, outcome: SegmentationOutcome, *, plot: bool
+    pair: MaskPair,
+    scorer: SegmentationScorer,
+    outcome: SegmentationOutcome,
+    known: Sequence[int],
+    *,
+    plot: bool,
 ) -> "tuple[tuple[Row, ...], list[CaseSlice]] | MedlightError":
     try:
-        reference, grid = _read_mask(pair.reference, scorer)
+        reference, grid = _read_mask(pair.reference, known)
         predicted = np.zeros_like(reference)
         if pair.prediction is not None:
-            predicted, other = _read_mask(pair.prediction, scorer)
+            predicted, other = _read_mask(pair.prediction, known)
             _check_same_grid(pair, grid, other)
         rows = scorer.rows(pair.case, predicted, reference, grid)
         return rows, [
@@ -158,26 +175,50 @@ def _score_case(
         return error
 
 
-def _read_mask(path: Path, scorer: SegmentationScorer) -> tuple[Any, Grid]:
+def _by_position(
+    regions: Mapping[str, Sequence[int]], known: Sequence[int]
+) -> dict[str, tuple[int, ...]]:
+    """Regions of label numbers as regions of their positions among the known ones."""
+    place = {number: k for k, number in enumerate(known)}
+    try:
+        return {name: tuple(place[n] for n in numbers) for name, numbers in regions.items()}
+    except KeyError as error:
+        raise ConfigError(
+            f"regions name the label {error}, but the labels are {_shorten(known)}"
+        ) from error
+
+
+def _shorten(numbers: Sequence[int]) -> str:
+    if list(numbers) == list(range(len(numbers))):
+        return f"0 to {len(numbers) - 1}"
+    return shorten([str(number) for number in numbers], MAX_LISTED)
+
+
+def _read_mask(path: Path, known: Sequence[int]) -> tuple[Any, Grid]:
+    """Labels as positions among the known numbers, which may be far apart: 17, 1041, 12175."""
     mask, grid = read_mask(path)
-    low, high = int(mask.min()), int(mask.max())
-    if low < 0 or high >= scorer.num_classes:
+    held = np.unique(mask)
+    strange = held[~np.isin(held, known)]
+    if strange.size:
         raise DataError(
-            f"{path}: holds labels from {low} to {high}, but {scorer.num_classes} are named "
-            f"(0 to {scorer.num_classes - 1}); type class_names='[background,...]' with all of them"
+            f"{path}: holds labels from {held[0]} to {held[-1]}, but {len(known)} are named "
+            f"({_shorten(known)}), not {shorten([str(n) for n in strange], MAX_LISTED)}; type "
+            f"class_names='[background,...]' with all of them, or name them in dataset.json; "
+            f"what does not count needs no name: ignore={strange[-1]}"
         )
-    return mask[0].astype(np.uint8), grid
+    places = np.searchsorted(np.asarray(known, np.int64), mask[0])
+    return places.astype(np.min_scalar_type(len(known))), grid
 
 
 def _check_same_grid(pair: MaskPair, reference: Grid, prediction: Grid) -> None:
     """Voxels are compared one by one, so they must lie in the same place."""
     if reference.shape != prediction.shape:
         what = f"shapes {prediction.shape} and {reference.shape}"
-    elif reference != prediction:
-        off = float(np.abs(reference.affine - prediction.affine).max())
+    elif not reference.overlies(prediction):
+        off = gap_mm(reference.shape, reference.affine, prediction.affine)
         what = (
             f"positions in space: {prediction.orientation} at {_format_spacing(prediction)} and "
-            f"{reference.orientation} at {_format_spacing(reference)}, affines up to {off:.3g} "
+            f"{reference.orientation} at {_format_spacing(reference)}, up to {off:.3g} mm "
             f"apart"
         )
     else:

@@ -62,10 +62,21 @@ def mask_pairs(
     ]
 
 
-def read_label_names(
-    folders: Sequence[Path], class_names: Sequence[str] | None
-) -> tuple[tuple[str, ...], dict[str, tuple[int, ...]]]:
-    """Read the names of labels 0, 1, ... and the regions, if labels are unions.
+@dataclass(frozen=True, slots=True)
+class NamedLabels:
+    """The labels that masks may hold.
+
+    Attributes:
+        names: number to name, in order of the numbers; 0 is the background.
+        regions: name to numbers, where labels are unions.
+    """
+
+    names: dict[int, str]
+    regions: dict[str, tuple[int, ...]]
+
+
+def read_label_names(folders: Sequence[Path], class_names: Sequence[str] | None) -> NamedLabels:
+    """Read the names of labels and the regions, if labels are unions.
 
     They are taken from `class_names`, else from the first dataset.json in or above one of the
     folders, in the form of the Decathlon ("1": "liver") or of nnU-Net ("liver": 1, or
@@ -76,7 +87,7 @@ def read_label_names(
         DataError: the dataset.json has another form.
     """
     if class_names is not None:
-        return tuple(class_names), {}
+        return NamedLabels(dict(enumerate(class_names)), {})
     places = [place for folder in folders for place in (folder, folder.parent)]
     for place in places:
         if (place / "dataset.json").is_file():
@@ -87,7 +98,7 @@ def read_label_names(
     )
 
 
-def _read_dataset_json(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int, ...]]]:
+def _read_dataset_json(path: Path) -> NamedLabels:
     try:
         stated: Any = json.loads(path.read_text(encoding="utf-8-sig"))["labels"]
         if all(str(key).isdigit() for key in stated):
@@ -100,10 +111,10 @@ def _read_dataset_json(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[int
         single = {int(n): str(name) for name, n in stated.items() if not isinstance(n, list)}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f'{path}: expected labels {{"background": 0, ...}} ({error!r})') from error
-    highest = max([*single, *(number for union in unions.values() for number in union)])
-    names = tuple(single.get(number, f"label {number}") for number in range(highest + 1))
+    numbers = {0, *single, *(number for union in unions.values() for number in union)}
+    names = {n: single.get(n, f"label {n}" if n else "background") for n in sorted(numbers)}
     alone = {name: (k,) for k, name in single.items() if k and name != "ignore"}
-    return names, {**unions, **alone} if unions else {}
+    return NamedLabels(names, {**unions, **alone} if unions else {})
 
 
 def _list_masks(folder: Path, key: str) -> dict[str, Path]:
