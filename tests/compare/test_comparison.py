@@ -239,3 +239,16 @@ def test_other_labels_are_refused(new_run: NewRun, tmp_path: Path) -> None:
     (folder / "cases.csv").write_text(text.replace(",107,", ",108,"))
     with pytest.raises(MedlightError, match="labels of case 'case_007'"):
         compared(tmp_path / "a", tmp_path / "b")
+
+
+def test_answers_that_are_no_numbers_are_not_compared(tmp_path: Path, new_run: NewRun) -> None:
+    """A diverged run was ranked like others, or ended the command with a KeyError."""
+    p = np.full((10, 2), 0.5)
+    p[3] = np.nan
+    whole = new_run(tmp_path / "a", truth=["x", "y"] * 5, p=np.full((10, 2), 0.5), classes="xy")
+    new_run(tmp_path / "b", truth=["x", "y"] * 5, p=p, classes="xy")
+    with pytest.raises(DataError, match="case case_003 has a probability that is not finite"):
+        read_run(tmp_path / "b")
+    runs, skipped = read_runs([tmp_path])
+    assert [run.path for run in runs] == [whole]
+    assert "diverged" in skipped[0].reason

@@ -139,6 +139,12 @@ def _rows_by_case(path: Path, columns: Columns, spec: OutcomeSpec) -> CaseScores
     if spec.probability:
         names = spec.columns(spec.probability)
         probability = np.stack([_numbers(path, n, columns) for n in names], axis=1)[order]
+        if not np.isfinite(probability).all():
+            wrong = ids[int(np.flatnonzero(~np.isfinite(probability).all(axis=1))[0])]
+            raise DataError(
+                f"{path}: case {wrong} has a probability that is not finite: the training "
+                "diverged, and its scores say nothing; train again with a lower optimizer.lr"
+            )
     if "prediction" in spec.text_columns:
         answered = _answers(path, columns, spec, "prediction")[order]
     scores: dict[ScoreKey, NDArray[np.float64]] = {}

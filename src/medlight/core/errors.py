@@ -24,6 +24,10 @@ class SplitError(MedlightError, ValueError):
     """A split that would put one patient on two sides, or that cannot be made."""
 
 
+class NonFiniteError(MedlightError, ArithmeticError):
+    """A loss or an output that is nan or infinite, of which nothing may follow."""
+
+
 class ExportError(MedlightError, RuntimeError):
     """An exported net that does not answer as its checkpoint does."""
 

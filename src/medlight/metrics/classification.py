@@ -35,6 +35,7 @@ def summarise_classification(rows: Rows, names: Sequence[str]) -> dict[str, floa
     Returns:
         Score by name. A class that no case has, or that every case has, has no AUROC; a class
         neither there nor predicted has no F1. Both are nan, and left out of the macro means.
+        Where a probability is nan or infinite, every score is nan.
     """
     if not rows:
         return {**dict.fromkeys((*OVERALL_METRICS, *CLASS_METRICS), math.nan), "cases": 0}
@@ -117,6 +118,8 @@ def _scores(
     probability: NDArray[np.float64],
     names: Sequence[str],
 ) -> Scores:
+    finite = np.isfinite(probability)
+    probability = np.where(finite, probability, np.nan)
     right = truth == predicted
     found: Scores = {"accuracy": weighted_mean(weights, right)}
     recalls = [weighted_mean(weights * (truth == k), right) for k in range(len(names))]
@@ -136,7 +139,13 @@ def _scores(
         each[f"sensitivity_at_specificity/{name}"] = ranking.sensitivity(SPECIFICITY)
     for metric in CLASS_METRICS:
         found[metric] = macro_mean([each[f"{metric}/{name}"] for name in names])
-    return found | each
+    found |= each
+    return found if finite.all() else _all_nan(found)
+
+
+def _all_nan(scores: Scores) -> Scores:
+    """What answers that are no numbers are worth: sorting them would give an AUROC all the same."""
+    return {name: np.full_like(value, np.nan) for name, value in scores.items()}
 
 
 def macro_mean(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -225,7 +234,7 @@ def _multilabel_scores(
         said = p > THRESHOLD
         sure, right = np.where(said, p, 1 - p), said == positive
         given = np.where(positive, p, 1 - p)
-        if not annotated.any():
+        if not annotated.any() or not np.isfinite(p).all():
             each |= {
                 f"{metric}/{name}": np.full(len(weights), np.nan) for metric in MULTILABEL_METRICS
             }
@@ -239,4 +248,6 @@ def _multilabel_scores(
         )  # fmt: skip
         each |= {f"{m}/{name}": value for m, value in zip(MULTILABEL_METRICS, values, strict=True)}
     whole = {m: macro_mean([each[f"{m}/{name}"] for name in names]) for m in MULTILABEL_METRICS}
-    return whole | each
+    found = whole | each
+    known = probability[~np.isnan(truth)]
+    return found if np.isfinite(known).all() else _all_nan(found)

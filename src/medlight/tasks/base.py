@@ -1,11 +1,12 @@
 """What every task shares: optimisation, logging, and rows of cases, from which scores come."""
 
+import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pytorch_lightning as pl
 import torch
@@ -15,14 +16,18 @@ from torch import Tensor
 
 from medlight.core.case_result import CaseResult, Row
 from medlight.core.data_spec import DataSpec, NeedsSpec
-from medlight.core.errors import ConfigError
+from medlight.core.errors import ConfigError, NonFiniteError
 from medlight.metrics.names import COUNTS
 from medlight.nets.build import build, enable_gradient_checkpointing
+from medlight.runs.directory import NON_FINITE_FILE
+from medlight.tasks.finite import ON_NAN, FiniteFlag, nan_unless_finite, save_batch
 from medlight.tasks.outcome import Outcome
 from medlight.tasks.schedule import build_optimizer
 
 if TYPE_CHECKING:
     from medlight.tasks.trained_model import TrainedModel
+
+log = logging.getLogger(__name__)
 
 Batch = Mapping[str, Any]
 
@@ -45,6 +50,9 @@ class Task(pl.LightningModule, ABC):
         compiled: compile the net with torch.compile, on its first batch. Checkpoints are the same.
         gradient_checkpointing: compute the net's blocks again on the way back instead of keeping
             what they computed: less memory, more time.
+        on_nan: at a loss or an output that is nan or infinite in training, "stop" before a weight
+            moves, with an error that names the cases and a file that reproduces it; "skip": such a
+            batch adds no gradient, and is counted. Of several processes, all do the same.
     """
 
     net: Any
@@ -55,6 +63,7 @@ class Task(pl.LightningModule, ABC):
     channels_last: bool = True
     compiled: bool = False
     gradient_checkpointing: bool = False
+    on_nan: Literal["stop", "skip"] = "stop"
 
     def __new__(cls, *args: Any, **settings: Any) -> Self:
         """Torch registers modules as they are set, so it must be ready before the fields are."""
@@ -64,6 +73,8 @@ class Task(pl.LightningModule, ABC):
 
     def __post_init__(self) -> None:
         spec = self.spec
+        if self.on_nan not in ON_NAN:
+            raise ConfigError(f"task.on_nan is stop or skip, got {self.on_nan}")
         self.check_data(spec)
         if isinstance(self.loss, NeedsSpec):
             self.loss.bind(spec)
@@ -77,6 +88,9 @@ class Task(pl.LightningModule, ABC):
             self.net.to(memory_format=self.memory_format)
         self.outcome = self.build_outcome()
         self.nets: Sequence[Callable[[Tensor], Tensor]] = (self,)
+        self.skipped_batches = 0
+        self._output_sum: Tensor | None = None
+        self._finite: FiniteFlag | None = None
         self._rows: list[Row] = []
         self.validation_rows: list[Row] = []
         self.test_rows: list[Row] = []
@@ -123,17 +137,71 @@ class Task(pl.LightningModule, ABC):
         if self.compiled:
             self.net.compile()
 
+    def watch_output(self, output: Tensor) -> None:
+        """Call from `step` with what the net gave: nan and infinity in it count as in the loss."""
+        self._output_sum = output.detach().sum(dtype=torch.float32)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        buffers = [each.clone() for each in self.net.buffers()] if self.on_nan == "skip" else []
+        self._output_sum = None
         loss = self.step(batch)
+        told = all_reduce_mean(nan_unless_finite(loss.detach(), self._output_sum))
+        self._finite = FiniteFlag(told)
+        if self.on_nan == "skip" and not self._finite:
+            return self._skip(batch, buffers)
         self.log(
             "train/loss",
-            all_reduce_mean(loss.detach()),
+            told,
             on_step=True,
             on_epoch=True,
             prog_bar=True,
             batch_size=len(batch["image"]),
         )
+        self._batch = batch
         return loss
+
+    def on_after_backward(self) -> None:
+        finite, self._finite, batch = self._finite, None, self.__dict__.pop("_batch", {})
+        if finite is not None and not finite:
+            raise self._non_finite_error(batch)
+
+    def _skip(self, batch: Batch, buffers: Sequence[Tensor]) -> Tensor:
+        """A loss without a gradient, and the running statistics from before the batch."""
+        for buffer, before in zip(self.net.buffers(), buffers, strict=True):
+            buffer.copy_(before)
+        nothing = torch.stack([(0 * each).sum() for each in self.net.parameters()]).sum()
+        self._finite = None
+        if not torch.isfinite(nothing):  # the weights themselves: no batch will ever do
+            raise self._non_finite_error(batch)
+        self.skipped_batches += 1
+        if self.trainer.is_global_zero:
+            cases = ", ".join(map(str, batch.get("case", ())))
+            log.warning(
+                "step %d: the loss is not finite; batch skipped (%s)",
+                self.trainer.global_step + 1,
+                cases,
+            )
+        return nothing
+
+    def _non_finite_error(self, batch: Batch) -> NonFiniteError:
+        trainer = self.trainer
+        place = {
+            "step": trainer.global_step + 1,
+            "epoch": trainer.current_epoch + 1,
+            "batch_of_epoch": trainer.fit_loop.batch_idx + 1,
+        }
+        name = Path(NON_FINITE_FILE)
+        if trainer.world_size > 1:
+            name = name.with_stem(f"{name.stem}_rank{trainer.global_rank}")
+        path = Path(trainer.default_root_dir) / name
+        save_batch(path, batch, self.state_dict(), **place)
+        cases = ", ".join(map(str, batch.get("case", ()))) or "unknown"
+        return NonFiniteError(
+            f"the loss or the net's output is not finite at step {place['step']} (batch "
+            f"{place['batch_of_epoch']} of epoch {place['epoch']}; cases {cases}); {path} holds "
+            "the batch and the weights. Lower optimizer.lr, look at these cases, or type "
+            "task.on_nan=skip to leave such batches out"
+        )
 
     def on_validation_epoch_start(self) -> None:
         self._rows = []

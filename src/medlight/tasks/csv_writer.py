@@ -8,6 +8,7 @@ import torch
 from medlight.core.sample import Sample
 from medlight.io.inputs import InputCase
 from medlight.io.resumable_csv import CsvRow, ResumableCsv
+from medlight.tasks.finite import check_finite_values
 from medlight.tasks.image_task import ImageTask
 from medlight.tasks.trained_model import PredictOptions, TrainedModel
 
@@ -47,6 +48,7 @@ class CsvWriter:
     ) -> Iterator[tuple[InputCase, Sequence[CsvRow]]]:
         images = torch.stack([sample["image"] for _, sample in group]).to(self.device)
         values = self.task.values([each.net for each in self.models], images).cpu()
+        check_finite_values(values, [case.name for case, _ in group])
         extras = self._extras(images, values)
         for row, (case, _) in enumerate(group):
             line: CsvRow = {"case": case.name, **self.task.answer(values[row])}

@@ -14,6 +14,7 @@ from medlight.core.case_result import CaseResult, Row
 from medlight.core.errors import ConfigError
 from medlight.core.outcome import UNCERTAINTY
 from medlight.tasks.base import Batch, Task
+from medlight.tasks.finite import check_finite_values
 
 SMALL = 64
 """Images shorter than this, along any side, are tried before the run."""
@@ -73,7 +74,9 @@ class ImageTask(Task):
         return output
 
     def step(self, batch: Batch) -> Tensor:
-        return self.loss(self(batch["image"]), batch["label"])
+        output = self(batch["image"])
+        self.watch_output(output)
+        return self.loss(output, batch["label"])
 
     def values(self, nets: Sequence[Callable[[Tensor], Tensor]], images: Tensor) -> Tensor:
         """(B, C, *S) images to (B, K) activated values: the mean over nets."""
@@ -81,6 +84,7 @@ class ImageTask(Task):
 
     def infer(self, batch: Batch) -> list[CaseResult]:
         values = self.values(self.nets, batch["image"]).cpu()
+        check_finite_values(values, batch["case"])
         images = batch["image"].float().cpu().numpy()
         labels = batch["label"].tolist() if "label" in batch else [None] * len(images)
         results = []

@@ -4,6 +4,7 @@ Shapes: K classes, *T spatial axes of the file.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from medlight.io.write import write_mask, write_unit_range
 from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.nets.input_size import InputSize
 from medlight.runs.files import file_stem
+from medlight.tasks.finite import check_finite_parts
 from medlight.tasks.trained_model import PredictOptions, TrainedModel, shared_postprocessing
 
 
@@ -87,8 +89,9 @@ class MaskWriter:
 
     def predict(self, sample: Sample) -> SourcePrediction:
         with_entropy = "disagreement" in self.extras
+        slabs = self._slabs(sample["image"], with_entropy=with_entropy)
         return resample_to_source(
-            self._slabs(sample["image"], with_entropy=with_entropy),
+            replace(slabs, parts=check_finite_parts(slabs.parts, sample["case"])),
             sample["grid"],
             sample["source_grid"],
             probabilities="probabilities" in self.extras,

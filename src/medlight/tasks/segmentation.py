@@ -27,6 +27,7 @@ from medlight.inference.sliding_window import LabelMap, SlidingWindow
 from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.nets.input_size import InputSize, crop_to, pad_to
 from medlight.tasks.base import Batch, Task
+from medlight.tasks.finite import check_finite_parts
 from medlight.tasks.segmentation_outcome import SegmentationOutcome
 from medlight.tasks.trained_model import TrainedModel, shared_postprocessing
 
@@ -119,6 +120,7 @@ class SegmentationTask(Task):
 
     def step(self, batch: Batch) -> Tensor:
         outputs = self._net_outputs(batch["image"])
+        self.watch_output(outputs[0])
         weights = [2.0**-depth for depth in range(len(outputs))]
         losses = [self.loss(*self._loss_inputs(output, batch["mask"])) for output in outputs]
         weighted = [w * each for w, each in zip(weights, losses, strict=True)]
@@ -159,14 +161,14 @@ class SegmentationTask(Task):
         slabs = self.inference.slabs(image, net, self.spec.patch)
         labels = LabelMap(image.shape[1:], slabs.axis, self.head)
         if truth is not None and "reference" not in batch:  # validation: in the frame of the net
-            for part in slabs.parts:
+            for part in check_finite_parts(slabs.parts, case):
                 labels.add(part)
             rows = self.scorer.dice_rows(case, labels.labels, truth)
             return self._result(case, rows, image, truth, labels)
         source = batch["source_grid"][i]
         entropy = ForegroundEntropy(self.head)
         resampler = SourceResampler(slabs.axis, batch["grid"][i], source, self.head)
-        for part in slabs.parts:
+        for part in check_finite_parts(slabs.parts, case):
             labels.add(part)
             entropy.add(part)
             resampler.add(part)

@@ -1,0 +1,95 @@
+"""Notice numbers that are not finite before they become weights, predictions or scores."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from medlight.core.errors import NonFiniteError
+
+ON_NAN = ("stop", "skip")
+
+
+class FiniteFlag:
+    """Whether a number is finite, known without waiting for what a GPU computes after it.
+
+    Args:
+        value: a scalar; what is asked of it is copied to the host as soon as it is there.
+    """
+
+    def __init__(self, value: Tensor) -> None:
+        self._ok = torch.isfinite(value.detach()).to("cpu", non_blocking=True)
+        self._event: Any = None
+        if value.is_cuda:
+            self._event = torch.cuda.Event()
+            self._event.record()
+
+    def __bool__(self) -> bool:
+        if self._event is not None:
+            self._event.synchronize()
+        return bool(self._ok)
+
+
+def nan_unless_finite(loss: Tensor, output_sum: Tensor | None) -> Tensor:
+    """The loss; nan where the outputs behind it are not finite, though a loss may hide that."""
+    if output_sum is None:
+        return loss
+    return torch.where(torch.isfinite(output_sum), loss, torch.full_like(loss, torch.nan))
+
+
+def check_finite_parts(parts: Iterable[Tensor], case: str) -> Iterator[Tensor]:
+    """Give the parts of a prediction as they come.
+
+    Args:
+        parts: logits, as `Slabs` has them.
+        case: what the error names.
+
+    Raises:
+        NonFiniteError: one holds nan or infinity.
+    """
+    for part in parts:
+        if not bool(part.sum() < torch.inf):  # minus infinity: the logarithm of a probability of 0
+            raise NonFiniteError(_prediction_error([case]))
+        yield part
+
+
+def check_finite_values(values: Tensor, cases: Iterable[str]) -> None:
+    """Check the answers for several images.
+
+    Args:
+        values: (B, K).
+        cases: the B names.
+
+    Raises:
+        NonFiniteError: those of some cases are nan or infinite; it names them.
+    """
+    finite = torch.isfinite(values).all(1).tolist()
+    wrong = [case for case, ok in zip(cases, finite, strict=True) if not ok]
+    if wrong:
+        raise NonFiniteError(_prediction_error(wrong))
+
+
+def save_batch(path: Path, batch: Any, state: dict[str, Any], **where: int) -> None:
+    """Write what reproduces a training step, readable with `torch.load(weights_only=True)`.
+
+    Args:
+        path: file to write.
+        batch: its tensors and the ids of its cases are kept.
+        state: weights of the task.
+        where: step, epoch and batch of the epoch, from 1.
+    """
+    kept = {key: value.cpu() for key, value in batch.items() if isinstance(value, Tensor)}
+    kept["case"] = [str(case) for case in batch.get("case", ())]
+    weights = {name: value.detach().cpu() for name, value in state.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({**where, "batch": kept, "state_dict": weights}, path)
+
+
+def _prediction_error(cases: list[str]) -> str:
+    shown = ", ".join(cases[:5]) + (", ..." if len(cases) > 5 else "")
+    return (
+        f"{shown}: the net's output is not finite (nan or infinity), so there is no prediction: "
+        "the training diverged (train with a lower optimizer.lr) or the image holds such values"
+    )
