@@ -80,7 +80,9 @@ def save_batch(path: Path, batch: Any, state: dict[str, Any], **where: int) -> N
         state: weights of the task.
         where: step, epoch and batch of the epoch, from 1.
     """
-    kept = {key: value.cpu() for key, value in batch.items() if isinstance(value, Tensor)}
+    kept: dict[str, Any] = {
+        key: value.cpu() for key, value in batch.items() if isinstance(value, Tensor)
+    }
     kept["case"] = [str(case) for case in batch.get("case", ())]
     weights = {name: value.detach().cpu() for name, value in state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
