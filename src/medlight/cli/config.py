@@ -24,6 +24,7 @@ from medlight.cli.trust import check_trusted
 from medlight.core.errors import ConfigError
 from medlight.runs.config_keys import Role, key_role
 from medlight.runs.directory import CONFIG_FILE
+from medlight.runs.private import hide_words
 from medlight.runs.renames import rename_config
 
 _RUN_ONLY_RESOLVER = re.compile(r"\$\{(?!oc\.env:)[\w.]+:")
@@ -98,7 +99,7 @@ def override_suffix() -> str:
     words = [str(word).lstrip("+~") for word in HydraConfig.get().overrides.task]
     told = (Role.REPEAT, Role.ARITHMETIC)
     kept = [w for w in words if "/" not in w and key_role(w.partition("=")[0]) in told]
-    return "".join(f" {word}" for word in kept)
+    return "".join(f" {word}" for word in hide_words(kept))
 
 
 def resolve_saved_config(run_dir: Path) -> dict[str, Any]:

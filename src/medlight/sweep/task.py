@@ -11,6 +11,7 @@ from medlight.cli.config import save_config
 from medlight.cli.trust import targets_of_config
 from medlight.core.errors import ConfigError
 from medlight.runs.directory import CONFIG_FILE, JOB_FILE, RunDirectory
+from medlight.runs.private import hide_words
 from medlight.sweep.job import ENDED, FAILED, INTERRUPTED, WAITING, Job, Status
 from medlight.sweep.job_names import job_label
 from medlight.sweep.process import StopFn, run_in_subprocess
@@ -77,7 +78,7 @@ def save_job_config(job: Job, cfg: DictConfig, status: Status) -> None:
     loggers: Any = OmegaConf.to_container(cfg.logger or OmegaConf.create())
     wandb = loggers.get("wandb")
     if wandb and "medlight.overrides" in str(wandb.get("name")):  # all that was typed
-        cfg.logger.wandb.name = job_label(status.overrides)
+        cfg.logger.wandb.name = job_label(hide_words(status.overrides))
     for _ in range(status.batch_halvings):
         cfg.data.batch_size //= 2
         cfg.trainer.accumulate_grad_batches *= 2
