@@ -114,8 +114,16 @@ def test_list_names_constructors_that_exist_and_all_that_the_configs_name() -> N
         assert callable(getattr(importlib.import_module(home), last)), name
 
 
-@pytest.mark.parametrize("name", ["functools.partial", "monai.data.utils.no_collation",
-                                  "medlight.jobs.fit", "torch.optim", "torch.hub.load"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "functools.partial",
+        "monai.data.utils.no_collation",
+        "medlight.jobs.fit",
+        "torch.optim",
+        "torch.hub.load",
+    ],
+)
 def test_list_allows_constructors_not_packages(name: str) -> None:
     assert not is_trusted(name, ())
 
