@@ -18,7 +18,8 @@ import medlight
 from medlight.callbacks.provenance import Provenance
 from medlight.core.data_spec import DataSpec
 from medlight.core.labels import Labels
-from medlight.runs.environment import command_line, forward_flops, strip_local_paths
+from medlight.runs.environment import command_line, forward_flops
+from medlight.runs.private import strip_local_paths
 
 ROOT = Path(medlight.__file__).parents[2]
 

@@ -104,6 +104,7 @@ def folder_of(
     before = {*sys.modules}
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("MEDLIGHT_TRUST", "pattern_labels")  # typed at the training, in no conf/
     yield lambda name: Folder(tmp_path, KINDS[name], run_cli)
     for name in {"coverage", "pattern_labels"} - before:  # the next test has a folder of its own
         sys.modules.pop(name, None)

@@ -21,9 +21,9 @@ from medlight.runs.environment import (
     hardware_info,
     net_info,
     peak_memory_mb,
-    strip_local_paths,
 )
 from medlight.runs.files import write_text
+from medlight.runs.private import strip_local_paths
 
 
 class Provenance(pl.Callback):

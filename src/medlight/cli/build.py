@@ -11,7 +11,6 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from medlight.cli.config import load_config, register
 from medlight.cli.errors import explain_error
@@ -19,10 +18,10 @@ from medlight.cli.options import conf_dir, conf_dirs, groups
 from medlight.cli.overrides import parse_verb
 from medlight.cli.validate import check_targets
 from medlight.core.data_spec import DataSpec
-from medlight.core.errors import ConfigError, DataError, MedlightError
+from medlight.core.errors import ConfigError, DataError
 from medlight.data.datamodule import DataModule
 from medlight.inference.postprocess import load_candidate_means
-from medlight.runs.directory import RunDirectory
+from medlight.runs.directory import CONFIG_FILE, RunDirectory
 from medlight.tasks.trained_model import TrainedModel
 
 log = logging.getLogger(__name__)
@@ -52,12 +51,21 @@ def load_run_data(run_dir: Path) -> DataModule | None:
     register()
     try:
         cfg = load_config(run_dir)
+        _require(cfg, "data", run_dir)
         check_targets(cfg.data)
         data = cast(DataModule, instantiate(cfg.data, _convert_="all"))
         return data if len(data.cases) else None
-    except (MedlightError, OmegaConfBaseException, InstantiationException) as error:
-        log.warning("%s: no images in the page (%s)", run_dir, str(error).splitlines()[0])
+    except Exception as error:  # whatever a constructor says: the page can do without images
+        if isinstance(error, InstantiationException) and error.__cause__:
+            error = cast(Exception, error.__cause__)
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        log.warning("%s: no images in the page (%s)", run_dir, why)
         return None
+
+
+def _require(cfg: DictConfig, group: str, run_dir: Path) -> None:
+    if cfg[group] is None:
+        raise ConfigError(f"{Path(run_dir) / CONFIG_FILE}: it has no {group}")
 
 
 def load_trained(run_dir: Path, checkpoint: str, *, trainer: DictConfig) -> TrainedModel:
@@ -72,20 +80,36 @@ def load_trained(run_dir: Path, checkpoint: str, *, trainer: DictConfig) -> Trai
         DataNotFoundError: there is no checkpoint.
     """
     cfg = load_config(run_dir)
+    _require(cfg, "task", run_dir)
     path = RunDirectory(run_dir).checkpoint(checkpoint)
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its unpickler stumbles on
-        raise DataError(f"{path}: cannot read checkpoint ({error})") from error
-    about = held.get("medlight", {})
-    spec = about.get("spec", about.get("facts", {}))  # "facts" in checkpoints before version 0.2
-    if "modality" not in spec:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: cannot read checkpoint ({why}); {_other(path)}") from error
+    about = held.get("medlight") if isinstance(held, Mapping) else None
+    about = about if isinstance(about, Mapping) else {}
+    spec = about.get("spec", about.get("facts"))  # "facts" in checkpoints before version 0.2
+    if not isinstance(spec, Mapping) or "modality" not in spec:
         raise DataError(
             f"{path}: it does not say what images its net was made for; train again, or write a "
             f"new checkpoint with resume={run_dir}"
         )
-    task = instantiate(cfg.task, _convert_="all")(spec=DataSpec.from_dict(spec))
-    task.load_state_dict(held["state_dict"])
+    try:
+        known = DataSpec.from_dict(cast(dict[str, Any], spec))
+    except Exception as error:  # numbers and words of any type
+        raise DataError(
+            f"{path}: what it says of its images makes no sense ({error}); {_other(path)}"
+        ) from error
+    task = instantiate(cfg.task, _convert_="all")(spec=known)
+    try:
+        task.load_state_dict(held["state_dict"])
+    except Exception as error:  # torch's and Lightning's, of weights of any kind
+        why = " ".join(" ".join(str(error).splitlines()[:2]).split()) or type(error).__name__
+        raise DataError(
+            f"{path}: its weights are not those of the net in {run_dir}/{CONFIG_FILE} ({why}); "
+            f"{_other(path)}"
+        ) from error
     device = select_device(trainer)
     recipe = cfg.transforms or OmegaConf.create()
     return TrainedModel(
@@ -98,6 +122,14 @@ def load_trained(run_dir: Path, checkpoint: str, *, trainer: DictConfig) -> Trai
         precision=PRECISIONS.get(str(trainer.precision).partition("-")[0]),
         candidate_means=load_candidate_means(run_dir),
     )
+
+
+def _other(path: Path) -> str:
+    """What to type in place of a checkpoint that cannot be used."""
+    others = sorted(each.stem for each in path.parent.glob("*.ckpt") if each != path)
+    if others:
+        return f"there are others: checkpoint={'|'.join(others)}"
+    return "copy the file again, or train again"
 
 
 def select_device(trainer: DictConfig) -> torch.device:

@@ -2,6 +2,8 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +75,12 @@ def _compare(argv: Sequence[str]) -> int:
     return 0
 
 
-def compute_comparison(args: argparse.Namespace) -> Any:
+def compute_comparison(args: argparse.Namespace, hashed: Callable[[str], str] | None = None) -> Any:
     """Compare the runs that the options name.
+
+    Args:
+        args: the options.
+        hashed: what the cases in settings, by which groups are named, are called; None: as saved.
 
     Raises:
         ConfigError: an option fits none of the runs.
@@ -83,6 +89,7 @@ def compute_comparison(args: argparse.Namespace) -> Any:
     from medlight.compare.comparison import compare
     from medlight.compare.groups import group_runs
     from medlight.compare.runs import read_runs
+    from medlight.runs.private import hash_settings
 
     if args.n_resamples < 100:
         raise ConfigError(f"--n-resamples {args.n_resamples}: an interval needs at least 100")
@@ -93,6 +100,8 @@ def compute_comparison(args: argparse.Namespace) -> Any:
             folds = ", ".join(sorted({run.fold for run in runs}))
             raise ConfigError(f"--fold {' '.join(args.fold)}: the runs are of fold {folds}")
         runs = kept
+    if hashed is not None:
+        runs = [replace(run, config=hash_settings(run.config, hashed)) for run in runs]
     groups = group_runs(runs)
     return compare(
         groups,
@@ -181,7 +190,6 @@ def _push(argv: Sequence[str]) -> int:
     parser.add_argument("--offline", action="store_true", help="even if an API key is configured")
     parser.add_argument("--share", action="store_true", help="send case ids of private data, too")
     args = parser.parse_args(list(argv))
-    comparison = compute_comparison(args)
 
     from medlight.callbacks.wandb_panels import hash_case_id, hash_key
     from medlight.compare.files import anonymise, as_dict, rows
@@ -189,8 +197,9 @@ def _push(argv: Sequence[str]) -> int:
     from medlight.compare.wandb_push import JOB_TYPE, send_comparison
     from medlight.loggers.wandb import WandbRunLogger
 
-    key = hash_key()
-    sent = comparison if args.share else anonymise(comparison, lambda case: hash_case_id(case, key))
+    hashed = None if args.share else partial(hash_case_id, key=hash_key())
+    comparison = compute_comparison(args, hashed)
+    sent = comparison if hashed is None else anonymise(comparison, hashed)
     group = args.group or comparison.reference.runs[0].config.get("name")
     logger = WandbRunLogger(
         run_dir=args.output,

@@ -15,12 +15,16 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from medlight.cli.distributed import run_stamp
 from medlight.cli.options import conf_dir, conf_dirs
+from medlight.cli.trust import check_trusted
 from medlight.core.errors import ConfigError
 from medlight.runs.config_keys import Role, key_role
 from medlight.runs.directory import CONFIG_FILE
+from medlight.runs.private import hide_words
 from medlight.runs.renames import rename_config
 
 _RUN_ONLY_RESOLVER = re.compile(r"\$\{(?!oc\.env:)[\w.]+:")
@@ -63,6 +67,13 @@ class RunConfig:
     launcher: Any = None
 
 
+GROUPS = (
+    "job", "paths", "data", "transforms", "augment", "store", "task", "model", "loss", "optimizer",
+    "schedule", "inference", "trainer", "callbacks", "logger",
+)  # fmt: skip
+"""Keys of the root that hold mappings."""
+
+
 class UserSearchPath(SearchPathPlugin):
     """Lets a project's own `./conf` add options to ours."""
 
@@ -88,7 +99,7 @@ def override_suffix() -> str:
     words = [str(word).lstrip("+~") for word in HydraConfig.get().overrides.task]
     told = (Role.REPEAT, Role.ARITHMETIC)
     kept = [w for w in words if "/" not in w and key_role(w.partition("=")[0]) in told]
-    return "".join(f" {word}" for word in kept)
+    return "".join(f" {word}" for word in hide_words(kept))
 
 
 def resolve_saved_config(run_dir: Path) -> dict[str, Any]:
@@ -143,15 +154,32 @@ def load_config(run_dir: str | Path) -> DictConfig:
     """Load the configuration of a finished or interrupted run, wherever its directory is now.
 
     Raises:
-        ConfigError: the directory is not that of a run.
+        ConfigError: the directory is not that of a run, or its configuration names what is not
+            trusted; see `cli.trust`.
     """
     file = Path(run_dir).expanduser() / CONFIG_FILE
     if not file.is_file():
         what = "holds no config.yaml" if file.parent.is_dir() else "does not exist"
         raise ConfigError(f"{run_dir} is not a run directory: it {what}")
-    saved = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(file)))
-    root = OmegaConf.structured(RunConfig)
-    cfg = cast(DictConfig, OmegaConf.merge(root, OmegaConf.create(rename_config(saved))))
+    try:
+        saved = OmegaConf.to_container(OmegaConf.load(file))
+        if not isinstance(saved, dict):
+            raise ValueError("it holds no mapping")
+        renamed = rename_config(cast(dict[str, Any], saved))
+        check_trusted(renamed, file)
+        root = OmegaConf.structured(RunConfig)
+        cfg = cast(DictConfig, OmegaConf.merge(root, OmegaConf.create(renamed)))
+    except ConfigError:
+        raise
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, YAMLError,
+            OmegaConfBaseException) as error:  # fmt: skip
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"{file}: cannot be read ({why}); take the file from a copy of the run, or train again"
+        ) from error
+    for group in GROUPS:
+        if not isinstance(cfg[group], DictConfig | None):
+            raise ConfigError(f"{file}: {group} must be a mapping, got {cfg[group]}")
     if isinstance(cfg.paths, DictConfig) and "run_dir" in cfg.paths:
         cfg.paths.run_dir = str(file.parent)
     return cfg

@@ -20,6 +20,14 @@ from medlight.cli.options import (
     verbs,
 )
 from medlight.cli.overrides import is_sweep, parse_verb
+from medlight.cli.trust import (
+    take_trust,
+    targets_of_folder,
+    targets_of_text,
+    trust,
+    trusted_names,
+    trusting,
+)
 from medlight.core.errors import ConfigError
 from medlight.runs.renames import rename_overrides
 
@@ -38,7 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 after an error that was printed, 130 if interrupted.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
+    argv, trusted = take_trust(sys.argv[1:] if argv is None else argv)
+    with trusting(trusted):
+        return _main(argv)
+
+
+def _main(argv: list[str]) -> int:
     for module in (dataset, compare):  # on finished files, with ordinary options
         if argv[:1] == [module.VERB]:
             return module.main(argv[1:])
@@ -97,6 +110,10 @@ class App:
         rest = list(args.overrides)
         flags = [word for word in argv if not (rest and word == rest[0] and rest.pop(0))]
         self.dirs = conf_dirs(args.config_dir)
+        for folder in self.dirs[1:]:
+            trust(targets_of_folder(folder))
+        for word in args.overrides:
+            trust(targets_of_text(word))
         if args.shell_completion:
             _complete_verbs(self.dirs)
             return flags, args.overrides
@@ -143,7 +160,7 @@ class App:
 
         import medlight.cli.lazy_imports  # noqa: F401  # before what follows imports torch
 
-        import_from_here()
+        import_from_here(trusted_names())
         try:
             from medlight.cli.validate import check_targets
 

@@ -4,7 +4,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,10 +20,29 @@ class OptionParser(argparse.ArgumentParser):
         raise ConfigError(f"{message} ({self.prog} --help)")
 
 
-def import_from_here() -> None:
-    """Let a user's own modules be imported from the working directory, as `python -m` does."""
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+def import_from_here(trusted: Iterable[str]) -> None:
+    """Let the user's own modules be imported from the working directory, if one lies there.
+
+    The directory comes last: a file there that is called as a package is hides none.
+
+    Args:
+        trusted: dotted names; see `cli.trust`.
+    """
+    here = Path.cwd()
+    roots = {name.partition(".")[0] for name in trusted}
+    own = any((here / f"{root}.py").is_file() or (here / root).is_dir() for root in roots)
+    if own and str(here) not in sys.path:
+        sys.path.append(str(here))
+
+
+def forget_working_directory() -> None:
+    """Take the working directory, which `python -m` puts first, from where modules are found.
+
+    The processes that are started later do not put it there either.
+    """
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    if not sys.flags.safe_path and sys.path and Path(sys.path[0]).absolute() == Path.cwd():
+        del sys.path[0]
 
 
 def search_path_override(dirs: Sequence[Path]) -> str:

@@ -1,6 +1,6 @@
 """`resume=` and `run=`: start from the config.yaml of a run instead of from conf/."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +14,10 @@ from medlight.core.errors import ConfigError
 from medlight.runs.config_keys import RERUN_GROUPS, RERUN_KEYS, may_change_on_rerun
 from medlight.runs.directory import CONFIG_FILE
 from medlight.runs.find import find_runs
+
+NEEDED = ("data", "paths", "task", "trainer")
+"""Groups that the configuration of every run has."""
+FIT = "medlight.jobs.fit.fit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,9 @@ def run_primary_config(rerun: Rerun, overrides: Sequence[Override]) -> dict[str,
                 f"{', '.join(RERUN_KEYS)}, and where files are (such as data.root), can change"
             )
     saved = cast(dict[str, Any], OmegaConf.to_container(load_config(rerun.runs[0])))
-    saved.update(run=None, resume=None)
     chosen = {o.key_or_group for o in overrides if o.key_or_group in (*RERUN_GROUPS, "job")}
+    _check_saved(saved, rerun, chosen)
+    saved.update(run=None, resume=None)
     if isinstance(saved["paths"], dict):
         saved["paths"]["run_dir"] = "${hydra:runtime.output_dir}"
     hydra = shipped_hydra_settings()
@@ -96,6 +101,19 @@ def run_primary_config(rerun: Rerun, overrides: Sequence[Override]) -> dict[str,
         **{key: value for key, value in saved.items() if key not in chosen},
         "hydra": hydra,
     }
+
+
+def _check_saved(saved: Mapping[str, Any], rerun: Rerun, chosen: Collection[str]) -> None:
+    file = rerun.runs[0] / CONFIG_FILE
+    lacking = [key for key in NEEDED if saved[key] is None and key not in chosen]
+    if lacking:
+        raise ConfigError(
+            f"{file}: it has no {', '.join(lacking)}; take the file from a copy of the run, or "
+            f"train again"
+        )
+    job = str((saved["job"] or {}).get("_target_", FIT))
+    if rerun.key == "resume" and job != FIT:
+        raise ConfigError(f"{file}: resume= continues a training, and this run is of {job}")
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -54,7 +55,7 @@ def record_run(run_dir: Path, experiments: Path) -> Path:
             f"commit, and run it again"
         )
     started = str(run.get("times.started"))[:10]
-    folder = experiments / str(run.config.get("name", "run")) / f"{started}_{commit[:8]}"
+    folder = experiments / _recipe_name(run) / f"{started}_{str(commit)[:8]}"
     alike = [folder, *sorted(folder.parent.glob(f"{folder.name}_*"))] if folder.exists() else []
     for each in alike:
         if (each / PROVENANCE_FILE).read_bytes() == (run_dir / PROVENANCE_FILE).read_bytes():
@@ -75,6 +76,22 @@ def record_run(run_dir: Path, experiments: Path) -> Path:
     if not readme.exists():
         _write(readme, f"# {folder.parent.name}\n\n{BEGIN}\n{END}\n")
     return folder
+
+
+def _recipe_name(run: Run) -> str:
+    """The name of a run, the date and the commit are what its files say: parts of a path here."""
+    name = str(run.config.get("name", "run"))
+    for what, text, pattern in (
+        ("name", name, r"[\w][\w.+=-]*"),
+        ("times.started", str(run.get("times.started")), r"\d{4}-\d\d-\d\d.*"),
+        ("code.commit", str(run.get("code.commit")), r"[0-9a-f]{7,64}"),
+    ):
+        if not re.fullmatch(pattern, text):
+            raise ConfigError(
+                f"{run.path}: {what} is {text}, which cannot name a folder on record; use letters, "
+                f"digits and ._- only: medlight ... name=<a name>"
+            )
+    return name
 
 
 def update_tables(experiments: Path, readme: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from medlight.datasets._fake_data import write_decathlon_task
 from medlight.datasets._listing import case_id, folders
 from medlight.io.locate import RemoteArchive, locate_dataset
 from medlight.io.read import image_stem
+from medlight.io.verified import verified_md5
 
 TASKS = {
     "Task01_BrainTumour": ("240a19d752f0d9e9101544901065d872", 5.0),
@@ -137,7 +138,7 @@ class DecathlonDataModule(DataModule):
 
     def _source(self) -> Source:
         metadata = self._json
-        official = self.folder.name == self.task and self.task in TASKS and bool(metadata)
+        official = self.task in TASKS and verified_md5(self.folder) == TASKS[self.task][0]
         return Source(
             name=str(metadata.get("name") or self.task),
             root=self.folder,

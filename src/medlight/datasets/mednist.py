@@ -19,6 +19,7 @@ from medlight.datasets._listing import case_id, files, folders, group_ids
 from medlight.io.digests import cached_digests
 from medlight.io.locate import RemoteArchive, locate_dataset
 from medlight.io.read import RASTER_SUFFIXES
+from medlight.io.verified import verified_md5
 
 NAME = "MedNIST"
 CLASSES = ("AbdomenCT", "BreastMRI", "CXR", "ChestCT", "Hand", "HeadCT")
@@ -120,7 +121,7 @@ class MedNISTDataModule(DataModule):
             root=self.folder,
             licence="CC BY-SA 4.0",
             citation="B. J. Erickson (Mayo Clinic), MedNIST",
-            public=True,
+            public=verified_md5(self.folder) == ARCHIVE.md5,  # a folder's name proves nothing
         )
 
     @classmethod

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from medlight.core.errors import DataError, DataNotFoundError
 from medlight.io.atomic import create_once
+from medlight.io.verified import note_verified
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 PROGRESS_BYTES = 20 * 2**20  # bytes; smaller archives are unpacked before a bar would be read
@@ -43,13 +44,14 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ARCHIVE_SUFFIXES) and path.is_file()
 
 
-def unpack(archive: Path, into: Path) -> Path:
+def unpack(archive: Path, into: Path, *, md5: str | None = None) -> Path:
     """Unpack an archive on first use. Several processes may ask at once.
 
     Args:
         archive: a tar or zip file.
         into: the folder that holds unpacked archives. The name of the one for this archive follows
             from its name, size and time.
+        md5: of the official archive; where this is it, the folder says so (`io.verified`).
 
     Returns:
         The folder with the content.
@@ -63,7 +65,16 @@ def unpack(archive: Path, into: Path) -> Path:
     stat = archive.stat()
     key = hashlib.sha256(f"{archive.name} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
     stem = archive.name.split(".")[0]
-    return create_once(into / f"{stem}-{key[:12]}", lambda folder: extract(archive, folder))
+
+    def fill(folder: Path) -> None:
+        extract(archive, folder)
+        if md5 is not None:
+            with archive.open("rb") as file:
+                official = hashlib.file_digest(file, "md5").hexdigest() == md5
+            if official:
+                note_verified(folder, md5)
+
+    return create_once(into / f"{stem}-{key[:12]}", fill)
 
 
 def extract(archive: Path, folder: Path) -> None:
@@ -177,7 +188,8 @@ def locate_dataset(
     if is_dataset(root / name):
         return root / name
     for packed in _archives(root, name):
-        return _inside(unpack(packed, cache), packed, name, is_dataset, aliases)
+        official = archive.md5 if archive else None
+        return _inside(unpack(packed, cache, md5=official), packed, name, is_dataset, aliases)
     for folder in (root, *(root / alias for alias in aliases)):
         if is_dataset(folder):
             return folder
@@ -205,6 +217,7 @@ def _download(archive: RemoteArchive, name: str, cache: Path) -> Path:
     def fill(folder: Path) -> None:
         packed = fetch(archive.url, archive.md5, cache / "downloads")
         extract(packed, folder)
+        note_verified(folder, archive.md5)
         packed.unlink()  # what it held is in the cache now
 
     return create_once(cache / f"{name}-{archive.md5[:12]}", fill)

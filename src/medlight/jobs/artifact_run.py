@@ -7,6 +7,7 @@ for an implementation of your own. Several channels: one 4-D file.
 
 import itertools
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ ARTIFACT = json.loads((HERE / "artifact.json").read_text(encoding="utf-8"))
 def load_net():
     """(B, C, *S) float32 to logits."""
     if (HERE / "net.onnx").is_file():
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it reports to its maker
         import onnxruntime
 
         session = onnxruntime.InferenceSession(HERE / "net.onnx")

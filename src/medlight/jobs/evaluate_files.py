@@ -28,8 +28,9 @@ from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.report.score_table import score_table
 from medlight.report.slices import CaseSlice, WorstCases, case_slice
 from medlight.runs.directory import PANEL_FOLDER, PROVENANCE_FILE
-from medlight.runs.environment import code_version, command_line, strip_local_paths
+from medlight.runs.environment import code_version, command_line
 from medlight.runs.files import write_text
+from medlight.runs.private import strip_local_paths
 from medlight.tasks.segmentation_outcome import SegmentationOutcome
 from medlight.transforms.resample import reorient
 

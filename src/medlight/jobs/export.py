@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -166,6 +167,7 @@ def _to_torch(
 def _load_exported(path: Path) -> Any:
     """The net as its file has it."""
     if path.suffix == ".onnx":
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import: it reports home
         import onnxruntime
 
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

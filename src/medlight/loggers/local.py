@@ -14,6 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from medlight.compat.tensorboard import no_host_in_file_names
 from medlight.core.errors import MissingExtraError
+from medlight.runs.private import hide_settings
 
 SETTINGS = "settings"
 
@@ -88,7 +89,8 @@ class MLflow(MLFlowLogger):
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
         """Settings that a resumed run has logged already stay: MLflow lets none change."""
-        settings = flatten(params if isinstance(params, Mapping) else vars(params))
+        given = params if isinstance(params, Mapping) else vars(params)
+        settings = flatten(hide_settings(given))  # the server may be anywhere
         known = self.experiment.get_run(self.run_id).data.params
         super().log_hyperparams({k: v for k, v in settings.items() if k not in known})
         self._id_file.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,8 @@
 import logging
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from argparse import Namespace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from medlight.compat.wandb import begin_as, finish_run, init_arguments
+from medlight.runs.private import hide_settings
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,8 @@ class WandbRunLogger(WandbLogger):
         project, name, group, tags, job_type: how W&B files the run; `name` defaults to that of
             the run directory.
         offline: "auto" does what $WANDB_MODE says, else is offline where no API key is configured.
-        share: whether `WandbPanels` may send pixels and case ids of data that is not public.
+        share: whether settings may name cases and folders, and `WandbPanels` may send pixels and
+            case ids of data that is not public.
     """
 
     def __init__(
@@ -86,6 +89,12 @@ class WandbRunLogger(WandbLogger):
         )
         init_arguments(self).pop("anonymous", None)  # W&B warns of Lightning's None
         self._may_fall_back = offline == "auto"
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
+        """Send settings, without cases and places unless `share` says so."""
+        settings = dict(params if isinstance(params, Mapping) else vars(params))
+        super().log_hyperparams(settings if self.share else hide_settings(settings))
 
     @property
     def experiment(self) -> Any:

@@ -113,26 +113,6 @@ def command_line() -> list[str]:
     return [*program, *sys.argv[1:]]
 
 
-def strip_local_paths(argument: str) -> str:
-    """A command-line word without the paths of this machine.
-
-    Paths below the working directory become relative, those below home start with ~, of others
-    only the last part is kept.
-
-    >>> strip_local_paths("data.root=/mnt/disk7/Task04")
-    'data.root=.../Task04'
-    """
-
-    def shorten(found: re.Match[str]) -> str:
-        path = Path(found[0])
-        for root, start in ((Path.cwd(), "."), (Path.home(), "~")):
-            if path.is_relative_to(root) and root != Path("/"):
-                return str(Path(start) / path.relative_to(root))
-        return f".../{path.name}"
-
-    return re.sub(r"(?<![\w.~:/$}])/[^\s,\]\[}{'\"=]+", shorten, argument)
-
-
 def peak_memory_mb() -> dict[str, int]:
     """Largest resident size of this process, and most memory of the CUDA device."""
     import resource

@@ -17,6 +17,7 @@ from hydra.utils import instantiate
 from medlight.cli.options import conf_dir, import_from_here, search_path_override
 from medlight.cli.overrides import SWEEP_OVERRIDE
 from medlight.cli.rerun import parse_overrides
+from medlight.cli.trust import trusted_names
 from medlight.cli.validate import check_targets
 from medlight.core.errors import MissingExtraError
 from medlight.sweep.job_names import short_keys
@@ -51,7 +52,7 @@ def sweep(argv: Sequence[str], dirs: Sequence[Path]) -> int:
     if not any(override.key_or_group == "sweep" for override in overrides):
         overrides += parse_overrides(["sweep=grid"])
     check_launcher(next((o.value() for o in overrides if o.key_or_group == "launcher"), None))
-    import_from_here()
+    import_from_here(trusted_names())
     process_context().Process(target=os.getpid).start()  # while this process composes, it imports
     with initialize_config_dir(str(conf_dir()), job_name="medlight", version_base="1.3"):
         hydra: Any = GlobalHydra.instance().hydra

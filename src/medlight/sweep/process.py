@@ -11,12 +11,13 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from medlight.cli.distributed import rank
 from medlight.cli.options import import_from_here
+from medlight.cli.trust import trust, trusted_names
 from medlight.runs.directory import LOG_FILE, RunDirectory
 from medlight.sweep.job import (
     DONE,
@@ -50,13 +51,18 @@ def process_context() -> Any:
     return context
 
 
-def run_in_subprocess(job: Job, stop: Callable[[], StopFn] | None = None) -> Status:
+def run_in_subprocess(
+    job: Job, stop: Callable[[], StopFn] | None = None, trusted: Sequence[str] = ()
+) -> Status:
     """Run the job in a process of its own, wait for its end, and say how it ended.
 
     Args:
         stop: makes the judge of the job; is called in that process, so must be picklable.
+        trusted: what its configuration may name besides our constructors: the user's own.
     """
-    process = process_context().Process(target=_subprocess_main, args=(job, stop), name=job.key)
+    process = process_context().Process(
+        target=_subprocess_main, args=(job, stop, trusted), name=job.key
+    )
     process.start()
     try:
         process.join()
@@ -74,10 +80,11 @@ def run_in_subprocess(job: Job, stop: Callable[[], StopFn] | None = None) -> Sta
         return job.update(state=INTERRUPTED, left=None, error=f"its process {how}")
 
 
-def _subprocess_main(job: Job, stop: Callable[[], StopFn] | None) -> None:
+def _subprocess_main(job: Job, stop: Callable[[], StopFn] | None, trusted: Sequence[str]) -> None:
     from medlight.compat.lightning import start_ranks_from
 
     start_ranks_from(MODULE)
+    trust(trusted)
     sys.argv = [MODULE, str(job.folder)]
     sys.exit(execute(job, stop))
 
@@ -150,7 +157,7 @@ def _run(job: Job, on_epoch: Callable[[Any], bool]) -> float | None:
     from medlight.cli.launch import run
     from medlight.cli.validate import check_targets
 
-    import_from_here()
+    import_from_here(trusted_names())
     register()
     cfg = load_config(job.folder)
     if RunDirectory(job.folder).last_checkpoint.is_file():

@@ -8,8 +8,10 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from medlight.cli.config import save_config
+from medlight.cli.trust import targets_of_config
 from medlight.core.errors import ConfigError
 from medlight.runs.directory import CONFIG_FILE, JOB_FILE, RunDirectory
+from medlight.runs.private import hide_words
 from medlight.sweep.job import ENDED, FAILED, INTERRUPTED, WAITING, Job, Status
 from medlight.sweep.job_names import job_label
 from medlight.sweep.process import StopFn, run_in_subprocess
@@ -59,7 +61,13 @@ def _run_once(job: Job, cfg: DictConfig, stop: Callable[[], StopFn] | None) -> S
             return status
         save_job_config(job, cfg, status)
         job.update(state=WAITING)
-    return run_in_subprocess(job, stop)
+    return run_in_subprocess(job, stop, composed_targets(cfg))
+
+
+def composed_targets(cfg: DictConfig) -> list[str]:
+    """The constructors of a configuration that the user composed here, and so trusts."""
+    plain = OmegaConf.to_container(cfg)
+    return [name for _, name in targets_of_config(plain) if isinstance(name, str)]
 
 
 def save_job_config(job: Job, cfg: DictConfig, status: Status) -> None:
@@ -70,7 +78,7 @@ def save_job_config(job: Job, cfg: DictConfig, status: Status) -> None:
     loggers: Any = OmegaConf.to_container(cfg.logger or OmegaConf.create())
     wandb = loggers.get("wandb")
     if wandb and "medlight.overrides" in str(wandb.get("name")):  # all that was typed
-        cfg.logger.wandb.name = job_label(status.overrides)
+        cfg.logger.wandb.name = job_label(hide_words(status.overrides))
     for _ in range(status.batch_halvings):
         cfg.data.batch_size //= 2
         cfg.trainer.accumulate_grad_batches *= 2
