@@ -23,6 +23,7 @@ from medlight.core.errors import ConfigError, DataError, MedlightError
 from medlight.data.datamodule import DataModule
 from medlight.inference.postprocess import load_candidate_means
 from medlight.runs.directory import RunDirectory
+from medlight.tasks.checkpoint import load_checkpoint
 from medlight.tasks.trained_model import TrainedModel
 
 log = logging.getLogger(__name__)
@@ -73,10 +74,7 @@ def load_trained(run_dir: Path, checkpoint: str, *, trainer: DictConfig) -> Trai
     """
     cfg = load_config(run_dir)
     path = RunDirectory(run_dir).checkpoint(checkpoint)
-    try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler stumbles on
-        raise DataError(f"{path}: cannot read checkpoint ({error})") from error
+    held = load_checkpoint(path)
     about = held.get("medlight", {})
     spec = about.get("spec", about.get("facts", {}))  # "facts" in checkpoints before version 0.2
     if "modality" not in spec:
