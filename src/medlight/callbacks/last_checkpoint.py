@@ -24,6 +24,7 @@ from medlight.callbacks.loop_state import (
     make_paths_relative,
     restore_epoch_means,
 )
+from medlight.callbacks.stop_reason import stop_reason
 from medlight.compat.lightning import rewind, stop_after_batch
 from medlight.compat.torch import copy_into
 from medlight.runs.directory import LAST_CHECKPOINT_FILE
@@ -135,7 +136,7 @@ class LastCheckpoint(pl.Callback):
         self._stop_if_requested(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._save(trainer, (epochs_done(trainer), 0))
+        self._save(trainer, _position_at_end(trainer))
         self._consistent_at = None
 
     def _stop_if_requested(self, trainer: pl.Trainer) -> None:
@@ -208,9 +209,22 @@ class LastCheckpoint(pl.Callback):
         if trainer.state.fn == TrainerFn.FITTING:
             mine = checkpoint["callbacks"].get(self.state_key, {})
             self._resumed_state = dict(mine)
-            trainer.should_stop = mine.get("stopped_early", False)
+            reason = stop_reason(trainer, checkpoint["callbacks"])  # settles patience, too
+            trainer.should_stop = bool(mine.get("stopped_early", False) and reason)
+            if trainer.should_stop and trainer.is_global_zero:
+                log.info("The run had stopped early: %s. Nothing is trained now", reason)
             for curves, pending in zip(_curves(trainer), mine.get("curves", ()), strict=False):
                 curves.pending = dict(pending)
+
+
+def _position_at_end(trainer: pl.Trainer) -> tuple[int, int]:
+    """Whole epochs and batches behind a training that has ended: trainer.max_steps and max_time
+    end it within an epoch, which is then not whole."""
+    epochs = epochs_done(trainer)
+    batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+    if epochs and 0 < batches < trainer.num_training_batches:
+        return epochs - 1, batches - batches % trainer.accumulate_grad_batches
+    return epochs, 0
 
 
 def _curves(trainer: pl.Trainer) -> list[CurvesLogger]:

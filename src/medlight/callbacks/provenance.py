@@ -42,6 +42,7 @@ class Provenance(pl.Callback):
         self._throughput = TrainingThroughput()
         self._before = {"fit_seconds": 0.0, "sessions": 0.0}
         self._started = 0.0
+        self._trains = False
 
     def state_dict(self) -> dict[str, Any]:
         """Seconds of training so far, so that a resumed run counts on."""
@@ -67,9 +68,15 @@ class Provenance(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = time.monotonic()
+        self._trains = False
         self._begin(trainer, pl_module, earlier={})
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """What a resume needs has been read: from here on it changes the run."""
+        self._trains = True
         self._record["times"]["sessions"] = int(self._before["sessions"]) + 1
         self._write(trainer)
+        self._write_split(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._throughput.start()
@@ -95,6 +102,7 @@ class Provenance(pl.Callback):
         if not self._record:
             path = self.run_dir / PROVENANCE_FILE
             self._begin(trainer, pl_module, json.loads(path.read_text()) if path.exists() else {})
+            self._write_split(trainer)
         self._record["status"] = "running"
         self._write(trainer)
 
@@ -154,12 +162,12 @@ class Provenance(pl.Callback):
             "times": {"started": datetime.now(UTC).isoformat(timespec="seconds")},
             **earlier,
         }
-        if trainer.is_global_zero:
-            split = json.dumps(data.split.as_dict(), indent=1)
-            write_text(self.run_dir / SPLIT_FILE, split + "\n")
 
     def _end(self, trainer: pl.Trainer, stage: str | None, status: str) -> None:
         if not self._record:
+            return
+        if stage == "fit" and not self._trains and (self.run_dir / PROVENANCE_FILE).exists():
+            self._record = {}  # nothing was trained: what is there stays true
             return
         self._record["status"] = status
         self._record["times"]["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
@@ -174,6 +182,11 @@ class Provenance(pl.Callback):
                 else None,
             }
         self._write(trainer)
+
+    def _write_split(self, trainer: pl.Trainer) -> None:
+        if trainer.is_global_zero:
+            split = json.dumps(trainer.datamodule.split.as_dict(), indent=1)  # type: ignore[attr-defined]
+            write_text(self.run_dir / SPLIT_FILE, split + "\n")
 
     def _write(self, trainer: pl.Trainer) -> None:
         if trainer.is_global_zero:

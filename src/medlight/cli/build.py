@@ -22,6 +22,7 @@ from medlight.core.errors import ConfigError, DataError
 from medlight.data.datamodule import DataModule
 from medlight.inference.postprocess import load_candidate_means
 from medlight.runs.directory import CONFIG_FILE, RunDirectory
+from medlight.tasks.checkpoint import load_checkpoint
 from medlight.tasks.trained_model import TrainedModel
 
 log = logging.getLogger(__name__)
@@ -82,12 +83,8 @@ def load_trained(run_dir: Path, checkpoint: str, *, trainer: DictConfig) -> Trai
     cfg = load_config(run_dir)
     _require(cfg, "task", run_dir)
     path = RunDirectory(run_dir).checkpoint(checkpoint)
-    try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler stumbles on
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path}: cannot read checkpoint ({why}); {_other(path)}") from error
-    about = held.get("medlight") if isinstance(held, Mapping) else None
+    held = load_checkpoint(path)
+    about = held.get("medlight")
     about = about if isinstance(about, Mapping) else {}
     spec = about.get("spec", about.get("facts"))  # "facts" in checkpoints before version 0.2
     if not isinstance(spec, Mapping) or "modality" not in spec:

@@ -40,6 +40,7 @@ class RunConfig:
     metric: str = "val/dice"
     mode: str = "max"
     resume: str | None = None
+    overwrite: bool = False
     run: Any = None
     group: str | None = None
     tags: list[str] = field(default_factory=list)
@@ -108,7 +109,12 @@ def resolve_saved_config(run_dir: Path) -> dict[str, Any]:
     What comes from the environment, and every path, stays as it is written.
     """
     saved = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(run_dir / CONFIG_FILE)))
-    raw = rename_config(saved)
+    return resolve_portable_config(rename_config(saved))
+
+
+def resolve_portable_config(portable: dict[str, Any]) -> dict[str, Any]:
+    """The same of a config that has not been saved yet; see `portable_config`."""
+    raw = dict(portable)
     own = raw.pop("paths", None)
     quoted = _escape(raw, lambda text: "oc.env" in text or "${paths." in text)
     whole = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(quoted), resolve=True))
@@ -134,20 +140,29 @@ def register() -> None:
 
 
 def save_config(cfg: DictConfig, path: Path) -> None:
-    """Write `cfg` so that it stands alone, without a path that holds on this machine only.
+    """Write `cfg` so that it stands alone; see `portable_config`."""
+    save_portable_config(portable_config(cfg, path.parent), path)
+
+
+def save_portable_config(portable: dict[str, Any], path: Path) -> None:
+    """Write what `portable_config` gave, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    OmegaConf.save(OmegaConf.create(portable), scratch)
+    scratch.replace(path)  # whoever reads meanwhile sees the old file or the new one
+
+
+def portable_config(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
+    """Give `cfg` as plain data without a path that holds on this machine only.
 
     `${oc.env:...}` stays as written, and so do references within the config: what is overridden
     in a later run then reaches all who refer to it. Absolute paths are told from the run
-    directory (the folder of `path`), $MEDLIGHT_DATA, the working directory or the home.
+    directory, $MEDLIGHT_DATA, the working directory or the home.
     """
     cfg = cfg.copy()
     if isinstance(cfg.paths, DictConfig) and "run_dir" in cfg.paths:
-        cfg.paths.run_dir = os.path.relpath(path.parent)  # `load_config` knows better
-    plain = _portable(cfg, Path(os.path.abspath(path)).parent)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    OmegaConf.save(OmegaConf.create(plain), scratch)
-    scratch.replace(path)  # whoever reads meanwhile sees the old file or the new one
+        cfg.paths.run_dir = os.path.relpath(run_dir)  # `load_config` knows better
+    return cast(dict[str, Any], _portable(cfg, Path(os.path.abspath(run_dir))))
 
 
 def load_config(run_dir: str | Path) -> DictConfig:

@@ -38,7 +38,12 @@ def explain_error(
         return _from_worker(str(cause))
     if isinstance(error, OmegaConfBaseException):
         return _one_line(error)
-    return None
+    return _one_line(error) if _is_refusal(error) else None
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether Lightning says that it cannot do what a setting asks; it is not imported here."""
+    return type(error).__name__ == "MisconfigurationException"
 
 
 def _composition(

@@ -4,12 +4,13 @@ import logging
 import os
 import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
@@ -18,7 +19,13 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from medlight.cli import distributed
 from medlight.cli.build import instantiate_group, load_trained, resolve_hardware
-from medlight.cli.config import load_config, resolve_saved_config, save_config
+from medlight.cli.config import (
+    load_config,
+    portable_config,
+    resolve_portable_config,
+    resolve_saved_config,
+    save_portable_config,
+)
 from medlight.cli.rerun import find_trained_runs
 from medlight.core.errors import ConfigError
 from medlight.core.malloc import tune_malloc
@@ -35,6 +42,8 @@ IGNORED_WARNINGS = (
     r"The number of training batches",  # an epoch shorter than the logging interval is fine
     r"Checkpoint directory .* exists and is not empty",  # as it should be on a resume
     r"The '\w+_dataloader' does not have many workers",  # small data sits in memory
+    r"`ModelCheckpoint\(.*could not find the monitored key",  # `fit` says so in a line
+    r"Be aware that when using `ckpt_path`, callbacks used",  # one was left out at a resume
     r"It is recommended to use `self.log",  # what is logged is of all ranks already
 )
 
@@ -66,8 +75,9 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     runs = find_trained_runs(cfg.run) if cfg.run else []
     _check_runs(cfg, needs, runs)
     anew = {"data", "run"} <= needs
-    if distributed.rank() == 0 and (not runs or anew):
-        save_config(fit_config(cfg, runs[0]) if runs else cfg, run_dir / CONFIG_FILE)
+    config = portable_config(fit_config(cfg, runs[0]) if runs else cfg, run_dir)
+    save = partial(save_portable_config, config, run_dir / CONFIG_FILE)
+    trains = "resume" in cfg.job
     resolve_hardware(cfg.trainer)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     built: dict[Need, Any] = {"run_dir": run_dir, "runs": runs, "run": next(iter(runs), None)}
@@ -84,11 +94,16 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
         if len(runs) == 1:
             task.use_choices(runs[0])
         built["task"] = task
-        built["trainer"] = trainer = _build_trainer(cfg, data, callbacks)
+        saving = [OnceTraining(save, run_dir / CONFIG_FILE)] if trains else []
+        built["trainer"] = trainer = _build_trainer(cfg, data, [*callbacks, *saving])
         if trainer.is_global_zero:
             log.info(describe_run(data, task))
             for logger in trainer.loggers:
-                logger.log_hyperparams(resolve_saved_config((runs or [run_dir])[0]))
+                logger.log_hyperparams(
+                    resolve_saved_config(runs[0]) if runs else resolve_portable_config(config)
+                )
+    if distributed.rank() == 0 and not trains and (not runs or anew):
+        save()
     try:
         score: float | None = job(**{need: built[need] for need in needs})
     except SIGTERMException as stopped:
@@ -98,6 +113,27 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     if built["trainer"].is_global_zero:
         log.info("Results saved to %s", os.path.relpath(run_dir))
     return score
+
+
+class OnceTraining(pl.Callback):
+    """Saves the configuration of a run when nothing can refuse it any more: what fails before has
+    changed nothing of a run that it was to resume.
+
+    Args:
+        save: writes the file.
+        path: the file.
+    """
+
+    def __init__(self, save: Callable[[], None], path: Path) -> None:
+        self.save, self.path = save, path
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            self.save()
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero and not self.path.is_file():  # there was nothing to train
+            self.save()
 
 
 def _check_runs(cfg: DictConfig, needs: frozenset[Need], runs: Sequence[Path]) -> None:
@@ -123,9 +159,13 @@ def _build_trainer(
         _without_validation(cfg.callbacks or {})
     loggers = [each for each in instantiate_group(cfg.logger) if isinstance(each, Logger)]
     watching = [*instantiate_group(cfg.callbacks), *callbacks]
-    trainer: pl.Trainer = instantiate(
-        cfg.trainer, _convert_="all", callbacks=watching, logger=loggers
-    )
+    try:
+        trainer: pl.Trainer = instantiate(
+            cfg.trainer, _convert_="all", callbacks=watching, logger=loggers
+        )
+    except InstantiationException as error:  # Lightning names the setting it cannot do
+        cause = error.__cause__ or error
+        raise ConfigError(f"trainer: {' '.join(str(cause).split())}") from error
     return trainer
 
 

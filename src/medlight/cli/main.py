@@ -169,9 +169,12 @@ class App:
                 from medlight.sweep.task import task
 
                 return task(cfg)
+            from medlight.cli.claim import claim_run_dir
             from medlight.cli.launch import run
 
-            return run(cfg, Path(HydraConfig.get().runtime.output_dir))
+            run_dir = Path(HydraConfig.get().runtime.output_dir)
+            with claim_run_dir(cfg, run_dir):
+                return run(cfg, run_dir)
         except Exception as error:
             self.report(error)
             if HydraConfig.get().mode is RunMode.MULTIRUN:

@@ -18,6 +18,8 @@ from medlight.runs.find import find_runs
 NEEDED = ("data", "paths", "task", "trainer")
 """Groups that the configuration of every run has."""
 FIT = "medlight.jobs.fit.fit"
+RESUME_AUTO = "auto"
+"""`resume=auto`: start in this run directory, or go on where the run in it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,10 @@ def find_rerun(overrides: Sequence[Override], *, multirun: bool = False) -> Reru
         ConfigError: the overrides contradict each other.
         DataNotFoundError: a place holds no run.
     """
+    if multirun and any(o.key_or_group == "overwrite" for o in overrides):
+        raise ConfigError(
+            "overwrite= is for one run; give another sweep.name, or remove its folder"
+        )
     named = {o.key_or_group: o for o in overrides if o.key_or_group in ("run", "resume")}
     if not named:
         return None
@@ -49,6 +55,8 @@ def find_rerun(overrides: Sequence[Override], *, multirun: bool = False) -> Reru
     if key == "resume" and not isinstance(value, str):
         raise ConfigError(f"resume= takes one run directory, got {override.input_line}")
     verbs = [o.value() for o in overrides if o.key_or_group == "job"]
+    if (key, value) == ("resume", RESUME_AUTO) and verbs in ([], ["fit"]):
+        return None
     if key == "run" and verbs in ([], ["fit"]):
         raise ConfigError("run= says which run a verb works on: medlight evaluate run=...")
     if key == "resume" and verbs not in ([], ["fit"]):

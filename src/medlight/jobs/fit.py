@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 
 from medlight.data.datamodule import DataModule
 from medlight.jobs.calibration import test
+from medlight.jobs.resume import check_resume
 from medlight.jobs.verb import verb
 from medlight.runs.directory import INITIAL_WEIGHTS_FILE, RunDirectory
 from medlight.tasks.base import Task
@@ -40,6 +41,8 @@ def fit(
             cases; it is reported either way.
     """
     last = RunDirectory(run_dir).last_checkpoint
+    if resume and last.is_file():
+        check_resume(last, task, trainer)
     if resume and trainer.is_global_zero and not last.is_file():
         log.info("The run left no checkpoint: it starts from the beginning")
     if init and not (resume and last.is_file()):
@@ -50,6 +53,8 @@ def fit(
     trainer.fit(task, datamodule=data, ckpt_path=last if resume and last.is_file() else None)
     checkpoint = trainer.checkpoint_callback
     best = getattr(checkpoint, "best_model_path", None) or None
+    if data.split.val and best is None and trainer.is_global_zero:
+        log.info("No validation chose a best checkpoint: the last weights are kept")
     if data.split.test:
         test(task, data, trainer, run_dir, checkpoint=best, calibrate=calibrate)
     score = getattr(checkpoint, "best_model_score", None)

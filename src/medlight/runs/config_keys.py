@@ -34,7 +34,8 @@ KEY_ROLES = {
         "callbacks.checkpoint.dirpath",
     ),
     Role.BOOKKEEPING: (
-        "name", "group", "tags", "experiment", "job", "run", "resume", "sweep", "logger",
+        "name", "group", "tags", "experiment", "job", "run", "resume", "overwrite", "sweep",
+        "logger",
         "data.check", "data.manifest",
         "trainer.log_every_n_steps", "trainer.enable_model_summary",
         "callbacks.determinism", "callbacks.last_checkpoint", "callbacks.learning_rate",

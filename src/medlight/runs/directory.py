@@ -5,6 +5,7 @@ Nothing here needs torch, Hydra or the data of the run.
 
 import json
 import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ CALIBRATION_FILE = "calibration.json"
 CHECK_FILE = "check.json"
 INITIAL_WEIGHTS_FILE = "init.txt"
 JOB_FILE = "job.json"
+LOCK_FILE = ".lock"
 LOG_FILE = "run.log"
 POSTPROCESSING_FILE = "postprocessing.json"
 PROFILE_FILE = "profile.json"
@@ -44,6 +46,18 @@ BEST, LAST = "best", "last"
 LAST_CHECKPOINT_FILE = f"{LAST}.ckpt"
 RUN_FILES = (CONFIG_FILE, PROVENANCE_FILE, CASES_FILE, COMPRESSED_CASES_FILE, METRICS_FILE)
 """A folder with one of these is a run directory."""
+USED_FILES = (
+    PROVENANCE_FILE, SPLIT_FILE, METRICS_FILE, CASES_FILE, COMPRESSED_CASES_FILE, CURVES_FILE,
+    JOB_FILE,
+)  # fmt: skip
+"""A folder with one of these, or with a checkpoint, holds what a new run would spoil."""
+OVERWRITTEN = (
+    CONFIG_FILE, PROVENANCE_FILE, SPLIT_FILE, METRICS_FILE, CASES_FILE, COMPRESSED_CASES_FILE,
+    OUTCOME_FILE, CURVES_FILE, CURVES_PICTURE, REVIEW_ORDER_FILE, CALIBRATION_FILE, CHECK_FILE,
+    INITIAL_WEIGHTS_FILE, JOB_FILE, POSTPROCESSING_FILE, PROFILE_FILE, REPRODUCTION_FILE,
+    NON_FINITE_FILE, PANEL_FOLDER, PREDICTION_FOLDER, CHECKPOINT_FOLDER,
+)  # fmt: skip
+"""What a run leaves, but for its log and what loggers write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +76,22 @@ class RunDirectory:
     def has(self, *names: str) -> bool:
         """Say whether all of these files are there."""
         return all((self.path / name).is_file() for name in names)
+
+    @property
+    def is_used(self) -> bool:
+        """Say whether a run has been here, finished or not."""
+        return any((self.path / name).is_file() for name in USED_FILES) or any(
+            self.checkpoints.glob("*.ckpt")
+        )
+
+    def clear(self) -> None:
+        """Remove the files of a run; what is not a run's stays."""
+        for name in OVERWRITTEN:
+            path = self.path / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     @property
     def checkpoints(self) -> Path:

@@ -9,10 +9,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from medlight.runs.directory import JOB_FILE
+from medlight.runs.directory import JOB_FILE, LOCK_FILE
 from medlight.runs.files import write_text
 
-LOCK_FILE = ".lock"
 WAITING, RUNNING, INTERRUPTED = "waiting", "running", "interrupted"
 DONE, PRUNED, FAILED = "done", "pruned", "failed"
 ENDED = (DONE, PRUNED)
