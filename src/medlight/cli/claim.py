@@ -16,7 +16,7 @@ from medlight.cli.rerun import RESUME_AUTO
 from medlight.core.errors import ConfigError
 from medlight.jobs.verb import needs_of
 from medlight.runs.config_keys import RERUN_KEYS, Role, select_settings
-from medlight.runs.directory import CONFIG_FILE, LOCK_FILE, RunDirectory
+from medlight.runs.directory import CONFIG_FILE, RUN_LOCK, RunDirectory
 
 LOCK_TIMEOUT_S = 10.0
 """Longer than the workers of a run that was killed outlive it: they hold its lock, too."""
@@ -52,7 +52,7 @@ def claim_run_dir(cfg: DictConfig, run_dir: Path) -> Iterator[None]:
             "hydra.run.dir=<folder>"
         )
     run_dir.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(run_dir / LOCK_FILE)
+    lock = FileLock(run_dir / RUN_LOCK)
     try:
         lock.acquire(timeout=LOCK_TIMEOUT_S)
     except Timeout:

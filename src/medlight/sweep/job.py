@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from medlight.runs.directory import JOB_FILE, LOCK_FILE
+from medlight.runs.directory import JOB_FILE, RUN_LOCK
 from medlight.runs.files import write_text
 
 WAITING, RUNNING, INTERRUPTED = "waiting", "running", "interrupted"
@@ -90,10 +90,10 @@ class Job:
 
     def is_running(self) -> bool:
         """Whether a process works on it: the system lets go of its lock, however it ends."""
-        if not (self.folder / LOCK_FILE).exists():
+        if not (self.folder / RUN_LOCK).exists():
             return False
         try:
-            with FileLock(self.folder / LOCK_FILE, timeout=0):
+            with FileLock(self.folder / RUN_LOCK, timeout=0):
                 return False
         except Timeout:
             return True
@@ -102,5 +102,5 @@ class Job:
     def locked(self) -> Iterator[None]:
         """Be the one process that works on it; waits for another that does."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / LOCK_FILE):
+        with FileLock(self.folder / RUN_LOCK):
             yield
