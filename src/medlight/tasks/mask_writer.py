@@ -78,7 +78,7 @@ class MaskWriter:
         """Give the lines of each case once its files are written."""
         [(case, sample)] = group
         source = sample["source_grid"]
-        prediction = self.predict(sample)
+        prediction = self.predict(sample, case.name)
         prediction.labels = self.postprocessing(
             prediction.labels, self.spec.labels.names, source.spacing_mm
         )
@@ -87,11 +87,11 @@ class MaskWriter:
         write_mask(self._path(case), prediction.labels, source)
         yield case, self._lines(case, prediction, source)
 
-    def predict(self, sample: Sample) -> SourcePrediction:
+    def predict(self, sample: Sample, name: str = "the image") -> SourcePrediction:
         with_entropy = "disagreement" in self.extras
         slabs = self._slabs(sample["image"], with_entropy=with_entropy)
         return resample_to_source(
-            replace(slabs, parts=check_finite_parts(slabs.parts, sample["case"])),
+            replace(slabs, parts=check_finite_parts(slabs.parts, name)),
             sample["grid"],
             sample["source_grid"],
             probabilities="probabilities" in self.extras,
