@@ -2,12 +2,15 @@
 
 import csv
 import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from medlight.cli.rerun import parse_overrides
 from medlight.sweep.grid import GridSweep
-from medlight.sweep.job import DONE, FAILED, Status
+from medlight.sweep.job import DONE, FAILED, Job, Status
 
 
 def test_a_sweep_runs_what_it_can_and_again_only_what_it_must(typed) -> None:
@@ -82,3 +85,20 @@ def test_lists_are_values_not_sweeps() -> None:
     assert varied(GridSweep(), "model.channels=[4,8],[8,16]") == {
         "model.channels": ["model.channels=[4,8]", "model.channels=[8,16]"]
     }
+
+
+@pytest.mark.parametrize("key", ["1593256466e4", "012345678901", "123456789012"])
+def test_a_job_runs_in_its_own_folder_even_if_its_key_reads_as_a_number(
+    key: str, tmp_path: Path
+) -> None:
+    launched: list[list[str]] = []
+    sweep: Any = SimpleNamespace(
+        folder=tmp_path,
+        cfg=SimpleNamespace(metric="val/dice"),
+        job=lambda words: Job(tmp_path / key),
+        save_jobs=lambda jobs: None,
+        launch=lambda words, task: launched.extend(words),
+    )
+    GridSweep().run(sweep, parse_overrides(["seed=0"]))
+    (subdir,) = [o for o in parse_overrides(launched[0]) if "subdir" in o.key_or_group]
+    assert subdir.value() == key

@@ -85,7 +85,7 @@ class GridSweep:
             if status.attempts and status.state not in ENDED:
                 print_line(f"  {job_label(status.overrides)}: {self.action(status)}")
         if due:
-            one_by_one = [[*jobs[job], f"hydra.sweep.subdir={job.key}"] for job in due]
+            one_by_one = [[*jobs[job], f"hydra.sweep.subdir='{job.key}'"] for job in due]
             with SweepProgress(lambda: list(jobs), metric=sweep.cfg.metric):
                 sweep.launch(one_by_one, partial(task, on_oom=self.on_oom))
         return list(jobs)
