@@ -37,12 +37,13 @@ def test_floats_and_32_bits_are_taken_as_they_are(tmp_path: Path, values: np.nda
     assert raw.dtype_name == values.dtype.name
 
 
-def tiff(path: Path, values: np.ndarray, sample_format: int, photometric: int = 1) -> Path:
+def tiff(path: Path, values: np.ndarray, sample_format: int | None, photometric: int = 1) -> Path:
     """Write a TIFF of types that Pillow reads but does not write."""
     bits = 8 * values.dtype.itemsize
     tags = [
         (256, values.shape[1]), (257, values.shape[0]), (258, bits), (259, 1), (262, photometric),
-        (273, 8), (277, 1), (278, values.shape[0]), (279, values.nbytes), (339, sample_format),
+        (273, 8), (277, 1), (278, values.shape[0]), (279, values.nbytes),
+        *([] if sample_format is None else [(339, sample_format)]),
     ]  # fmt: skip
     entries = b"".join(
         tag.to_bytes(2, "little") + b"\4\0\1\0\0\0" + value.to_bytes(4, "little")
@@ -65,6 +66,8 @@ def test_signed_and_unsigned_tiff(tmp_path: Path) -> None:
         read_image(tiff(tmp_path / "b.tif", large, 1))[0][0], large.astype("f4")
     )
     np.testing.assert_array_equal(read_mask(tmp_path / "b.tif")[0][0], large)
+    untold = tiff(tmp_path / "d.tif", large, None)  # unsigned by default, and tifffile says no more
+    np.testing.assert_array_equal(read_mask(untold)[0][0], large)
     short = GREY.astype("i2") - 128
     np.testing.assert_array_equal(
         read_image(tiff(tmp_path / "c.tif", short, 2))[0][0], short.astype("f4")

@@ -52,8 +52,10 @@ class Grid:
     __hash__ = None  # type: ignore[assignment]
 
     def overlies(self, other: "Grid") -> bool:
-        """Whether voxels may be compared one by one: shapes are equal, and positions to a tenth of
-        a voxel (`GAP_TOLERANCE`)."""
+        """Return whether voxels may be compared one by one.
+
+        Shapes must be equal, and no corner may lie further off than `GAP_TOLERANCE` voxels.
+        """
         if self.shape != other.shape:
             return False
         gap = gap_mm(self.shape, self.affine, other.affine)

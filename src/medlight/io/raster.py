@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from medlight.core.errors import DataError
 from medlight.core.grid import Grid
@@ -102,7 +102,14 @@ def decode_picture(path: Path, content: bytes, *, mask: bool) -> Picture:
         DataError: it holds several pictures, more bits than can be read, or a mask in colour.
     """
     # From memory: of a file, Pillow makes room for whatever a damaged length promises.
-    with Image.open(BytesIO(content)) as file:
+    try:
+        opened = Image.open(BytesIO(content))
+    except UnidentifiedImageError as error:  # its own message names an object in memory
+        raise ValueError(
+            "it is not a picture, or of a kind that is not supported, such as TIFF of 64-bit or "
+            "half-precision numbers"
+        ) from error
+    with opened as file:
         width, height = file.size
         check_read_limit(width * height * 4)
         frames = _count(file)
@@ -129,7 +136,7 @@ def decode_picture(path: Path, content: bytes, *, mask: bool) -> Picture:
         values = ~values
     if mode == "L" and form == (_SIGNED,):
         return Picture(values.view(np.int8), mode, None)
-    if mode == "I" and form == (_UNSIGNED,) and bits == (32,):
+    if mode == "I" and form in (None, (_UNSIGNED,)) and bits == (32,):  # TIFF 6.0: the default
         values = values.view(np.uint32)
     return Picture(values, mode, _LARGEST.get(picture.mode))
 
