@@ -66,8 +66,9 @@ def test_a_checkpoint_alone_is_a_run(used: Path) -> None:
 
 def test_a_start_that_failed_at_once_leaves_a_directory_that_may_be_used(tmp_path: Path) -> None:
     save_config(composed(tmp_path), tmp_path / "config.yaml")
+    before = digest(tmp_path)
     with claim_run_dir(composed(tmp_path), tmp_path):
-        pass
+        assert digest(tmp_path) == before  # neither refused nor emptied
 
 
 def test_overwriting_removes_the_run_and_nothing_else(used: Path) -> None:

@@ -35,44 +35,42 @@ def follow(page: str, folder: Path) -> list[str]:
 @pytest.fixture
 def run(
     run_cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[str], None]]:
-    """Run a command of a page, quickly."""
+) -> Iterator[Callable[[str], Path]]:
+    """Run a command of a page, quickly; gives the path of its scores."""
     before = {*sys.modules}
     monkeypatch.syspath_prepend(tmp_path)
 
-    def enter(command: str) -> None:
+    def enter(command: str) -> Path:
         python, flag, medlight, *words = command.split()
         assert (python, flag, medlight) == ("python", "-m", "medlight")
         answer = run_cli(*words, *QUICK)
         assert answer.code == 0, answer.err
-        assert (tmp_path / "out" / "metrics.json").is_file()
+        return tmp_path / "out" / "metrics.json"
 
     yield enter
-    for name in {*sys.modules} - before:
-        if getattr(sys.modules[name], "__file__", None) and tmp_path.as_posix() in str(
-            sys.modules[name].__file__
-        ):
+    for name in {*sys.modules} - before:  # the next test has a folder of its own
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
 
 
-def test_a_new_dataset_is_one_file_and_one_yaml(tmp_path: Path, run: Callable[[str], None]) -> None:
+def test_a_new_dataset_is_one_file_and_one_yaml(tmp_path: Path, run: Callable[[str], Path]) -> None:
     [command] = follow("new_dataset.md", tmp_path)
     from ultrasound import UltrasoundDataModule
 
     UltrasoundDataModule.fake(tmp_path / "ultrasound_images", cases=24)
-    run(f"{command} data.folds=3")
+    assert run(f"{command} data.folds=3").is_file()
 
 
-def test_a_new_model_is_one_yaml(tmp_path: Path, run: Callable[[str], None]) -> None:
+def test_a_new_model_is_one_yaml(tmp_path: Path, run: Callable[[str], Path]) -> None:
     [command] = follow("new_model.md", tmp_path)
-    run(command)
+    assert run(command).is_file()
 
 
 @pytest.mark.parametrize("page", ["transforms.md", "augmentation.md"])
 def test_a_new_preset_or_step_is_one_file_and_one_yaml(
-    tmp_path: Path, page: str, run: Callable[[str], None]
+    tmp_path: Path, page: str, run: Callable[[str], Path]
 ) -> None:
     """The other commands of these pages compose: see tests/cli/test_shown_commands.py."""
     commands = follow(page, tmp_path)
     [own] = [command for command in commands if re.search(r"=(robust|bias)\b", command)]
-    run(own)
+    assert run(own).is_file()

@@ -101,7 +101,7 @@ def test_own_runs_are_read(foreign_run) -> None:
 
 @pytest.mark.parametrize("file", RECORDED, ids=lambda f: f.parent.name)
 def test_recorded_runs_are_read(file: Path) -> None:
-    load_config(file.parent)
+    assert {"data", "task", "trainer"} <= set(load_config(file.parent))
 
 
 def test_list_names_constructors_that_exist_and_all_that_the_configs_name() -> None:

@@ -116,6 +116,8 @@ def test_infinite_gradients_are_left_to_the_scaler(tmp_path: Path) -> None:
     task = classifier()
     task.net.conv.weight.register_hook(lambda grad: torch.full_like(grad, torch.inf))
     fit(task, batches(bad=None, n=1), tmp_path)
+    assert task.trainer.global_step == 1
+    assert not list(tmp_path.rglob("non_finite.pt"))
 
 
 def test_a_word_that_is_neither_stop_nor_skip() -> None:
