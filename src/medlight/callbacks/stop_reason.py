@@ -1,4 +1,4 @@
-"""Whether what once stopped a run early would still stop it, with the settings of today."""
+"""Why a run that had stopped early would stop again under the settings of its resume."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +13,9 @@ def stop_reason(trainer: pl.Trainer, states: Mapping[str, Any]) -> str | None:
     """Say why a run that had stopped early stays stopped.
 
     Args:
-        trainer: with the callbacks of today.
-        states: of callbacks, as a checkpoint holds them. What is typed today takes the place of
-            the patience in them.
+        trainer: of the resume, with its callbacks.
+        states: of callbacks, as a checkpoint holds them. The patience
+            in them is replaced by that of the resume.
 
     Returns:
         The reason with what to type, or None: it goes on.
@@ -43,8 +43,9 @@ def stop_reason(trainer: pl.Trainer, states: Mapping[str, Any]) -> str | None:
                 state["stopped_epoch"] = 0
         elif isinstance(callback, Timer):
             spent = float(state["time_elapsed"].get("train", 0.0))
-            limit = callback._duration
-            if limit is not None and spent >= limit:
+            left = callback.time_remaining()  # of the limit, before the time of the checkpoint
+            if left is not None and spent >= left + callback.time_elapsed():
+                limit = left + callback.time_elapsed()
                 reasons.append(
                     f"its {limit:.0f} s of training are used up (trainer.max_time is of the whole "
                     "run); give more, or trainer.max_time=null"

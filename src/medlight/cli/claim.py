@@ -25,9 +25,10 @@ MAX_SHOWN = 3
 
 @contextmanager
 def claim_run_dir(cfg: DictConfig, run_dir: Path) -> Iterator[None]:
-    """Be the one command that writes to a run directory; of several processes, the first asks.
+    """Lock a run directory, so that no other command writes to it meanwhile.
 
-    The lock is the system's, which takes it back however the process ends.
+    The operating system releases the lock even if the process is killed. Of several ranks, only
+    the first takes it.
 
     Args:
         cfg: composed; `resume=auto` is settled in place.

@@ -1,4 +1,4 @@
-"""What the configuration of a run may build: a list of constructors, and what the user trusts.
+"""Which constructors the configuration of a run may name: a fixed list, and what the user trusts.
 
 A run directory may be somebody else's, and a `_target_` in it would be called like any function.
 What the user types or keeps in ./conf is theirs, and is not asked about.
@@ -89,7 +89,7 @@ CONSTRUCTORS: Mapping[str, str] = {
     ),
     "torch.optim": "Adagrad Adam Adamax AdamW LBFGS NAdam RAdam RMSprop SGD",
 }  # fmt: skip
-"""What a run of anybody may build: module to names."""
+"""Constructors that any run directory may name: module to names."""
 
 ALLOWED = frozenset(
     f"{home}.{name}" for home, names in CONSTRUCTORS.items() for name in names.split()
@@ -134,7 +134,7 @@ def trust(names: Iterable[str]) -> None:
 
 
 def trusted_names() -> frozenset[str]:
-    """What the user trusts: the words of $MEDLIGHT_TRUST, and what ./conf names itself."""
+    """Return what the user trusts: names in $MEDLIGHT_TRUST, and those that ./conf uses."""
     named = os.environ.get(TRUST_VARIABLE, "").split(",")
     return frozenset(filter(None, named)) | frozenset(targets_of_folder(Path("conf")))
 
@@ -159,7 +159,7 @@ def targets_of_config(config: Any) -> Iterator[tuple[str, Any]]:
 
 
 def is_trusted(target: str, names: Iterable[str]) -> bool:
-    """Whether a constructor is of our list, or is or lies in something that the user trusts."""
+    """Return whether a constructor is on the list, or is covered by a name the user trusts."""
     return target in ALLOWED or any(
         target == name or target.startswith(f"{name}.") for name in names
     )
@@ -226,7 +226,7 @@ def _check_servers(config: Mapping[str, Any], where: str | Path) -> None:
             try:
                 text = str(OmegaConf.select(held, key))
             except OmegaConfBaseException:
-                continue  # leads nowhere: whoever asks for it is told
+                continue  # a broken reference is an error as soon as it is used
         if re.search(r"[a-z][a-z0-9+.-]*://", text, re.IGNORECASE) and not re.match(
             r"sqlite:///(?!/)", text
         ):

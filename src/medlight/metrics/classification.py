@@ -144,7 +144,7 @@ def _scores(
 
 
 def _all_nan(scores: Scores) -> Scores:
-    """What answers that are no numbers are worth: sorting them would give an AUROC all the same."""
+    """Return nan for every score: sorting nan probabilities would still give an AUROC."""
     return {name: np.full_like(value, np.nan) for name, value in scores.items()}
 
 

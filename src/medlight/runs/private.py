@@ -15,8 +15,8 @@ HIDDEN = "..."
 def hide_settings(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Give settings as a tracking server may see them: the same keys, and no name of a patient.
 
-    Of cases that were left out only their number is told, of places nothing, and of other paths
-    the last part.
+    Excluded cases are replaced by their number, locations by "...", and other paths by their last
+    part.
 
     Args:
         params: nested.

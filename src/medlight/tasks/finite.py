@@ -13,10 +13,10 @@ ON_NAN = ("stop", "skip")
 
 
 class FiniteFlag:
-    """Whether a number is finite, known without waiting for what a GPU computes after it.
+    """Whether a scalar is finite, without waiting for the GPU work queued after it.
 
     Args:
-        value: a scalar; what is asked of it is copied to the host as soon as it is there.
+        value: a scalar; the answer is copied to the host as soon as it has been computed.
     """
 
     def __init__(self, value: Tensor) -> None:
