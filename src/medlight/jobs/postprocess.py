@@ -20,6 +20,7 @@ from medlight.jobs.verb import verb
 from medlight.runs.directory import RunDirectory
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
+from medlight.tasks.checkpoint import load_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def postprocess(
         raise ConfigError("postprocess takes one process: trainer.devices=1")
     path = RunDirectory(run_dir).checkpoint(checkpoint)
     evidence = CandidateScores(spec.labels.names, spec.spatial_dims)
-    held = torch.load(path, map_location="cpu", weights_only=True)
+    held = load_checkpoint(path)
     task.load_state_dict(held["state_dict"])
     device = trainer.strategy.root_device
     task.eval().to(device)
