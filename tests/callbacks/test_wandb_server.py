@@ -144,6 +144,7 @@ def test_what_a_server_hears_names_nobody(
         assert hidden not in heard
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_under_its_id_where_its_history_ended(server: Server, tmp_path: Path) -> None:
     python = [sys.executable, "-c", ONLINE, str(Path(__file__).with_name("conftest.py"))]
     env = {**os.environ, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": "0123456789" * 4}

@@ -78,7 +78,7 @@ class Stop(pl.Callback):
 
 def enter(folder: Path, words: list[str], stop: str, cache: Path) -> None:
     os.chdir(folder)
-    os.environ |= {"STOP": stop, "MEDLIGHT_CACHE": str(cache)}
+    os.environ |= {"STOP": stop, "MEDLIGHT_CACHE": str(cache), "MEDLIGHT_TRUST": __name__}
     screen = os.open("screen.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     sys.stdout = sys.stderr = os.fdopen(screen, "w", buffering=1)
     os.dup2(sys.stdout.fileno(), 1)

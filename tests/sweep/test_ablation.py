@@ -17,6 +17,7 @@ from medlight.sweep.ranking import rank_jobs
 CHANGES = ["~callbacks.ema", "schedule=constant schedule.warmup=0.2"]
 
 
+@pytest.mark.slow
 def test_every_change_runs_alone_and_again_nothing_does(typed) -> None:
     words = ["sweep=ablation", "seed=0,1", f"sweep.changes={CHANGES}", "logger=none"]
     code, out = typed(*words)

@@ -125,6 +125,7 @@ def test_what_is_typed_beats_the_preset() -> None:
     assert list(sweep_params) == ["a.y", "a.z"]
 
 
+@pytest.mark.slow
 def test_n_trials_is_the_total(typed) -> None:
     words = ["sweep=optuna", *SPACE, "trainer.max_epochs=3", "sweep.n_startup_trials=2"]
     code, out = typed(*words, "sweep.n_trials=2")
