@@ -67,6 +67,7 @@ def test_hippocampus(hippocampus: DecathlonDataModule) -> None:
     assert hippocampus.cases.labels.names == ("background", "Anterior", "Posterior")
     assert hippocampus.modalities == ("MRI",)
     assert not hippocampus.cases.public  # a folder proves nothing, an official archive does
+    hippocampus.setup()
     assert hippocampus.spec.channels == 1
     batch = next(iter(hippocampus.test_dataloader()))
     assert set(batch["mask"].unique().tolist()) == {0, 1, 2}

@@ -11,7 +11,7 @@ import pytest
 
 from medlight.core.errors import DataError, DataNotFoundError
 from medlight.io.store.build import Quota, StoreFullError
-from medlight.io.store.store import Store
+from medlight.io.store.store import STORE_VERSION, Store
 from medlight.io.store.stored_cases import InMemoryCases, memory_bytes
 
 New = Callable[..., Store]
@@ -126,7 +126,7 @@ def test_a_changed_version_is_named(
     numbers.open(store())
     monkeypatch.setattr("medlight.io.store.store.STORE_VERSION", 99)
     numbers.open(store())
-    assert "store.version changed from 2 to 99" in caplog.text
+    assert f"store.version changed from {STORE_VERSION} to 99" in caplog.text
 
 
 def test_a_changed_file_is_named(
