@@ -51,6 +51,7 @@ def test_a_list_of_exclusions(root: Path, tmp_path: Path) -> None:
     [
         (["Hand/00000"], r"MedNIST has no case 'Hand/00000'; did you mean Hand/0"),
         (["Foot/*"], r"no case of MedNIST fits 'Foot/\*'"),
+        ([12], r"holds the int 12, but ids are words; put them in quotes"),
         ("Hand/000000", r"type data\.exclude=\[Hand/000000\]"),
     ],
 )

@@ -13,6 +13,23 @@ Groups = Mapping[str, dict[str, Path]]
 MAX_LISTED = 16
 SWEEP_OVERRIDE = re.compile(r"(sweep|launcher)[=.]")
 """Words that are about a sweep, not about its jobs."""
+NAME_KEY = re.compile(
+    "exclude|input|output|predictions|labels|images|class_names|modality|runs?|run_dir|resume|init|"
+    "checkpoint|siblings|root|cache|withdrawn|manifest|patient|task|data|tags|group|name|project|"
+    "job_type|experiment|folder|dir|subdir|storage"
+)
+"""Keys, by their last part, whose values are names of cases, files, folders, classes or runs."""
+NOT_A_WORD = re.compile(
+    r"[+-]?([\d_.]*\d[\d_.]*(e[+-]?[\d_]+)?|inf|nan)|true|false|null", re.IGNORECASE
+)
+"""What Hydra takes for a number, a truth value or nothing."""
+PLAIN_WORD = re.compile(r"[\w/.\-*?@%+|]+", re.ASCII)
+"""What its grammar takes without quotes."""
+HYDRA_SYNTAX = re.compile(
+    r"(bool|choice|extend_list|float|glob|int|interval|json_str|range|shuffle|sort|str|tag)\("
+    r"""|\{|.*\$\{|(.*[\[,])?\s*['"]"""
+)
+"""Values that use its functions, mappings, references or quotes."""
 HYDRA_SWEEPER = re.compile(r"hydra[/.]sweeper\b")
 """Words that ask for one of Hydra's sweepers, which then runs in Hydra's own loop."""
 
@@ -67,12 +84,30 @@ def _qualify_verb_key(text: str, overrides: Sequence[str], tree: Groups) -> str:
 
 
 def _quote_for_hydra(text: str, tree: Groups) -> str:
-    """Spell for Hydra what its grammar refuses: `group=null`, and paths as the shell knows them."""
+    """Spell for Hydra what its grammar refuses or changes: `group=null`, paths as the shell knows
+    them, and names: 1_2 is the number 12 to it."""
     key, _, value = text.partition("=")
     if value == "null" and key in tree:
         return f"{key}=none" if "none" in tree[key] else f"~{key}"
-    odd = value.startswith("~") or (set(value) & set(" ,:=()[]{}") and _is_path(value))
-    return f"{key}='{value}'" if odd and "'" not in value else text
+    if value.startswith("~") or (set(value) & set(" ,:=()[]{}'") and _is_path(value)):
+        return f"{key}={_quoted(value)}"
+    is_name = NAME_KEY.fullmatch(key.lstrip("+").rpartition(".")[2])
+    whole = value != "null" and value.count("[") == value.count("]")
+    if is_name and whole and not HYDRA_SYNTAX.match(value):
+        return f"{key}={re.sub(r'[^][,]+', _quote_word, value)}"
+    return text
+
+
+def _quote_word(word: re.Match[str]) -> str:
+    """One name of a list, in quotes if it needs them."""
+    text = word[0].strip()
+    plain = PLAIN_WORD.fullmatch(text) and not NOT_A_WORD.fullmatch(text)
+    return text if plain or not text else _quoted(text)
+
+
+def _quoted(value: str) -> str:
+    text = re.sub(r"(\\+)(?='|$)", r"\1\1", value).replace("'", r"\'")
+    return f"'{text}'"
 
 
 def _is_path(value: str) -> bool:

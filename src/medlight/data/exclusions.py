@@ -36,7 +36,7 @@ class Exclusions:
 
 
 def find_exclusions(
-    index: Index, exclude: str | Path | Sequence[str], lists: Iterable[Path]
+    index: Index, exclude: str | Path | Sequence[str] | None, lists: Iterable[Path]
 ) -> Exclusions:
     """Find what `exclude` and the withdrawal lists take from an index.
 
@@ -112,7 +112,7 @@ def existing_withdrawal_lists(places: Iterable[Path]) -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
-def _excluded(index: Index, exclude: str | Path | Sequence[str]) -> list[str]:
+def _excluded(index: Index, exclude: str | Path | Sequence[str] | None) -> list[str]:
     """ConfigError for a name that no case has: a misspelt exclusion would train on it."""
     if isinstance(exclude, str | Path):
         path = Path(exclude).expanduser()
@@ -124,7 +124,12 @@ def _excluded(index: Index, exclude: str | Path | Sequence[str]) -> list[str]:
         exclude = _lines(path)
     known = set(index.ids)
     found: dict[str, None] = {}
-    for name in map(str, exclude):
+    for name in exclude or ():
+        if not isinstance(name, str):  # 1_2 is the number 12 in YAML, and that another case
+            raise ConfigError(
+                f"data.exclude holds the {type(name).__name__} {name}, but ids are words; put them "
+                f"in quotes, as in exclude: ['1_2']"
+            )
         if name in known:
             found[name] = None
         elif set(name) & set("*?["):

@@ -1,0 +1,69 @@
+"""Names are taken as typed: Hydra would read 1_2 as the number 12, and 1.10 as 1.1."""
+
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from medlight.cli.overrides import parse_verb
+from tests.conftest import RunCli
+
+ODD = [
+    "1_2",
+    "1e5",
+    "2024",
+    "1.10",
+    "007",
+    "null",
+    "true",
+    "NaN",
+    "-1",
+    "a b",
+    "a=b",
+    "M\u00fcller",
+]
+
+
+def parsed(word: str) -> object:
+    [text] = parse_verb([word], {})
+    override = OverridesParser.create().parse_override(text)
+    if not override.is_sweep_override():
+        return override.value()
+    one = OverridesParser.create().parse_override
+    return [one(f"x={each}").value() for each in override.sweep_string_iterator()]
+
+
+@pytest.mark.parametrize("key", ["data.exclude", "tags", "siblings", "+data.exclude"])
+def test_each_name_of_a_list_is_taken_as_typed(key: str) -> None:
+    assert parsed(f"{key}=[{','.join(ODD)}]") == ODD
+    assert parsed(f"{key}=['1_2',x]") == ["1_2", "x"]
+
+
+@pytest.mark.parametrize("key", ["input", "output", "sweep.name", "group", "hydra.run.dir", "run"])
+def test_a_name_is_taken_as_typed(key: str) -> None:
+    assert [parsed(f"{key}={name}") for name in ODD if name != "null"] == [
+        name for name in ODD if name != "null"
+    ]
+    assert parsed(f"{key}=null") is None
+    assert parsed(f"{key}=O'Brien") == "O'Brien"
+
+
+def test_the_names_of_a_sweep_are_taken_as_typed() -> None:
+    assert parsed("data.exclude=1_2,1e5") == ["1_2", "1e5"]
+    assert parsed("data.exclude=[1_2],[1.10,b]") == [["1_2"], ["1.10", "b"]]
+
+
+def test_numbers_stay_numbers_and_references_references() -> None:
+    assert parsed("optimizer.lr=1e-3") == 1e-3
+    assert parsed("seed=1_0") == 10
+    assert parsed("data.fold=0,1") == [0, 1]
+    assert parsed("name=${group}") == "${group}"
+    assert parsed("name=choice(a,b)") == ["a", "b"]
+
+
+def test_a_folder_called_like_a_number_is_a_folder(run_cli: RunCli) -> None:
+    Path("2024").mkdir()
+    code, _, err = run_cli("evaluate", "predictions=2024", "labels=2025")
+    assert code == 1
+    assert "Traceback" not in err
+    assert "2025" in err
