@@ -121,7 +121,7 @@ def test_what_is_stored_has_a_golden_hash() -> None:
     moved = Volume(spacing_mm=(1, 1, 1)).geometry(given)
     image = (moved["image"] * 2**12).round().int().numpy()
     found = hashlib.sha256(image.tobytes() + moved["mask"].numpy().tobytes()).hexdigest()[:16]
-    assert (STORE_VERSION, found) == (3, "ff2040fe723ad4fa")
+    assert (STORE_VERSION, found) == (4, "ff2040fe723ad4fa")
 
 
 def test_the_recipe_is_geometry_only() -> None:

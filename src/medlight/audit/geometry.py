@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from medlight.audit.issues import Issue, exclude_hint
 from medlight.core.grid import GAP_TOLERANCE, Grid, gap_mm
+from medlight.io.nifti_place import is_regular
 
 SKEW_TOLERANCE = 1e-3
 """Cosine between two axes from which they are not at right angles: 0.06 degrees."""
@@ -32,9 +33,8 @@ def sform_qform_gap_mm(
     """How far apart the two forms of a header put a corner; 0 where one is missing or empty."""
     if sform is None or qform is None:
         return 0.0
-    for form in (sform, qform):
-        if not np.isfinite(form).all() or abs(np.linalg.det(form)) < 1e-12:
-            return 0.0
+    if not (is_regular(sform) and is_regular(qform)):
+        return 0.0
     return gap_mm(shape, sform, qform)
 
 

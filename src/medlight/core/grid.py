@@ -25,6 +25,7 @@ class Grid:
         affine: (4, 4) float64, homogeneous voxel index to RAS+ mm.
         sform_code, qform_code: NIfTI form codes of the source file, kept for predictions.
         units: NIfTI units of the source file (`xyzt_units`), kept for predictions.
+        qform: (4, 4) to mm, of the source file, kept for predictions; None: as the affine.
     """
 
     shape: tuple[int, ...]
@@ -32,6 +33,7 @@ class Grid:
     sform_code: int = 1
     qform_code: int = 1
     units: int = 2
+    qform: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         affine = np.asarray(self.affine, dtype=np.float64)

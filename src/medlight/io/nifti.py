@@ -6,7 +6,6 @@ Shapes: C channels (last on disk, first in memory), *S spatial axes in the order
 import logging
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -22,6 +21,7 @@ from medlight.core.errors import DataError
 from medlight.core.grid import Grid
 from medlight.io.atomic import atomic_path
 from medlight.io.gz import GZIP_MAGIC, ByteReader, errors_name_file, gzip_writer, open_bytes
+from medlight.io.nifti_place import read_place, write_place
 
 # nibabel prints what it mends in a header to stderr; what it cannot mend, it raises.
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
@@ -86,7 +86,7 @@ def read_nifti_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
 
 
 def write_nifti(path: Path, values: NDArray[Any], grid: Grid, *, slope: float = 1.0) -> None:
-    """Write a file with the affine, form codes and units of a grid. It appears whole or not at all.
+    """Write a file with the forms, codes and units of a grid. It appears whole or not at all.
 
     Args:
         path: of the file; one ending in `.gz` is compressed.
@@ -102,9 +102,7 @@ def write_nifti(path: Path, values: NDArray[Any], grid: Grid, *, slope: float = 
     header: Any = nib.Nifti1Header()
     header.set_data_dtype(values.dtype)
     header.set_data_shape(values.shape)
-    header["xyzt_units"] = grid.units
-    header.set_sform(grid.affine, code=grid.sform_code)
-    header.set_qform(grid.affine, code=grid.qform_code)
+    write_place(header, grid)
     header["scl_slope"], header["scl_inter"] = slope, 0  # nibabel would scale the values, too
     header["magic"], header["vox_offset"] = b"n+1", _VOX_OFFSET
     opened: Any = gzip_writer if path.name.lower().endswith(".gz") else partial(open, mode="wb")
@@ -132,7 +130,7 @@ class NiftiHeader:
         dtype: of the voxels as stored.
         start: offset of the first voxel, in bytes.
         slope, inter: what scales voxels to intensities.
-        sform, qform: (4, 4) where the header declares them.
+        sform, qform: (4, 4) to mm, where the header declares them.
     """
 
     shape: tuple[int, ...]
@@ -189,42 +187,9 @@ def parse_header(head: bytes) -> NiftiHeader:
     if start < length:
         raise ValueError(f"its voxels should start at byte {start}")
     slope, inter = header.get_slope_inter()
-    sform, sform_code = header.get_sform(coded=True)
-    qform, qform_code = _qform(header)
-    affines = [sform, qform]
-    if not qform_code or qform is not None:  # else it is declared, and broken
-        affines.append(header.get_base_affine())
-    grid = Grid(
-        shape=shape[:3],
-        affine=_first_regular(affines),
-        sform_code=int(sform_code),
-        qform_code=qform_code,
-        units=int(header["xyzt_units"]),
-    )
+    grid, sform, qform = read_place(header, shape[:3])
     scale = (1.0, 0.0) if slope is None else (float(slope), float(inter))
     return NiftiHeader(shape, dtype, start, grid, *scale, sform, qform)
-
-
-def _qform(header: Any) -> tuple[NDArray[np.float64] | None, int]:
-    """The affine of the quaternion, None if there is none or it is no rotation; and its code."""
-    code = int(header["qform_code"])
-    try:
-        return header.get_qform(coded=True)[0], code
-    except ValueError:
-        return None, code
-
-
-def _first_regular(affines: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
-    """nibabel's choice (sform, qform, voxel sizes), but never one that has lost a dimension:
-    some files declare an sform of zeros.
-
-    Raises:
-        ValueError: none of them places voxels.
-    """
-    for affine in affines:
-        if affine is not None and np.isfinite(affine).all() and abs(np.linalg.det(affine)) > 1e-12:
-            return np.asarray(affine, dtype=np.float64)
-    raise ValueError("its header gives no usable voxel size, sform or qform")
 
 
 def parse_nifti(content: ByteReader) -> tuple[NiftiHeader, NDArray[Any]]:

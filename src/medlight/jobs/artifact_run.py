@@ -5,6 +5,8 @@ net.pt2. It does what artifact.json describes, step by step and plainly: take it
 for an implementation of your own. Several channels: one 4-D file.
 """
 
+import gzip
+import io
 import itertools
 import json
 import os
@@ -33,20 +35,78 @@ def load_net():
 
 
 def read(path):
-    """(C, *S) float32, affine, and the file's header; None for a picture."""
-    if not path.name.lower().endswith((".nii", ".nii.gz")):
-        from PIL import Image
+    """(C, *S) float32, affine in mm, and the file's header; None for a picture."""
+    nifti = path.name.lower().endswith((".nii", ".nii.gz"))
+    image, affine, header = read_nifti(path) if nifti else (read_picture(path), np.eye(4), None)
+    wanted = ARTIFACT["input"]
+    if (len(image), image.ndim - 1) != (wanted["channels"], wanted["spatial_dims"]):
+        sys.exit(f"{path}: {len(image)} channels, {image.ndim - 1} axes; the net takes {wanted}")
+    if not np.isfinite(image).all():
+        sys.exit(f"{path}: it holds values that are not finite")
+    return image, affine, header
 
-        picture: Any = Image.open(path)
-        most = {"I;16": 65535, "I": 65535}.get(picture.mode, 255)
-        picture = picture if picture.mode in ("L", "I;16", "I") else picture.convert("L")
-        return np.asarray(picture, np.float32)[None] / most, np.eye(4), None
+
+def read_nifti(path):
+    """The first usable of sform, qform and voxel size; metre and micron are turned into mm."""
     import nibabel
 
-    file: Any = nibabel.load(path)
-    values = file.get_fdata(dtype=np.float32)
-    values = values[None] if values.ndim == 3 else np.moveaxis(values, -1, 0)
-    return values, file.affine, file.header
+    content = path.read_bytes()
+    content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    second = 540 in (int.from_bytes(content[:4], end) for end in ("little", "big"))
+    file: Any = (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_bytes(content)
+    header, shape = file.header, file.shape
+    if header.get_data_dtype().kind not in "iuf" or file.dataobj.offset < header["sizeof_hdr"]:
+        sys.exit(f"{path}: its numbers or its header are of a kind that is not supported")
+    shape = (*shape[:3], shape[4]) if len(shape) == 5 and shape[3] == 1 else shape
+    if len(shape) not in (2, 3, 4):
+        sys.exit(f"{path}: expected (X, Y, Z) or (X, Y, Z, channels), got {shape}")
+    values = np.asarray(file.dataobj).astype(np.float32).reshape(shape)
+    values = np.moveaxis(values, -1, 0) if len(shape) == 4 else values[None]
+    return values, np.diag([mm(header)] * 3 + [1]) @ place(header, path), header
+
+
+def forms(header):
+    """sform, qform and voxel sizes, or None: voxel index to the file's unit of length."""
+    sform = header.get_sform(coded=True)[0]
+    try:
+        return sform, header.get_qform(coded=True)[0], header.get_base_affine()
+    except ValueError:  # a broken quaternion
+        return sform, None, None if int(header["qform_code"]) else header.get_base_affine()
+
+
+def place(header, path):
+    for form in forms(header):
+        size = np.inf if form is None else np.linalg.norm(form[:3, :3], axis=0).prod()
+        if size < np.inf and abs(np.linalg.det(form)) > 1e-6 * size:
+            return form
+    return sys.exit(f"{path}: its header gives no usable voxel size, sform or qform")
+
+
+def mm(header):
+    return {1: 1000.0, 3: 0.001}.get(int(header["xyzt_units"]) & 7, 1.0)
+
+
+def read_picture(path):
+    """(1, H, W), upright: 8 and 16 bits in [0, 1], other numbers as they are."""
+    from PIL import Image, ImageOps
+
+    Image.MAX_IMAGE_PIXELS = None
+    content = path.read_bytes()
+    file: Any = Image.open(io.BytesIO(content))
+    tags, kind = getattr(file, "tag_v2", {}), file.mode
+    bits, form, white = (tags.get(tag) for tag in (258, 339, 262))
+    grey = kind in ("L", "I", "F") or kind.startswith("I;16")
+    deep = (file.format == "PNG" and content[24] == 16) or max(bits or (8,)) > 8
+    if getattr(file, "n_frames", 1) > 1 or (deep and not grey):
+        sys.exit(f"{path}: several pictures in one file, or 16 bits a colour, are not supported")
+    picture: Any = ImageOps.exif_transpose(file)
+    values = np.asarray(picture if grey else picture.convert("RGB").convert("L"))
+    values = ~values if white == 0 and kind in ("L", "1") else values  # Pillow turns these alone
+    most = 1 if kind in ("I", "F") else 65535 if kind.startswith("I;16") else 255
+    if kind == "L" and form == (2,):
+        values, most = values.view(np.int8), 1
+    values = values.view(np.uint32) if kind == "I" and form != (2,) and bits == (32,) else values
+    return np.divide(values, most, dtype=np.float32)[None]
 
 
 def reorient(image, affine, codes):
@@ -208,15 +268,16 @@ def write(path, labels, affine, header):
     if header is None:
         from PIL import Image
 
-        Image.fromarray(labels).save(path)
-        return
+        return Image.fromarray(labels).save(path)
     import nibabel
 
     mask = nibabel.Nifti1Image(labels, affine)
+    back = np.diag([1 / mm(header)] * 3 + [1])
     mask.header["xyzt_units"] = header["xyzt_units"]
-    mask.set_sform(affine, int(header["sform_code"]))
-    mask.set_qform(affine, int(header["qform_code"]))
-    nibabel.save(mask, path)
+    mask.set_sform(back @ affine, int(header["sform_code"]))
+    qform = forms(header)[1]
+    mask.set_qform(back @ affine if qform is None else qform, int(header["qform_code"]))
+    return nibabel.save(mask, path)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from medlight.io.store.codec import Encoded, encode_image, encode_mask, pack_arr
 from medlight.io.store.store import STORE_VERSION
 
 RANDOM = np.random.default_rng(0)
-GOLDEN = {"version": 3, "none": "bb16eb27b024c8bc"}
+GOLDEN = {"version": 4, "none": "bb16eb27b024c8bc"}
 """Where these hashes change, what is stored of the same file has changed: raise STORE_VERSION,
 and write the new ones down."""
 

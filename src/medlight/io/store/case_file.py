@@ -264,8 +264,10 @@ def _plain(grid: Grid) -> dict[str, Any]:
         "sform_code": grid.sform_code,
         "qform_code": grid.qform_code,
         "units": grid.units,
+        "qform": None if grid.qform is None else grid.qform.tolist(),
     }
 
 
 def _grid(plain: Mapping[str, Any]) -> Grid:
-    return Grid(**cast(dict[str, Any], plain) | {"affine": np.array(plain["affine"])})
+    forms = {key: np.array(plain[key]) for key in ("affine", "qform") if plain.get(key)}
+    return Grid(**cast(dict[str, Any], plain) | forms)

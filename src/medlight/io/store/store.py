@@ -33,7 +33,7 @@ from medlight.io.store.stored_cases import InMemoryCases, StoredCases, memory_by
 
 log = logging.getLogger(__name__)
 
-STORE_VERSION = 3
+STORE_VERSION = 4
 """Raised by hand when what `medlight.io` or `medlight.transforms` make of the same file changes;
 tests hold golden hashes of it."""
 _MAX_LISTED = 5  # broken cases named in one message
