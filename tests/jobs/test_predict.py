@@ -110,6 +110,13 @@ def test_subfolders_are_part_of_the_name(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_two_cases_are_never_written_to_one_file(tmp_path: Path) -> None:
+    for name in ("P1/t1.nii.gz", "P1__t1.nii.gz"):
+        volume(tmp_path / "in" / name)
+    with pytest.raises(ConfigError, match="would both be written to P1__t1"):
+        predicted("1", tmp_path / "in", tmp_path / "out")
+
+
 def test_channels_in_one_file_or_in_several(tmp_path: Path) -> None:
     whole = volume(tmp_path / "one/brain.nii.gz", channels=2)
     for number in range(2):
@@ -122,7 +129,7 @@ def test_channels_in_one_file_or_in_several(tmp_path: Path) -> None:
     np.testing.assert_array_equal(*map(read, ours))
     assert read(ours[0]).shape == (11, 14, 9)
     (tmp_path / "two/brain_0001.nii.gz").unlink()
-    with pytest.raises(DataError, match="it has 1 channels, but the net takes 2"):
+    with pytest.raises(DataError, match="_0000, _0001, but brain has 0000;"):
         predicted("1", tmp_path / "two", tmp_path / "less", channels=2)
     nnunet = volume(tmp_path / "nnunet/x_0000.nii.gz")
     assert inputs(nnunet.parent)[0].name == "x"

@@ -19,7 +19,7 @@ from medlight.inference.sliding_window import SlidingWindow
 from medlight.io.inputs import InputCase, InputPaths, find_inputs
 from medlight.io.read import read_channels
 from medlight.jobs.verb import verb
-from medlight.runs.files import write_text
+from medlight.runs.files import file_stem, write_text
 from medlight.tasks.trained_model import (
     LoadModel,
     PredictionWriter,
@@ -195,8 +195,15 @@ def cache_key(case: InputCase, settings: dict[str, Any]) -> str:
 
 
 def _check_output(output: Path, cases: Sequence[InputCase]) -> None:
-    """Never write over what is read."""
+    """Never write over what is read, nor two cases to one file."""
+    written: dict[str, InputCase] = {}
     for case in cases:
+        other = written.setdefault(file_stem(case.name), case)
+        if other is not case:
+            raise ConfigError(
+                f"{other.files[0]} and {case.files[0]} would both be written to "
+                f"{file_stem(case.name)}; predict one of them into another folder"
+            )
         for file in case.files:
             if file.resolve().is_relative_to(output.resolve()):
                 raise ConfigError(
