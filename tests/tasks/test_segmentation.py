@@ -159,3 +159,14 @@ def test_each_task_refuses_the_data_of_the_other() -> None:
         ClassificationTask(
             net=SMALL_UNET, spec=DataSpec(2, 1, ORGANS), loss=torch.nn.CrossEntropyLoss()
         )
+
+
+def test_more_labels_than_a_predicted_mask_holds_are_refused() -> None:
+    for count in (256, 257):
+        labels = Labels(("background", *(f"c{k}" for k in range(1, count))), "mask")
+        spec = DataSpec(3, channels=1, labels=labels)
+        if count == 256:
+            SegmentationTask.check_data(spec)
+            continue
+        with pytest.raises(ConfigError, match="names 257 labels, but a net predicts at most 256"):
+            SegmentationTask.check_data(spec)

@@ -32,6 +32,8 @@ from medlight.tasks.segmentation_outcome import SegmentationOutcome
 from medlight.tasks.trained_model import TrainedModel, shared_postprocessing
 
 Target = Literal["labels", "regions"]
+MAX_LABELS = 256
+"""What the 8 bits of a predicted mask hold."""
 CERTAIN_LOGIT = 30.0
 """A logit of which the opposite has a probability of zero, in half precision too."""
 
@@ -78,6 +80,12 @@ class SegmentationTask(Task):
             raise ConfigError(
                 f"task=segmentation needs masks, but the data has {spec.labels.describe()}; choose "
                 f"task={spec.labels.suggested_task}, or data with masks"
+            )
+        if len(spec.labels) > MAX_LABELS:
+            raise ConfigError(
+                f"the data names {len(spec.labels)} labels, but a net predicts at most "
+                f"{MAX_LABELS}, the background among them; merge labels of the masks, or number "
+                f"those that are used 0, 1, 2, ..."
             )
 
     def _check_target(self) -> None:
