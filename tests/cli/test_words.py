@@ -48,6 +48,13 @@ def test_a_name_is_taken_as_typed(key: str) -> None:
     assert parsed(f"{key}=O'Brien") == "O'Brien"
 
 
+def test_a_pattern_of_patients_is_taken_as_typed() -> None:
+    for pattern in (r"([PQ]\d{1,2})_", "(.+)_", r"(a,b|c)\d+$", "1_2", "table.csv"):
+        assert parsed(f"data.patient={pattern}") == pattern
+        assert parsed(f"data.patient='{pattern}'") == pattern
+    assert parsed("data.patient=null") is None
+
+
 def test_the_names_of_a_sweep_are_taken_as_typed() -> None:
     assert parsed("data.exclude=1_2,1e5") == ["1_2", "1e5"]
     assert parsed("data.exclude=[1_2],[1.10,b]") == [["1_2"], ["1.10", "b"]]

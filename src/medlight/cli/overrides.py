@@ -15,10 +15,12 @@ SWEEP_OVERRIDE = re.compile(r"(sweep|launcher)[=.]")
 """Words that are about a sweep, not about its jobs."""
 NAME_KEY = re.compile(
     "exclude|input|output|predictions|labels|images|class_names|modality|runs?|run_dir|resume|init|"
-    "checkpoint|siblings|root|cache|withdrawn|manifest|patient|task|data|tags|group|name|project|"
+    "checkpoint|siblings|root|cache|withdrawn|manifest|task|data|tags|group|name|project|"
     "job_type|experiment|folder|dir|subdir|storage"
 )
 """Keys, by their last part, whose values are names of cases, files, folders, classes or runs."""
+PATTERN_KEY = "patient"
+"""The key whose value is one regular expression, brackets and all."""
 NOT_A_WORD = re.compile(
     r"[+-]?([\d_.]*\d[\d_.]*(e[+-]?[\d_]+)?|inf|nan)|true|false|null", re.IGNORECASE
 )
@@ -91,7 +93,10 @@ def _quote_for_hydra(text: str, tree: Groups) -> str:
         return f"{key}=none" if "none" in tree[key] else f"~{key}"
     if value.startswith("~") or (set(value) & set(" ,:=()[]{}'") and _is_path(value)):
         return f"{key}={_quoted(value)}"
-    is_name = NAME_KEY.fullmatch(key.lstrip("+").rpartition(".")[2])
+    last = key.lstrip("+").rpartition(".")[2]
+    if last == PATTERN_KEY and value != "null" and value[:1] not in ("'", '"'):
+        return f"{key}={_quoted(value)}"
+    is_name = NAME_KEY.fullmatch(last)
     whole = value != "null" and value.count("[") == value.count("]")
     if is_name and whole and not HYDRA_SYNTAX.match(value):
         return f"{key}={re.sub(r'[^][,]+', _quote_word, value)}"

@@ -10,7 +10,7 @@ class Case:
     """What is known of one image without opening it: never pixels.
 
     Attributes:
-        id: unique in its index, and part of file names: letters, digits, `._-/` only.
+        id: unique in its index, and part of file names: letters of any script, digits, `._-/` only.
         patient: what a split must keep together.
         files: role ("image", "mask", ...) to path.
         tags: label name to 1, 0, -1 (uncertain) or nan (nobody looked).

@@ -70,12 +70,13 @@ class Index:
             raise ValueError(f"every column must hold {len(self.ids)} cases")
         self._row = {case: row for row, case in enumerate(self.ids)}
         if len(self._row) != len(self.ids):
-            raise DataError(
-                f"{self.name}: case ids are not unique, e.g. {self._first_duplicate()!r}"
-            )
+            raise DataError(f"{self.name}: case ids are not unique: {self._first_duplicates()}")
 
-    def _first_duplicate(self) -> str:
-        return next(case for row, case in enumerate(self.ids) if self._row[case] != row)
+    def _first_duplicates(self) -> str:
+        case = next(case for row, case in enumerate(self.ids) if self._row[case] != row)
+        paths = [row[self.ids.index(case)] for row in self._files.values()]
+        others = [row[self._row[case]] for row in self._files.values()]
+        return f"{paths[0]} and {others[0]} would both be {case!r}; rename one" if paths else case
 
     @property
     def name(self) -> str:
@@ -164,6 +165,12 @@ class Index:
         """All but the cases with these ids."""
         kept = [case for case in self.ids if case not in cases]
         return self if len(kept) == len(self) else self.subset(kept)
+
+    def with_patients(self, patients: Sequence[str]) -> "Index":
+        """The same cases as these patients', one for each case."""
+        index = self.subset(self.ids)
+        index.patients = tuple(patients)
+        return index
 
     def fingerprint(self) -> str:
         """sha256 of what the table says, whatever the order of its cases and wherever it lies."""

@@ -62,6 +62,21 @@ class Split:
             seen[subset] = patients
         if not self.train:
             raise SplitError(f"{index.name}: fold {self.fold} leaves no case to train on")
+        self._check_classes(index)
+
+    def _check_classes(self, index: Index) -> None:
+        """Refuse to train on one class of several."""
+        if index.tags is None or not index.labels.exclusive:
+            return
+        train = set(self.train)
+        rows = [row for row, case in enumerate(index.ids) if case in train]
+        learnt = np.flatnonzero((index.tags[rows] == 1).any(axis=0))
+        if len(learnt) == 1 and (index.tags == 1).any(axis=0).sum() > 1:
+            raise SplitError(
+                f"{index.name}: fold {self.fold} would train on {index.labels.names[learnt[0]]} "
+                f"alone: {len(set(index.patients))} patients are too few for the split; type "
+                f"data.patient='(regular expression)' that tells them apart, or other data.folds"
+            )
 
 
 def make_split(index: Index, *, fold: int | str | None, folds: int, val_fraction: float) -> Split:

@@ -11,7 +11,7 @@ import numpy as np
 from torch.utils.data import BatchSampler, DataLoader
 
 from medlight.core.data_spec import DataSpec
-from medlight.core.errors import ConfigError
+from medlight.core.errors import ConfigError, SplitError
 from medlight.core.index import Index
 from medlight.core.sample import Sample
 from medlight.core.split import Split, make_split
@@ -20,6 +20,7 @@ from medlight.data.dataset import CaseDataset
 from medlight.data.exclusions import Exclusions, find_exclusions, withdrawal_lists
 from medlight.data.hooks import AugmentFn, CaseLoader, TrainerHooks
 from medlight.data.patch import ForegroundSampler, auto_patch_size
+from medlight.data.patients import group_by_patient
 from medlight.data.sampling import EvalSampler, TrainBatchSampler
 from medlight.io.manifest import DataVersion, find_version
 from medlight.io.store.store import Store
@@ -55,6 +56,8 @@ class DataModule(TrainerHooks, ABC):
         exclude: ids or patterns of cases to leave out, or a file of them; the others stay on their
             side of the folds.
         withdrawn: a list of patients who withdrew, besides the `withdrawn.txt` beside the data.
+        patient: whose image a case is, where ids tell: a regular expression with one group, or a
+            csv file with the columns case and patient; None: as the data set has it.
         manifest: what the data should be; None: the newest `manifest_*.jsonl` beside them.
         check: look for missing, damaged and leaking files before training.
         tolerance_mm: of the normalised surface distance; None: the data set's own, else 1 mm.
@@ -80,6 +83,7 @@ class DataModule(TrainerHooks, ABC):
     seed: int = 0
     exclude: Sequence[str] | str = ()
     withdrawn: str | Path | None = None
+    patient: str | None = None
     manifest: str | Path | None = None
     check: bool = True
     tolerance_mm: float | None = None
@@ -87,6 +91,8 @@ class DataModule(TrainerHooks, ABC):
     ignore: int | None = None
 
     spatial_dims: ClassVar[int]
+    split_hint: ClassVar[str] = ""
+    """What may help if no split can be made."""
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -119,8 +125,9 @@ class DataModule(TrainerHooks, ABC):
 
     @cached_property
     def full_index(self) -> Index:
-        """The index as the data set has it, read on first use."""
-        return self.index()
+        """The index as the data set has it, read on first use, with the patients of `patient`."""
+        index = self.index()
+        return index if self.patient is None else group_by_patient(index, str(self.patient))
 
     @cached_property
     def exclusions(self) -> Exclusions:
@@ -143,12 +150,15 @@ class DataModule(TrainerHooks, ABC):
         dealt = not any(
             self.full_index.column("split")
         )  # then nobody changes sides by an exclusion
-        return make_split(
-            self.full_index if dealt else self.cases,
-            fold=self.fold,
-            folds=self.folds,
-            val_fraction=self.val_fraction,
-        ).without(self.exclusions.cases)
+        try:
+            return make_split(
+                self.full_index if dealt else self.cases,
+                fold=self.fold,
+                folds=self.folds,
+                val_fraction=self.val_fraction,
+            ).without(self.exclusions.cases)
+        except SplitError as error:
+            raise SplitError(f"{error}{self.split_hint}") from error
 
     def setup(self, stage: str | None = None) -> None:
         """Prepare the training cases that the store lacks, after which `spec` is known.

@@ -1,8 +1,9 @@
-"""What folders say: visible entries, case ids, and which items belong together."""
+"""What folders say: visible entries, and case ids."""
 
 import os
 import re
-from collections.abc import Hashable, Iterator, Sequence
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -30,32 +31,10 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def case_id(text: str) -> str:
-    """Text with whatever a case id may not hold replaced by "_".
+    """Text with whatever a case id may not hold replaced by "_". Letters of any script stay,
+    however their accents are written.
 
-    >>> case_id("benign/benign (1)")
-    'benign/benign__1_'
+    >>> case_id("benign/benign (1)"), case_id("M\N{LATIN SMALL LETTER U WITH DIAERESIS}ller")
+    ('benign/benign__1_', 'M\xfcller')
     """
-    return re.sub(r"[^A-Za-z0-9._/-]", "_", text)
-
-
-def group_ids(units: Sequence[str], marks: Sequence[Hashable]) -> list[str]:
-    """For each item the name of its group: items that share a unit or a mark are in one.
-
-    A group is called after the first, in order, of its units.
-
-    >>> group_ids(["a", "b", "c", "d"], [1, 2, 1, 3])
-    ['a', 'b', 'a', 'd']
-    """
-    leader = {unit: unit for unit in units}
-
-    def find(unit: str) -> str:
-        while leader[unit] != unit:
-            leader[unit] = leader[leader[unit]]
-            unit = leader[unit]
-        return unit
-
-    first: dict[Hashable, str] = {}
-    for unit, mark in zip(units, marks, strict=True):
-        one, other = sorted((find(first.setdefault(mark, unit)), find(unit)))
-        leader[other] = one
-    return [find(unit) for unit in units]
+    return re.sub(r"[^\w./-]", "_", unicodedata.normalize("NFC", text))

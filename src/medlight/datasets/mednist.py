@@ -14,8 +14,9 @@ from medlight.core.errors import DataNotFoundError
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.data.datamodule import DataModule
+from medlight.data.patients import group_ids
 from medlight.datasets._fake_data import write_class_folders
-from medlight.datasets._listing import case_id, files, folders, group_ids
+from medlight.datasets._listing import case_id, files, folders
 from medlight.io.digests import cached_digests
 from medlight.io.locate import RemoteArchive, locate_dataset
 from medlight.io.read import RASTER_SUFFIXES
@@ -66,6 +67,7 @@ class MedNISTDataModule(DataModule):
     group_duplicates: bool = True
 
     spatial_dims: ClassVar[int] = 2
+    split_hint: ClassVar[str] = "; if numbers do not tell neighbours, type data.group_size=1"
 
     @cached_property
     def folder(self) -> Path:
@@ -109,9 +111,11 @@ class MedNISTDataModule(DataModule):
         )
 
     def _block_of(self, case: str) -> str:
-        """The block of numbers a picture belongs to, or the picture where it has no number."""
+        """The block of numbers a picture belongs to, or the picture where it has no number, or
+        `patient` says whose it is."""
         kind, _, stem = case.rpartition("/")
-        return f"{kind}/{int(stem) // self.group_size:06d}" if stem.isdecimal() else case
+        in_block = stem.isdecimal() and self.patient is None
+        return f"{kind}/{int(stem) // self.group_size:06d}" if in_block else case
 
     def _source(self, classes: Sequence[str]) -> Source:
         if tuple(classes) != CLASSES:  # somebody's own: nothing is known of its licence

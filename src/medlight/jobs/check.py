@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from medlight.audit.audit import audit, pre_training_audit
-from medlight.audit.issues import Issue, count_by_level, exclude_list_path
+from medlight.audit.issues import Issue, count_by_level, exclude_list_path, sort_issues
+from medlight.audit.patients import patient_name_issues
 from medlight.audit.repair import repair
 from medlight.core.errors import DataError, SplitError
 from medlight.core.split import Split
@@ -55,7 +56,7 @@ def check(
         raise
     split, unsplit = _split(data)
     issues, file_infos = audit(index, split, num_processes=num_processes or _cores())
-    issues = [*unsplit, *issues]
+    issues = sort_issues([*unsplit, *issues, *patient_name_issues(index, data.patient)])
     bad = dict.fromkeys(case for f in issues if f.level == "error" for case in f.cases)
     report = {
         "name": index.name,
@@ -153,6 +154,7 @@ def check_before_training(data: DataModule) -> None:
     if not data.check:
         return
     issues = pre_training_audit(data.cases, data.split, Path(data.cache))
+    issues += patient_name_issues(data.cases, data.patient)
     for issue in issues:
         if issue.level == "warning":
             log.warning("%s; %s", issue.message, issue.advice)

@@ -1,0 +1,95 @@
+"""Whose image a case is: what `data.patient` says, by a pattern of ids or by a table."""
+
+import csv
+import re
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+
+from medlight.core.errors import ConfigError
+from medlight.core.index import Index
+
+COLUMNS = ("case", "patient")
+
+
+def group_by_patient(index: Index, patient: str) -> Index:
+    """Count cases as one patient's by a rule; those that were one patient's stay so.
+
+    Args:
+        index: the cases.
+        patient: a regular expression, searched in each id, whose one group names the patient; or
+            the path of a csv file with the columns case and patient.
+
+    Returns:
+        The same cases with other patients.
+
+    Raises:
+        ConfigError: the rule cannot be read, or leaves a case without a patient.
+    """
+    path = Path(patient).expanduser()
+    names = (
+        _from_table(index, path)
+        if path.suffix == ".csv" or path.is_file()
+        else _from_ids(index, patient)
+    )
+    return index.with_patients(group_ids(names, index.patients))
+
+
+def _from_ids(index: Index, pattern: str) -> list[str]:
+    try:
+        rule = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"data.patient={pattern}: no regular expression ({error})") from error
+    if rule.groups != 1:
+        raise ConfigError(
+            f"data.patient={pattern} has {rule.groups} groups, but must have one, in parentheses, "
+            f"which names the patient: data.patient='(.+)_\\d+$' if ids are like P07_2"
+        )
+    found = [rule.search(case) for case in index.ids]
+    for case, match in zip(index.ids, found, strict=True):
+        if not (match and match[1]):
+            raise ConfigError(
+                f"data.patient={pattern} names no patient in the id {case!r}; every id must fit, "
+                f"or give a csv file with the columns {', '.join(COLUMNS)}"
+            )
+    return [match[1] for match in found if match]
+
+
+def _from_table(index: Index, path: Path) -> list[str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise ConfigError(f"data.patient={path}: cannot be read ({error})") from error
+    if not rows or not set(COLUMNS) <= rows[0].keys():
+        raise ConfigError(f"data.patient={path}: expected a table with columns case and patient")
+    patient_of = {row["case"]: row["patient"] for row in rows}
+    missing = [case for case in index.ids if not patient_of.get(case)]
+    if missing:
+        raise ConfigError(
+            f"data.patient={path}: {len(missing)} of {len(index)} cases have no patient in it, "
+            f"such as {missing[0]!r}; add them"
+        )
+    return [patient_of[case] for case in index.ids]
+
+
+def group_ids(units: Sequence[str], marks: Sequence[Hashable]) -> list[str]:
+    """For each item the name of its group: items that share a unit or a mark are in one.
+
+    A group is called after the first, in order, of its units.
+
+    >>> group_ids(["a", "b", "c", "d"], [1, 2, 1, 3])
+    ['a', 'b', 'a', 'd']
+    """
+    leader = {unit: unit for unit in units}
+
+    def find(unit: str) -> str:
+        while leader[unit] != unit:
+            leader[unit] = leader[leader[unit]]
+            unit = leader[unit]
+        return unit
+
+    first: dict[Hashable, str] = {}
+    for unit, mark in zip(units, marks, strict=True):
+        one, other = sorted((find(first.setdefault(mark, unit)), find(unit)))
+        leader[other] = one
+    return [find(unit) for unit in units]
