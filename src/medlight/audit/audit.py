@@ -23,20 +23,24 @@ from medlight.io.digests import cached_digests
 
 
 def audit(
-    index: Index, split: Split | None = None, *, num_processes: int = 1
+    index: Index, split: Split | None = None, *, ignore: int | None = None, num_processes: int = 1
 ) -> tuple[list[Issue], list[FileInfo]]:
     """Everything that can be found, errors first, and what each file said.
 
     Args:
         split: what must not share patients or images between its sides; None: not looked at.
+        ignore: label that needs no name.
         num_processes: that read files at the same time.
     """
     file_infos = scan_files(index, num_processes=num_processes)
-    return sort_issues(find_issues(index, file_infos, split)), file_infos
+    return sort_issues(find_issues(index, file_infos, split, ignore)), file_infos
 
 
 def find_issues(
-    index: Index, file_infos: Sequence[FileInfo], split: Split | None = None
+    index: Index,
+    file_infos: Sequence[FileInfo],
+    split: Split | None = None,
+    ignore: int | None = None,
 ) -> Iterator[Issue]:
     """Yield the issues of files that have been read already.
 
@@ -44,12 +48,13 @@ def find_issues(
         index: the cases.
         file_infos: what each of their files said.
         split: what must not share patients or images; None: not looked at.
+        ignore: label that needs no name.
     """
     yield from pair_issues(index)
     yield from file_issues(index, file_infos)
     yield from stray_issues(index)
     yield from value_issues(index, file_infos)
-    yield from label_issues(index, file_infos, split)
+    yield from label_issues(index, file_infos, split, ignore)
     yield from patient_issues(index, split)
     yield from duplicate_issues(index, file_infos, split)
 

@@ -16,13 +16,13 @@ RARE_FRACTION = 0.01
 
 
 def label_issues(
-    index: Index, file_infos: Sequence[FileInfo], split: Split | None
+    index: Index, file_infos: Sequence[FileInfo], split: Split | None, ignore: int | None = None
 ) -> Iterator[Issue]:
     """Findings on masks, or on the tags of an index without any."""
     masks = [info for info in file_infos if info.readable and info.role == MASK]
     if index.labels.per_voxel:
         for info in masks:
-            yield from _mask(index, info)
+            yield from _mask(index, info, ignore)
         yield from _types(index, masks)
         empty = [info for info in masks if set(info.label_counts or {1: 1}) == {0}]
         if empty:
@@ -43,7 +43,7 @@ def label_issues(
         yield from _balance(index, split)
 
 
-def _mask(index: Index, info: FileInfo) -> Iterator[Issue]:
+def _mask(index: Index, info: FileInfo, ignore: int | None) -> Iterator[Issue]:
     case, last = index.ids[info.row], len(index.labels) - 1
     if info.n_fractional:
         yield Issue(
@@ -58,7 +58,8 @@ def _mask(index: Index, info: FileInfo) -> Iterator[Issue]:
     if info.label_counts is None:
         found = "more than a thousand different values"
     else:
-        outside = [label for label in sorted(info.label_counts) if not 0 <= label <= last]
+        known = {*range(last + 1), ignore}
+        outside = [label for label in sorted(info.label_counts) if label not in known]
         found = f"{shorten([str(label) for label in outside], 5)}" if outside else ""
     if found:
         yield Issue(
@@ -66,7 +67,8 @@ def _mask(index: Index, info: FileInfo) -> Iterator[Issue]:
             "labels",
             f"{info.path}: the mask holds {found}, but the data set declares 0 to {last} "
             f"({', '.join(index.labels.names)})",
-            f"fix the mask, declare the label, or {exclude_hint([case], 'labels')}",
+            f"fix the mask, declare the label, leave its voxels out of training by "
+            f"data.ignore=<number>, or {exclude_hint([case], 'labels')}",
             (case,),
         )
 

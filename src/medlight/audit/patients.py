@@ -56,9 +56,7 @@ def _repeated_patients(index: Index) -> Iterator[Issue]:
 def _groups(ids: Sequence[str], pattern: str) -> list[list[int]]:
     """The rows of ids that share a stem, where several do."""
     rule, found = re.compile(pattern), dict[str, list[int]]()
-    look = (
-        rule.search if pattern == _BIDS else rule.match
-    )
+    look = rule.search if pattern == _BIDS else rule.match
     for row, case in enumerate(ids):
         if match := look(case):
             found.setdefault(match[1], []).append(row)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from medlight.core.annotations import points_to_grid, transform_boxes
 from medlight.core.case import Case
-from medlight.core.errors import DataError
+from medlight.core.errors import ConfigError, DataError
 from medlight.core.grid import Grid
 from medlight.core.index import Index
+from medlight.core.labels import Labels
 from medlight.core.sample import Sample
 from medlight.io import annotations
 from medlight.io.annotations import Annotations
@@ -28,7 +29,12 @@ MASK_ROLE = "mask"
 
 
 def open_cases(
-    index: Index, store: Store, transforms: Preprocessor | None, *, check: bool = False
+    index: Index,
+    store: Store,
+    transforms: Preprocessor | None,
+    *,
+    ignore: int | None = None,
+    check: bool = False,
 ) -> StoredCases:
     """Open the cases of an index in their order; those that are not in the store are made first.
 
@@ -36,6 +42,7 @@ def open_cases(
         index: the cases.
         store: where they are kept.
         transforms: the preset; None: cases as they are in their files.
+        ignore: label that needs no name.
         check: compare voxels with their checksums.
 
     Raises:
@@ -49,7 +56,7 @@ def open_cases(
         build=partial(prepare_case, transforms=transforms),
         check=check,
     )
-    _check_labels(stored, len(index.labels))
+    _check_labels(stored, len(index.labels), ignore)
     return stored
 
 
@@ -121,12 +128,42 @@ def _check_shapes(case: str, image: Grid, mask: Grid) -> None:
         )
 
 
-def _check_labels(stored: StoredCases, labels: int) -> None:
+def _check_labels(stored: StoredCases, labels: int, ignore: int | None) -> None:
+    """DataError for a mask with a label that has no name, unless it is the one that is ignored."""
     for row in np.flatnonzero(
         ((stored.label_range < 0) | (stored.label_range >= labels)).any(axis=1)
     ):
         low, high = stored.label_range[row]
+        held = {*stored.class_locations(row)[:, 0].tolist(), int(low), int(high)}
+        outside = [label for label in held if not 0 <= label < labels and label != ignore]
+        if not outside:
+            continue
+        leave = f", or leave its voxels out of training by data.ignore={max(outside)}"
         raise DataError(
             f"case {stored.cases[row]!r}: the mask holds values from {low} to {high}, but the data "
-            f"set declares {labels} labels (0 to {labels - 1}); fix the mask or the labels"
+            f"set declares {labels} labels (0 to {labels - 1}), so that {max(outside)} has no "
+            f"name; fix the mask or the labels{leave if ignore is None else ''}"
+        )
+
+
+def check_ignored(
+    ignore: int | None, labels: Labels, train: StoredCases, every: Callable[[], StoredCases]
+) -> None:
+    """Refuse a number to ignore that no mask holds: a slip, maybe.
+
+    Args:
+        ignore: the number; None: there is none.
+        labels: those with a name, which need not occur.
+        train: the training cases.
+        every: opens all cases; asked only if no training case holds it.
+
+    Raises:
+        ConfigError: no case holds it.
+    """
+    if ignore is None or not labels.per_voxel or ignore < len(labels):
+        return
+    if not any((cases().label_range == ignore).any() for cases in (lambda: train, every)):
+        raise ConfigError(
+            f"data.ignore={ignore}: no mask holds {ignore}, only labels from 0 to "
+            f"{train.label_range.max()}; type another number, or leave data.ignore out"
         )

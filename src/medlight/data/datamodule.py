@@ -15,7 +15,7 @@ from medlight.core.errors import ConfigError, SplitError
 from medlight.core.index import Index
 from medlight.core.sample import Sample
 from medlight.core.split import Split, make_split
-from medlight.data.cases import open_cases, store_name
+from medlight.data.cases import check_ignored, open_cases, store_name
 from medlight.data.dataset import CaseDataset
 from medlight.data.exclusions import Exclusions, find_exclusions, withdrawal_lists
 from medlight.data.hooks import AugmentFn, CaseLoader, TrainerHooks
@@ -62,7 +62,7 @@ class DataModule(TrainerHooks, ABC):
         check: look for missing, damaged and leaking files before training.
         tolerance_mm: of the normalised surface distance; None: the data set's own, else 1 mm.
         regions: name to label numbers of what is scored, where it overlaps; None: each label.
-        ignore: number of a label that is neither learnt nor scored.
+        ignore: number of a label that is neither learnt nor scored; it needs no name.
     """
 
     root: str | Path = "data"
@@ -102,6 +102,8 @@ class DataModule(TrainerHooks, ABC):
         self.cache = Path(self.cache).expanduser()
         if self.batch_size < 1:
             raise ConfigError(f"data.batch_size must be at least 1, got {self.batch_size}")
+        if self.ignore is not None and self.ignore not in range(256):
+            raise ConfigError(f"data.ignore must be a label, 0 to 255, got {self.ignore}")
         if not 0 <= self.foreground_oversampling <= 1:
             raise ConfigError(
                 f"data.foreground_oversampling is a share, from 0 to 1, got "
@@ -168,6 +170,7 @@ class DataModule(TrainerHooks, ABC):
         if self._train_set is None:
             pick_centre = ForegroundSampler(self.foreground_oversampling, self.ignore)
             self._train_set = self._dataset(self.split.train, foreground_sampler=pick_centre)
+            check_ignored(self.ignore, self.cases.labels, self._train_set.stored, self.prepare)
 
     @cached_property
     def spec(self) -> DataSpec:
@@ -226,7 +229,7 @@ class DataModule(TrainerHooks, ABC):
 
     def prepare(self, *, check: bool = False) -> StoredCases:
         """All cases of the index, prepared where they are not yet; see `Store.open`."""
-        return open_cases(self.cases, self._store, self.transforms, check=check)
+        return open_cases(self.cases, self._store, self.transforms, ignore=self.ignore, check=check)
 
     def _dataset(self, cases: Sequence[str], **options: Any) -> CaseDataset:
         return CaseDataset(
@@ -235,6 +238,7 @@ class DataModule(TrainerHooks, ABC):
             transforms=self.transforms,
             seed=self.seed,
             modality=self.modalities,
+            ignore=self.ignore,
             **options,
         )
 

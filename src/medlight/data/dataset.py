@@ -80,6 +80,7 @@ class CaseDataset(Dataset[Sample]):
         references: bool = False,
         modality: tuple[str, ...] = (),
         foreground_sampler: ForegroundSampler | None = None,
+        ignore: int | None = None,
     ) -> None:
         self.index, self.store, self.transforms, self.seed = index, store, transforms, seed
         self.modality, self.references, self.foreground_sampler = (
@@ -88,7 +89,8 @@ class CaseDataset(Dataset[Sample]):
             foreground_sampler,
         )
         self.patch: tuple[int, ...] | None = None
-        self.stored: StoredCases = open_cases(index, store, transforms)
+        self._open = partial(open_cases, store=store, transforms=transforms, ignore=ignore)
+        self.stored: StoredCases = self._open(index)
         self.in_memory: InMemoryCases | None = None
 
     def with_patch(self, patch: Sequence[int] | None) -> "CaseDataset":
@@ -256,7 +258,7 @@ class CaseDataset(Dataset[Sample]):
         try:
             return read(*what)
         except FileNotFoundError:
-            open_cases(self.index.subset([self.index.ids[row]]), self.store, self.transforms)
+            self._open(self.index.subset([self.index.ids[row]]))
             return read(*what)
 
 

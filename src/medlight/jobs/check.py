@@ -55,7 +55,9 @@ def check(
         _write(run_dir, {"counts": count_by_level([issue]), "issues": [issue.as_dict()]})
         raise
     split, unsplit = _split(data)
-    issues, file_infos = audit(index, split, num_processes=num_processes or _cores())
+    issues, file_infos = audit(
+        index, split, ignore=data.ignore, num_processes=num_processes or _cores()
+    )
     issues = sort_issues([*unsplit, *issues, *patient_name_issues(index, data.patient)])
     bad = dict.fromkeys(case for f in issues if f.level == "error" for case in f.cases)
     report = {

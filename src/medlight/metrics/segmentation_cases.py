@@ -32,7 +32,8 @@ class SegmentationScorer:
         regions: name to labels. One label each: exclusive classes. Unions of labels may overlap,
             as BraTS's whole tumour, core and enhancing tumour do.
         tolerance_mm: of the normalised surface distance.
-        ignore: label of voxels in the reference that do not count; None: all count.
+        ignore: label of voxels in the reference that do not count, below `num_classes` or not;
+            None: all count.
     """
 
     num_classes: int
@@ -126,8 +127,11 @@ class SegmentationScorer:
     def _confusion(
         self, prediction: NDArray[np.integer], reference: NDArray[np.integer]
     ) -> NDArray[np.int64]:
+        if self.ignore is not None and self.ignore >= self.num_classes:  # it has no row below
+            counts = reference != self.ignore
+            prediction, reference = prediction[counts], reference[counts]
         table = label_confusion(prediction, reference, self.num_classes)
-        if self.ignore is not None:
+        if self.ignore is not None and self.ignore < self.num_classes:
             table[self.ignore] = 0
         return table
 
