@@ -23,6 +23,7 @@ from medlight.tasks.segmentation import SegmentationTask
 from medlight.tasks.trained_model import TrainedModel
 from medlight.transforms.radiograph import Radiograph
 from medlight.transforms.volume import Volume
+from tests.io.test_nifti_odd import content
 
 ORGANS = Labels(("background", "liver", "tumour"), "mask")
 AFFINE = np.array([[0, 0, -2.0, 30], [1.5, 0, 0, -8], [0, 1.0, 0, 4], [0, 0, 0, 1]])
@@ -135,6 +136,16 @@ def test_channels_in_one_file_or_in_several(tmp_path: Path) -> None:
     assert inputs(nnunet.parent)[0].name == "x"
     volume(tmp_path / "nnunet/x_0017.nii.gz")
     assert len(inputs(nnunet.parent)) == 2
+
+
+def test_what_is_odd_about_an_image_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING")
+    image = content("<f4", (9, 9, 9), sform_code=0, qform_code=0, pixdim=[1, 1, 1, 0, 0, 0, 0, 0])
+    (tmp_path / "flat.nii").write_bytes(image)
+    predicted("1", tmp_path / "flat.nii", tmp_path / "out")
+    assert "flat: its header gives a voxel size of 0, which is read as 1 mm" in caplog.messages
 
 
 def test_channels_must_lie_on_one_grid(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from medlight.audit.caveats import caveat_issues, channel_issues
 from medlight.audit.file_scan import IMAGE, MASK, FileInfo
 from medlight.audit.geometry import alignment_issue, header_issues
 from medlight.audit.issues import Issue, exclude_hint, shorten
@@ -12,7 +13,7 @@ from medlight.core.grid import Grid
 from medlight.core.index import Index
 from medlight.io import annotations
 from medlight.io.gz import MAX_TRAILING_BYTES
-from medlight.io.nifti import read_header, spare_bytes
+from medlight.io.nifti import NiftiHeader, read_header, spare_bytes
 from medlight.io.read import NIFTI_SUFFIXES, RASTER_SUFFIXES, is_nifti, read_raw
 
 
@@ -49,6 +50,9 @@ def unreadable_issue(case: str, message: str, path: str) -> Issue:
 
 def file_issues(index: Index, file_infos: Sequence[FileInfo]) -> Iterator[Issue]:
     """Unusable files, contradictory headers, and masks that do not lie on their images."""
+    yield from caveat_issues(
+        [(index.ids[i.row], i.path, i.grid.caveats) for i in file_infos if i.grid is not None]
+    )
     image: FileInfo | None = None
     for info in file_infos:  # in the order of cases, and of roles
         case = index.ids[info.row]
@@ -93,7 +97,8 @@ def stray_issues(index: Index) -> Iterator[Issue]:
 
 def header_scan_issues(index: Index) -> Iterator[Issue]:
     """What can be said without reading a voxel: files that are missing or empty, damaged headers
-    of volumes, volumes that end early, and masks that do not lie on their images.
+    of volumes, volumes that end early, masks that do not lie on their images, and images that
+    differ in their number of channels.
 
     Pictures are not opened: of them only the size is looked at.
     """
@@ -101,6 +106,8 @@ def header_scan_issues(index: Index) -> Iterator[Issue]:
         role: index.paths(role) for role in index.files if role != annotations.ANNOTATIONS_ROLE
     }
     noted = index.paths(annotations.ANNOTATIONS_ROLE)
+    caveats: list[tuple[str, str, tuple[str, ...]]] = []
+    channels: dict[str, list[tuple[str, str, int]]] = {}
     for row, case in enumerate(index.ids):
         grids: dict[str, tuple[Grid, str]] = {}
         for role, column in columns.items():
@@ -108,12 +115,15 @@ def header_scan_issues(index: Index) -> Iterator[Issue]:
             if path is None:
                 continue
             try:
-                grid = _grid_from_header(Path(path))
+                header = _checked_header(Path(path))
             except MedlightError as error:
                 yield unreadable_issue(case, str(error), path)
                 continue
-            if grid is not None:
-                grids[role] = grid, path
+            if header is not None:
+                grids[role] = header.grid, path
+                caveats.append((case, path, header.grid.caveats))
+                number = header.shape[3] if len(header.shape) == 4 else 1
+                channels.setdefault(role, []).append((case, path, number))
         path = noted[row]
         if path is not None:
             try:
@@ -128,15 +138,17 @@ def header_scan_issues(index: Index) -> Iterator[Issue]:
                 issue = alignment_issue(case, image, mask, f"{where} and {path}")
                 if issue is not None:
                     yield issue
+    yield from caveat_issues(caveats)
+    yield from channel_issues(IMAGE, channels.get(IMAGE, []))
 
 
-def _grid_from_header(path: Path) -> Grid | None:
-    """The grid of a volume; None for a picture. MedlightError where either cannot be used."""
+def _checked_header(path: Path) -> NiftiHeader | None:
+    """The header of a volume; None for a picture. MedlightError where either cannot be used."""
     if is_nifti(path):
         header = read_header(path)
         if spare_bytes(path, header) > MAX_TRAILING_BYTES:
             read_raw(path)  # says what is wrong with it, if it is
-        return header.grid
+        return header
     try:
         size = os.stat(path).st_size
     except OSError:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from medlight.audit.caveats import channel_issues
 from medlight.audit.file_scan import MASK, FileInfo
 from medlight.audit.issues import Issue, exclude_hint, shorten
 from medlight.core.index import Index
@@ -56,19 +57,9 @@ def _not_finite(index: Index, images: Sequence[FileInfo]) -> Iterator[Issue]:
 
 
 def _types(index: Index, role: str, file_infos: Sequence[FileInfo]) -> Iterator[Issue]:
-    channels = Counter(info.channels for info in file_infos)
-    if len(channels) > 1:
-        usual = channels.most_common(1)[0][0]
-        odd = [info for info in file_infos if info.channels != usual]
-        cases = tuple(index.ids[info.row] for info in odd)
-        yield Issue(
-            "error",
-            "channels",
-            f"{role}s have different numbers of channels, {_counts(channels)}: "
-            f"{shorten([info.path for info in odd], 3)}",
-            f"a network takes one number of channels; {exclude_hint(cases, 'channels')}",
-            cases,
-        )
+    yield from channel_issues(
+        role, [(index.ids[info.row], info.path, info.channels) for info in file_infos]
+    )
     yield from dtype_issues(
         index,
         file_infos,
@@ -90,7 +81,7 @@ def dtype_issues(index: Index, file_infos: Sequence[FileInfo], advice: str) -> I
         )
 
 
-def _counts(counter: Counter[str] | Counter[int]) -> str:
+def _counts(counter: Counter[str]) -> str:
     return ", ".join(f"{name} ({n})" for name, n in counter.most_common())
 
 

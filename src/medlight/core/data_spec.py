@@ -28,6 +28,10 @@ class DataSpec:
         class_counts: training cases of each class; None where the targets are no classes.
         mirror_axes: spatial axes along which training images were mirrored.
         modality: name of the modality of each channel; empty where nobody said.
+        spacing_low_mm, spacing_high_mm: smallest and largest voxel size of the training images, as
+            the net sees them, along each axis; empty where nobody noted it.
+        brightest: lowest and highest of the largest values of the training images, as the net
+            sees them; empty where nobody noted it.
     """
 
     spatial_dims: int
@@ -41,6 +45,9 @@ class DataSpec:
     class_counts: tuple[int, ...] | None = None
     mirror_axes: tuple[int, ...] = ()
     modality: tuple[str, ...] = ()
+    spacing_low_mm: tuple[float, ...] = ()
+    spacing_high_mm: tuple[float, ...] = ()
+    brightest: tuple[float, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain containers, which checkpoints and JSON hold.

@@ -26,6 +26,7 @@ class Grid:
         sform_code, qform_code: NIfTI form codes of the source file, kept for predictions.
         units: NIfTI units of the source file (`xyzt_units`), kept for predictions.
         qform: (4, 4) to mm, of the source file, kept for predictions; None: as the affine.
+        caveats: what reading had to guess or to leave out, in words.
     """
 
     shape: tuple[int, ...]
@@ -34,6 +35,7 @@ class Grid:
     qform_code: int = 1
     units: int = 2
     qform: NDArray[np.float64] | None = None
+    caveats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         affine = np.asarray(self.affine, dtype=np.float64)

@@ -167,3 +167,27 @@ def check_ignored(
             f"data.ignore={ignore}: no mask holds {ignore}, only labels from 0 to "
             f"{train.label_range.max()}; type another number, or leave data.ignore out"
         )
+
+
+def seen_ranges(
+    stored: StoredCases, transforms: Preprocessor | None, modality: tuple[str, ...]
+) -> dict[str, tuple[float, ...]]:
+    """Find between what ends the images lie that a net sees.
+
+    Args:
+        stored: the cases.
+        transforms: the preset; None: none.
+        modality: of each channel.
+
+    Returns:
+        The fields of `DataSpec` that say so.
+    """
+    largest = stored.statistics.maximum.astype(np.float32)[..., np.newaxis]
+    if transforms is not None:
+        largest = transforms.intensity(stored.statistics, modality).apply(largest)
+    brightest = largest.max(axis=(1, 2))
+    return {
+        "spacing_low_mm": tuple(stored.spacing_mm.min(axis=0).tolist()),
+        "spacing_high_mm": tuple(stored.spacing_mm.max(axis=0).tolist()),
+        "brightest": (float(brightest.min()), float(brightest.max())),
+    }

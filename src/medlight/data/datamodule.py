@@ -15,7 +15,7 @@ from medlight.core.errors import ConfigError, SplitError
 from medlight.core.index import Index
 from medlight.core.sample import Sample
 from medlight.core.split import Split, make_split
-from medlight.data.cases import check_ignored, open_cases, store_name
+from medlight.data.cases import check_ignored, open_cases, seen_ranges, store_name
 from medlight.data.dataset import CaseDataset
 from medlight.data.exclusions import Exclusions, find_exclusions, withdrawal_lists
 from medlight.data.hooks import AugmentFn, CaseLoader, TrainerHooks
@@ -192,6 +192,7 @@ class DataModule(TrainerHooks, ABC):
             ignore=self.ignore,
             mirror_axes=mirror_axes(self.spatial_dims) if mirror_axes else (),
             modality=tuple(self.modalities),
+            **seen_ranges(self.train_cases, self.transforms, tuple(self.modalities)),
         )
 
     @cached_property

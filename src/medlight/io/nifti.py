@@ -187,7 +187,8 @@ def parse_header(head: bytes) -> NiftiHeader:
     if start < length:
         raise ValueError(f"its voxels should start at byte {start}")
     slope, inter = header.get_slope_inter()
-    grid, sform, qform = read_place(header, shape[:3])
+    pixdim = kind(head[:length], check=False)["pixdim"]
+    grid, sform, qform = read_place(header, shape[:3], pixdim)
     scale = (1.0, 0.0) if slope is None else (float(slope), float(inter))
     return NiftiHeader(shape, dtype, start, grid, *scale, sform, qform)
 

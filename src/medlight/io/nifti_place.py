@@ -17,12 +17,19 @@ _MM_PER_UNIT = {1: 1000.0, 3: 0.001}
 """Metre and micron of `xyzt_units`. Everything else is taken for mm."""
 
 
-def read_place(header: Any, shape: Sequence[int]) -> tuple[Grid, Affine | None, Affine | None]:
+SIZE_OF_0 = "its header gives a voxel size of 0, which is read as 1 mm"
+"""The caveat of a volume of unknown thickness."""
+
+
+def read_place(
+    header: Any, shape: Sequence[int], pixdim: NDArray[np.floating]
+) -> tuple[Grid, Affine | None, Affine | None]:
     """Find where the voxels of a header lie.
 
     Args:
-        header: of nibabel.
+        header: of nibabel, which has mended it.
         shape: *S voxels.
+        pixdim: of the header as it lies in the file.
 
     Returns:
         The grid; its sform and its qform, (4, 4) to mm, or None where the header has none.
@@ -37,15 +44,16 @@ def read_place(header: Any, shape: Sequence[int]) -> tuple[Grid, Affine | None, 
         forms.append(header.get_base_affine())
     units = int(header["xyzt_units"])
     base = _first_regular(forms)
-    affine, sform, qform = (None if m is None else _in_mm(m, units) for m in (base, sform, qform))
-    assert affine is not None
+    guessed = base is not sform and not pixdim[1 : 1 + len(shape)].all()
+    sform, qform = (None if form is None else _in_mm(form, units) for form in (sform, qform))
     grid = Grid(
         shape=tuple(shape),
-        affine=affine,
+        affine=_in_mm(base, units),
         sform_code=int(sform_code),
         qform_code=qform_code,
         units=units,
         qform=qform,
+        caveats=(SIZE_OF_0,) if guessed else (),
     )
     return grid, sform, qform
 
@@ -94,7 +102,7 @@ def _first_regular(forms: Sequence[Affine | None]) -> Affine:
     some files declare an sform of zeros."""
     for form in forms:
         if form is not None and is_regular(form):
-            return np.asarray(form, dtype=np.float64)
+            return form
     raise ValueError("its header gives no usable voxel size, sform or qform")
 
 

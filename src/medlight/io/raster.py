@@ -32,6 +32,12 @@ _PNG_COLOUR_TYPES = (2, 4, 6)
 _ADVICE = "copy or download this picture again, or leave it out"
 
 
+COLOURED = "it is in colour, which is read as grey"
+"""The caveat of a picture whose colours are lost."""
+_MIN_COLOUR = 32
+"""Levels of 256 between two channels from which a pixel is not grey: JPEG alone makes fewer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """The pixels of one file, upright.
@@ -40,11 +46,17 @@ class Picture:
         values: (H, W) as stored: of colours their luminance, of a palette's labels the indices.
         mode: Pillow's word for what the file holds.
         largest: what is 1 in [0, 1]; None where numbers are taken as they are.
+        coloured: whether it is in colour, not only stored so.
     """
 
     values: NDArray[Any]
     mode: str
     largest: int | None
+    coloured: bool = False
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(self.values.shape, caveats=(COLOURED,) if self.coloured else ())
 
 
 def read_raster(path: Path) -> tuple[NDArray[np.float32], Grid]:
@@ -63,7 +75,7 @@ def read_raster(path: Path) -> tuple[NDArray[np.float32], Grid]:
     """
     picture = _load(path, mask=False)
     image = np.divide(picture.values, picture.largest or 1, dtype=np.float32)
-    return image[np.newaxis], Grid(image.shape)
+    return image[np.newaxis], picture.grid
 
 
 def read_raster_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
@@ -128,8 +140,9 @@ def decode_picture(path: Path, content: bytes, *, mask: bool) -> Picture:
             )
         file.load()
     picture: Any = ImageOps.exif_transpose(file)
-    mode = picture.mode
+    mode, coloured = picture.mode, False
     if mode not in (_LABEL_MODES if mask else GREY_MODES):
+        coloured = not mask and _is_coloured(picture)
         picture = _grey_of_colour_mask(path, picture) if mask else luminance(picture)
     values = np.asarray(picture)
     if white == _WHITE_IS_ZERO and mode in ("L", "1"):  # Pillow turns these, and no others
@@ -138,7 +151,7 @@ def decode_picture(path: Path, content: bytes, *, mask: bool) -> Picture:
         return Picture(values.view(np.int8), mode, None)
     if mode == "I" and form in (None, (_UNSIGNED,)) and bits == (32,):  # TIFF 6.0: the default
         values = values.view(np.uint32)
-    return Picture(values, mode, _LARGEST.get(picture.mode))
+    return Picture(values, mode, _LARGEST.get(picture.mode), coloured)
 
 
 def _count(file: Any) -> int:
@@ -174,12 +187,22 @@ def _load(path: Path, *, mask: bool) -> Picture:
         return decode_picture(path, content.read_all(), mask=mask)
 
 
+def _is_coloured(picture: Image.Image) -> bool:
+    red, green, blue = (np.asarray(each) for each in _rgb(picture).split())
+    high = np.maximum(np.maximum(red, green), blue)
+    return bool((high - np.minimum(np.minimum(red, green), blue) >= _MIN_COLOUR).any())
+
+
 def luminance(picture: Image.Image) -> Image.Image:
     """Turn a picture grey (ITU-R 601), without transparency.
 
     Args:
         picture: in any mode.
     """
+    return _rgb(picture).convert("L")
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PIL on palettes with transparency
-        return picture.convert("RGB").convert("L")
+        return picture.convert("RGB")

@@ -165,7 +165,7 @@ def read_raw(path: Path, *, mask: bool = False) -> RawImage:
         values, name = picture.values, picture.mode
         if name in GREY_MODES:
             name = values.dtype.newbyteorder("=").name
-        return RawImage(sha256, len(data), values, Grid(values.shape), name)
+        return RawImage(sha256, len(data), values, picture.grid, name)
 
 
 def _nifti(data: bytes, sha256: str) -> RawImage:

@@ -18,6 +18,7 @@ from medlight.core.sample import Sample
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.io.inputs import InputCase, InputPaths, find_inputs
 from medlight.io.read import read_channels
+from medlight.jobs.input_warnings import InputWarnings
 from medlight.jobs.verb import verb
 from medlight.runs.files import file_stem, write_text
 from medlight.tasks.trained_model import (
@@ -115,6 +116,7 @@ def _predict(
 ) -> dict[str, str]:
     """Name to reason of the cases that failed."""
     failed: dict[str, str] = {}
+    odd = InputWarnings(model.spec)
     told = 0
 
     def fail(case: InputCase, error: Exception) -> None:
@@ -133,6 +135,7 @@ def _predict(
                 if isinstance(sample, Exception):
                     fail(case, sample)
                 else:
+                    odd.look(case.name, sample)
                     good.append((case, sample))
             before = len(failed)
             for group in writer.groups(good):
@@ -146,6 +149,7 @@ def _predict(
             told += len(batch)
             if not shown and writer.batch_size == 1 and good and len(failed) == before:
                 log.info("  %s (%d of %d)", batch[0][0].name, told, len(todo))
+    odd.report()
     return failed
 
 
