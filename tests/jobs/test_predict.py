@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -136,6 +137,30 @@ def test_channels_in_one_file_or_in_several(tmp_path: Path) -> None:
     assert inputs(nnunet.parent)[0].name == "x"
     volume(tmp_path / "nnunet/x_0017.nii.gz")
     assert len(inputs(nnunet.parent)) == 2
+
+
+def test_a_slice_comes_back_as_what_it_was(tmp_path: Path) -> None:
+    """A volume of two axes keeps its affine; pictures give pictures."""
+    spec = DataSpec(2, 1, ORGANS, patch=(8, 8))
+    task = SegmentationTask(net=SMALL_UNET, spec=spec, loss=torch.nn.CrossEntropyLoss()).eval()
+    model = replace(trained(1), task=task, transforms=None)
+    values = np.random.default_rng(0).normal(size=(9, 12)).astype(np.float32)
+    (tmp_path / "in").mkdir()
+    nib.save(nib.Nifti1Image(values, AFFINE), tmp_path / "in/two.nii.gz")
+    nib.save(nib.Nifti1Image(values[..., None], AFFINE), tmp_path / "in/three.nii.gz")
+    Image.new("L", (9, 12)).save(tmp_path / "in/picture.jpg")
+    with pytest.raises(DataError, match=r"three: .* save each slice as a picture, or as a volume"):
+        predict(
+            runs=[Path("1")], load=lambda run, checkpoint: model, inference=SlidingWindow(),
+            input=tmp_path / "in", output=tmp_path / "out", probabilities=True,
+        )  # fmt: skip
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.*")) == [
+        "picture.png", "predicted_by.json", "two.nii.gz", "volumes.csv",
+    ]  # fmt: skip
+    mask = nib.load(tmp_path / "out/two.nii.gz")
+    assert mask.shape == (9, 12)
+    np.testing.assert_allclose(mask.affine, AFFINE)
+    assert nib.load(tmp_path / "out/probabilities/two.nii.gz").shape[:2] == (9, 12)
 
 
 def test_what_is_odd_about_an_image_is_told(

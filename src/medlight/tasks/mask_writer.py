@@ -20,6 +20,7 @@ from medlight.inference.postprocess import Postprocessing, voxel_size_ml
 from medlight.inference.resample_to_source import SourcePrediction, resample_to_source
 from medlight.inference.sliding_window import MIN_WEIGHT, SIGMA_SCALE, Slabs, SlidingWindow
 from medlight.io.inputs import InputCase
+from medlight.io.read import is_nifti
 from medlight.io.resumable_csv import CsvRow, ResumableCsv
 from medlight.io.write import write_mask, write_unit_range
 from medlight.metrics.segmentation_cases import SegmentationScorer
@@ -124,7 +125,7 @@ class MaskWriter:
         )
 
     def _path(self, case: InputCase, extra: str = "") -> Path:
-        suffix = ".nii.gz" if self.spec.spatial_dims == 3 else ".png"
+        suffix = ".nii.gz" if is_nifti(case.files[0]) else ".png"
         return self.output / extra / (file_stem(case.name) + suffix)
 
     def _extra_paths(self, case: InputCase) -> list[Path]:

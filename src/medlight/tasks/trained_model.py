@@ -123,7 +123,11 @@ class TrainedModel:
         that the net can see."""
         spec = self.spec
         if grid.ndim != spec.spatial_dims:
-            raise DataError(f"it has {grid.ndim} axes, but the net takes {spec.spatial_dims}")
+            slices = "; save each slice as a picture, or as a volume of two axes"
+            raise DataError(
+                f"it has {grid.ndim} axes, but the net takes {spec.spatial_dims}"
+                f"{slices if grid.ndim > spec.spatial_dims else ''}"
+            )
         if len(image) != spec.channels:
             named = f" ({', '.join(spec.modality)})" if spec.modality else ""
             raise DataError(
