@@ -226,3 +226,14 @@ def test_the_tolerance_of_a_task_is_the_published_one_unless_another_is_asked_fo
     for task, tolerance_mm in (("Task03_Liver", 7), ("Dataset001_Own", None)):
         assert DecathlonDataModule(root=official, task=task).tolerance_mm == tolerance_mm
         assert DecathlonDataModule(root=official, task=task, tolerance_mm=3).tolerance_mm == 3
+
+
+def test_nnunets_layouts_are_named(official: Path) -> None:
+    for path in (official / "imagesTr").glob("h*.nii.gz"):
+        path.rename(path.with_name(path.name.replace(".nii", "_0000.nii")))
+    with pytest.raises(DataError, match=r"001_0000\.nii\.gz lies there, as in nnU-Net.*; write a"):
+        module(official).index()
+    edit(official, training=None, channel_names={"0": "MRI"}, labels={"background": 0, "a": 1})
+    for known in ({}, {"class_names": ["background", "a"], "modality": "MR"}):
+        with pytest.raises(DataError, match=r"this is nnU-Net's layout, .*; write a dataset\.json"):
+            module(official, **known).index()

@@ -188,3 +188,19 @@ def test_folder_of_something_else(tmp_path: Path) -> None:
     picture(tmp_path / "data" / "only" / "a.png", 0)
     with pytest.raises(DataNotFoundError, match=str(tmp_path / "data")):
         module(tmp_path / "data").index()
+
+
+def test_one_class_and_folders_within_class_folders_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("one/benign/1", "nested/benign/P00/1", "nested/malignant/P01/1"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        Image.new("L", (8, 8), len(name)).save(tmp_path / f"{name}.png")
+    with pytest.raises(DataNotFoundError, match="benign is the only folder of pictures; put"):
+        module(tmp_path / "one").index()
+    with pytest.raises(DataNotFoundError, match=r"folders such as benign/P00; name pictures <cla"):
+        module(tmp_path / "nested").index()
+    for kind in ("benign", "malignant"):
+        Image.new("L", (8, 8), len(kind)).save(tmp_path / f"nested/{kind}/extra.png")
+    assert len(module(tmp_path / "nested").index()) == 2
+    assert "below the class folders are left out: benign/P00; move them up" in caplog.text

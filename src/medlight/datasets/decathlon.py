@@ -38,6 +38,14 @@ SUBSET_FOLDERS = {"train": "train", "valid": "test"}
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 
 
+_CONVERT = (
+    'write a dataset.json with labels {"0": "background", "1": ...}, modality {"0": ...} and '
+    'training [{"image": "./imagesTr/a_0000.nii.gz", "label": "./labelsTr/a.nii.gz"}, ...] for '
+    "images of one channel; stack the channels of others along a fourth axis first"
+)
+"""How nnU-Net's data become the Decathlon's."""
+
+
 @dataclass(kw_only=True, eq=False)
 class DecathlonDataModule(DataModule):
     """One task of the Medical Segmentation Decathlon.
@@ -101,6 +109,8 @@ class DecathlonDataModule(DataModule):
             raise DataError(f"{path}: not valid JSON ({error})") from error
         if not isinstance(content, dict):
             raise DataError(f"{path}: expected an object with modality, labels and training")
+        if "channel_names" in content or "file_ending" in content:
+            raise DataError(f"{path}: this is nnU-Net's layout, not the Decathlon's; {_CONVERT}")
         return content
 
     @cached_property
@@ -164,7 +174,15 @@ class DecathlonDataModule(DataModule):
             }
             if "image" not in files:
                 raise DataError(f"{where}: the training entry {entry} has no image; add it")
-            case = case_id(image_stem(Path(files["image"]).name))
+            stem = image_stem(Path(files["image"]).name)
+            image = self.folder / files["image"]
+            first = image.with_name(f"{stem}_0000.nii.gz")
+            if not records and first.is_file() and not image.is_file():
+                raise DataError(
+                    f"{where}: it lists {files['image']}, but {first.name} lies there, as in "
+                    f"nnU-Net's layout; {_CONVERT}"
+                )
+            case = case_id(stem)
             records.append({"id": case, "patient": case, "files": files})
         if not records:
             raise DataError(f"{where}: it lists no training cases; is the archive complete?")

@@ -1,5 +1,6 @@
 """MedNIST, and any other folder of class folders of pictures."""
 
+import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from medlight.io.digests import cached_digests
 from medlight.io.locate import RemoteArchive, locate_dataset
 from medlight.io.read import RASTER_SUFFIXES
 from medlight.io.verified import verified_md5
+
+log = logging.getLogger(__name__)
 
 NAME = "MedNIST"
 CLASSES = ("AbdomenCT", "BreastMRI", "CXR", "ChestCT", "Hand", "HeadCT")
@@ -72,15 +75,18 @@ class MedNISTDataModule(DataModule):
     @cached_property
     def folder(self) -> Path:
         """Where the data lies; found, unpacked or downloaded on first use."""
-        return locate_dataset(
-            Path(self.root),
-            name=NAME,
-            is_dataset=_is_dataset,
-            cache=Path(self.cache),
-            aliases=("resized", "medmnist"),
-            archive=ARCHIVE,
-            download=self.download,
-        )
+        try:
+            return locate_dataset(
+                Path(self.root),
+                name=NAME,
+                is_dataset=_is_dataset,
+                cache=Path(self.cache),
+                aliases=("resized", "medmnist"),
+                archive=ARCHIVE,
+                download=self.download,
+            )
+        except DataNotFoundError as error:
+            raise DataNotFoundError(_what_is_there(Path(self.root)) or str(error)) from error
 
     def index(self) -> Index:
         paths = sorted(_pictures(self.folder))
@@ -148,10 +154,39 @@ def _is_dataset(folder: Path) -> bool:
     )
 
 
+def _what_is_there(root: Path) -> str:
+    """Why a folder that holds pictures is no data set; nothing where it holds none."""
+    kinds = [name for name in folders(root) if any(files(root / name, RASTER_SUFFIXES))]
+    if kinds:
+        return (
+            f"{root}: {kinds[0]} is the only folder of pictures; put the pictures of each class, "
+            f"of two or more, into a folder of its own"
+        )
+    below = _below(root, folders(root))
+    return below and (
+        f"{root}: class folders hold no pictures themselves, but folders such as {below}; name "
+        f"pictures <class>/<patient>_<number>, and type data.patient='(.+)_'"
+    )
+
+
+def _below(folder: Path, kinds: Sequence[str]) -> str:
+    """A folder of pictures below a class folder, which nothing reads; nothing where none is."""
+    inner = (f"{kind}/{name}" for kind in kinds for name in folders(folder / kind))
+    return next((each for each in inner if any(files(folder / each, RASTER_SUFFIXES))), "")
+
+
 def _pictures(folder: Path) -> Iterator[str]:
     """Paths below `folder`: `<Class>/<file>`, or `<side>/<Class>/<file>` where it comes split."""
     sides = [name for name in folders(folder) if name in SUBSET_FOLDERS and folders(folder / name)]
     for inner in [f"{side}/" for side in sides] or [""]:
-        for kind in folders(folder / inner):
+        kinds = folders(folder / inner)
+        if below := _below(folder / inner, kinds):
+            log.warning(
+                "Pictures in folders below the class folders are left out: %s%s; move them up, as "
+                "<class>/<patient>_<number>",
+                inner,
+                below,
+            )
+        for kind in kinds:
             for name in files(folder / inner / kind, RASTER_SUFFIXES):
                 yield f"{inner}{kind}/{name}"
