@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from medlight.core.grid import Grid
 from medlight.core.sample import Sample
-from medlight.inference.resample_to_source import resample_to_source
+from medlight.inference.resample_to_source import SourceResampler, resample_to_source
 from medlight.inference.sliding_window import Slabs
 from medlight.io.read import read_image
 from medlight.io.write import write_mask
@@ -214,3 +214,9 @@ def test_a_channel_of_a_4d_file_comes_home(tmp_path: Path) -> None:
     home = resample_logits(moved["image"], moved["grid"], grid)
     assert grid == source
     np.testing.assert_array_equal(home, values.argmax(-1))
+
+
+def test_an_oblique_source_says_how_to_get_the_mask_alone() -> None:
+    sheared = np.array([[1, 0.3, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+    with pytest.raises(ValueError, match="type probabilities=false uncertainty=false"):
+        SourceResampler(0, Grid((4, 4, 4)), Grid((4, 4, 4), sheared), probabilities=True)

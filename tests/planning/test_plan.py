@@ -10,6 +10,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from monai.networks.nets import UNet
 from omegaconf import OmegaConf
 
 from medlight.cli.config import register
@@ -24,6 +25,7 @@ from medlight.datasets.phantom import Phantom2DDataModule, PhantomDataModule, Ph
 from medlight.io.nifti import write_nifti
 from medlight.jobs.plan import plan_settings
 from medlight.planning.fingerprint import DatasetFingerprint, extract_fingerprint
+from medlight.planning.geometry import choose_patch
 from medlight.planning.memory_estimate import PlannedDevice
 from medlight.planning.rules import plan
 from medlight.transforms.radiograph import Radiograph
@@ -199,3 +201,11 @@ def test_a_plan_is_not_overwritten_unasked(tmp_path: Path, monkeypatch: pytest.M
     plan_settings(**options, force=True)
     with pytest.raises(ConfigError, match="not that of an option"):
         plan_settings(**options, name="phantom")
+
+
+def test_a_volume_below_every_patch_has_a_net() -> None:
+    patch = choose_patch((6, 7, 5), (1.0, 1.0, 1.0), lambda patch: True)
+    assert patch.strides == ((1, 1, 1),)
+    channels = [4 * 2**level for level in range(len(patch.strides) + 1)]
+    net = UNet(3, 1, 2, channels=channels, strides=[s[0] for s in patch.strides])
+    assert net(torch.zeros(1, 1, *patch.shape)).shape == (1, 2, *patch.shape)

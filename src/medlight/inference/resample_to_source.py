@@ -97,7 +97,11 @@ class SourceResampler:
         self._whole: AffineResampler | None = None
         if not parallel or np.abs(rest).max() * max(source.shape) >= TOLERANCE_VOXELS:
             if probabilities or uncertainty:
-                raise ValueError("probabilities need axes that are parallel to those of the source")
+                raise ValueError(
+                    "probabilities need axes that are parallel to those of the source, but this "
+                    "header is sheared, or oblique to the net's grid; type probabilities=false "
+                    "uncertainty=false for the mask alone"
+                )
             self._whole = AffineResampler(axis, matrix, offset, source.shape, head)
             return
         interps = [

@@ -63,18 +63,21 @@ def pooling_strides(
 ) -> tuple[tuple[int, ...], ...]:
     """Strides from the top level down: an axis is halved while it keeps `MIN_EDGE_VOXELS` voxels
     and its voxels are not yet twice as long as the shortest; so coarse axes wait for the others.
+    A net has a second level even if nothing can be halved.
 
     >>> pooling_strides((36, 50, 35), (1, 1, 1))
     ((2, 2, 2), (2, 2, 2), (2, 2, 2))
     >>> pooling_strides((160, 160, 24), (0.8, 0.8, 5.0))
     ((2, 2, 1), (2, 2, 1), (2, 2, 2), (2, 2, 2), (2, 2, 1))
+    >>> pooling_strides((6, 7, 5), (1, 1, 1))
+    ((1, 1, 1),)
     """
     size, voxel = np.array(shape, np.float64), np.array(spacing, np.float64)
     strides: list[tuple[int, ...]] = []
     while True:
         large = size >= 2 * MIN_EDGE_VOXELS
         if not large.any():
-            return tuple(strides)
+            return tuple(strides) or ((1,) * len(size),)
         halved = large & (voxel < 2 * voxel[large].min())
         strides.append(tuple(2 if half else 1 for half in halved))
         size, voxel = np.where(halved, np.floor(size / 2), size), voxel * np.where(halved, 2, 1)
@@ -104,7 +107,7 @@ def choose_patch(
     shape, middle = np.minimum(start, median_shape), np.array(median_shape, np.float64)
     while True:
         strides = pooling_strides(tuple(shape), spacing)
-        divisor = np.prod(np.array(strides or [(1,) * len(shape)]), axis=0)
+        divisor = np.prod(np.array(strides), axis=0)
         size = np.ceil(shape / divisor) * divisor
         patch = PatchPlan(tuple(int(n) for n in size), strides)
         long = shape > MIN_EDGE_VOXELS
