@@ -139,7 +139,7 @@ def mednist(report: Report, root: Path, scratch: Path) -> None:
     )
     data.exclude = data.index().ids[4096:]  # what a run holds in memory, less of it
     theirs = 64
-    files = [str(data.cases[row].files["image"]) for row in range(theirs)]
+    files = [str(data.cases[row].files["image"].path) for row in range(theirs)]
     chain = mt.Compose(
         [
             mt.LoadImage(image_only=True),

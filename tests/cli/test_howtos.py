@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from medlight.transforms.monai_steps import KIND
+
 DOCS = Path(__file__).parents[2] / "docs"
 QUICK = [
     "trainer.max_epochs=1",
@@ -66,7 +68,9 @@ def test_a_new_model_is_one_yaml(tmp_path: Path, run: Callable[[str], Path]) -> 
     assert run(command).is_file()
 
 
-@pytest.mark.parametrize("page", ["transforms.md", "augmentation.md"])
+@pytest.mark.parametrize(
+    "page", ["transforms.md", pytest.param("augmentation.md", marks=pytest.mark.slow)]
+)
 def test_a_new_preset_or_step_is_one_file_and_one_yaml(
     tmp_path: Path, page: str, run: Callable[[str], Path]
 ) -> None:
@@ -74,3 +78,26 @@ def test_a_new_preset_or_step_is_one_file_and_one_yaml(
     commands = follow(page, tmp_path)
     [own] = [command for command in commands if re.search(r"=(robust|bias)\b", command)]
     assert run(own).is_file()
+
+
+@pytest.mark.parametrize("name", ["ct_like_nnunet", "brain_mr", "chest_film"])
+def test_monais_steps_train_and_predict(
+    tmp_path: Path, name: str, run: Callable[[str], Path], run_cli: Callable[..., Any]
+) -> None:
+    [command] = [each for each in follow("transforms.md", tmp_path) if f"={name}" in each]
+    assert run(command).is_file()
+    [images] = [
+        *tmp_path.glob("cache/phantoms/*/*/imagesTr"),
+        *tmp_path.glob("cache/phantoms/Phantom2D*/*"),
+    ][:1]
+    answer = run_cli("predict", "run=out", f"input={images}", "output=predicted")
+    assert answer.code == 0, answer.err
+    answer = run_cli("export", "run=out", "format=torch_export")
+    assert answer.code == 1
+    assert "cannot be described" in answer.err
+
+
+def test_the_page_lists_the_steps_that_may_be_named() -> None:
+    page = (DOCS / "transforms.md").read_text()
+    listed = page.partition("The steps that may be named: ")[2].partition("\n\n")[0]
+    assert re.findall(r"`(\w+)`", listed) == list(KIND)

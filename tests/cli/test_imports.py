@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SLOW = ("matplotlib.artist", "pandas.core", "skimage")
 """Each with a part of it, which no stand-in has."""
 LOADED = f"print([name for name in {SLOW} if name in sys.modules]); os._exit(0)"
@@ -61,6 +63,7 @@ assert CSVDataset("a.csv")[0] == {"x": 1, "y": 2}
 """
 
 
+@pytest.mark.slow
 def test_what_is_postponed_works_when_it_is_used(tmp_path: Path, shared_cache: Path) -> None:
     code = POSTPONED + "print([])\nsys.stdout.flush(); os._exit(0)"
     assert loaded(tmp_path, shared_cache, code) == set()

@@ -106,6 +106,7 @@ def test_a_job_that_fails(run_cli, mine: list[str], tmp_path: Path) -> None:
     assert run_cli(*mine, "+data.kind=interrupt")[::2] == (130, "interrupted\n")
 
 
+@pytest.mark.slow
 def test_every_failing_job_of_a_sweep_is_told(run_cli, mine: list[str], tmp_path: Path) -> None:
     code, out, err = run_cli("-m", mine[0], "+data.kind=mendable,bug")
     assert (code, err) == (1, "")

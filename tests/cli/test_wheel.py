@@ -49,24 +49,20 @@ def test_the_wheel_holds_the_code_the_configs_and_nothing_else(wheel: Path) -> N
     assert any(name.endswith("/LICENSE") for name in names)
 
 
-@pytest.mark.parametrize(
-    ("epochs", "dice"), [(1, 0.0), pytest.param(4, 0.85, marks=pytest.mark.slow)]
-)
-def test_the_demo_runs_from_the_wheel_in_an_empty_folder(
-    installed: Path, tmp_path: Path, epochs: int, dice: float
-) -> None:
+@pytest.mark.slow
+def test_the_demo_runs_from_the_wheel_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     environ = {"PYTHONPATH": str(installed), "MEDLIGHT_CACHE": str(tmp_path / "cache")}
     empty = tmp_path / "empty"
     empty.mkdir()
     where = run("-c", "import medlight; print(medlight.__file__)", cwd=empty, **environ)
     assert where.stdout.startswith(str(installed))
 
-    demo = ["experiment=seg_unet3d_quick", "data=phantom", f"trainer.max_epochs={epochs}"]
+    demo = ["experiment=seg_unet3d_quick", "data=phantom", "trainer.max_epochs=4"]
     done = run("-m", "medlight", *demo, cwd=empty, **environ)
     [run_dir] = (empty / "outputs" / "seg_unet3d_quick").iterdir()
     assert "Dice" in done.stdout
     assert f"outputs/seg_unet3d_quick/{run_dir.name}" in done.stdout.replace("\n", "")
     metrics = json.loads((run_dir / "metrics.json").read_text())
-    assert metrics["test/dice"] > dice
+    assert metrics["test/dice"] > 0.85
     assert "Traceback" not in done.stderr
     assert str(tmp_path) not in (run_dir / "config.yaml").read_text()

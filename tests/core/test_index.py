@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medlight.core.file_ref import FileRef
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 
@@ -32,7 +33,7 @@ def test_records_become_columns_and_cases(tmp_path: Path) -> None:
     index = made(tmp_path)
     assert index.column("view") == (None, "AP", None)
     np.testing.assert_array_equal(index.tags, np.array([[1, np.nan], [0, -1], [0.5, 0]], "f4"))
-    assert index[2].files == {"mask": tmp_path / "2" / "m" / "3.png"}
+    assert index[2].files == {"mask": FileRef.of(tmp_path / "2" / "m" / "3.png")}
     assert index["a/2"].meta == {"view": "AP"}
 
 
@@ -45,7 +46,7 @@ def test_the_fingerprint_is_of_the_sorted_records(tmp_path: Path) -> None:
         record: dict[str, object] = {
             "id": case.id,
             "patient": case.patient,
-            "files": {role: str(path.relative_to(root)) for role, path in case.files.items()},
+            "files": {role: str(ref.path.relative_to(root)) for role, ref in case.files.items()},
             "tags": [None if np.isnan(tag) else tag for tag in case.tags.values()],
         }
         record |= {"meta": dict(case.meta)} if case.meta else {}
@@ -64,12 +65,11 @@ def test_an_index_without_cases(tmp_path: Path) -> None:
     assert len(index) == len(list(index)) == 0
 
 
-def test_paths(tmp_path: Path) -> None:
+def test_refs(tmp_path: Path) -> None:
     index = made(tmp_path)
     for role in ("image", "mask"):
-        expected = [case.files.get(role) for case in index]
-        assert index.paths(role) == [None if path is None else str(path) for path in expected]
-    assert index.paths("other") == [None, None, None]
+        assert index.refs(role) == [case.files.get(role) for case in index]
+    assert index.refs("other") == [None, None, None]
 
 
 def test_without(tmp_path: Path) -> None:

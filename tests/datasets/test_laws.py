@@ -52,7 +52,9 @@ def test_index(dataset: type[DataModule], tmp_path: Path) -> None:
             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/"
         )
         assert all(
-            path.is_file() and not path.name.startswith("._") for path in case.files.values()
+            path.is_file() and not path.name.startswith("._")
+            for ref in case.files.values()
+            for path in ref.paths
         )
     assert all(source.name and source.root.is_dir() for source in index.sources)
 

@@ -10,6 +10,7 @@ from PIL import Image
 from medlight.core.errors import DataError, DataNotFoundError, SplitError
 from medlight.core.split import make_split
 from medlight.datasets.mednist import CLASSES, MedNISTDataModule
+from medlight.transforms.radiograph import Radiograph
 
 
 def picture(path: Path, seed: int, mode: str = "L") -> Path:
@@ -151,7 +152,7 @@ def test_copies_in_data_that_comes_split(tmp_path: Path) -> None:
     assert len(data.split.test) == 8
 
 
-def test_any_picture_becomes_one_channel(tmp_path: Path) -> None:
+def test_any_picture_can_be_grey(tmp_path: Path) -> None:
     root = tmp_path / "data"
     grey = picture(root / "A" / "a.PNG", 0)
     values = np.asarray(Image.open(grey))
@@ -162,7 +163,10 @@ def test_any_picture_becomes_one_channel(tmp_path: Path) -> None:
     (root / "A" / "._a.png").write_bytes(b"litter")
     (root / "A" / "notes.txt").write_text("not a picture")
     (root / "empty class").mkdir()
-    data = module(root, fold="all", batch_size=6, val_fraction=0)
+    with pytest.raises(DataError, match=r"transforms\.channels=1 or 3"):
+        module(root, fold="all", batch_size=6, val_fraction=0).setup()
+    grey_only = Radiograph(channels=1)
+    data = module(root, fold="all", batch_size=6, val_fraction=0, transforms=grey_only)
     assert data.cases.ids == ("A/a", "A/b", "A/c", "B/d", "B/e", "B/f")
     assert data.cases.labels.names == ("A", "B")
     whole = data._dataset(data.cases.ids)

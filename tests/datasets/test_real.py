@@ -45,7 +45,7 @@ def test_mednist_folds(mednist: Index, fold: int) -> None:
     for case in mednist:
         kind, stem = case.id.split("/")
         blocks[kind, int(stem) // 50].add(side[case.id])
-        copies[hashlib.md5(case.files["image"].read_bytes()).digest()].add(side[case.id])
+        copies[hashlib.md5(case.files["image"].path.read_bytes()).digest()].add(side[case.id])
     assert all(len(sides) == 1 for sides in blocks.values())
     assert all(len(sides) == 1 for sides in copies.values())
     assert len(copies) < len(mednist)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from medlight.core.errors import DataError
-from medlight.io.read import read_channels
+from medlight.io.read import read_image
 
 AFFINE = np.diag([0.8, 0.8, 3.0, 1.0])
 
@@ -26,9 +26,9 @@ def test_a_tenth_of_the_smallest_voxel_is_rounding(
     paths = [channel(tmp_path / "a.nii", 0.0, 1.0), channel(tmp_path / "b.nii", shift_mm, 2.0)]
     if not accepted:
         with pytest.raises(DataError, match=r"b\.nii does not lie on the grid of a\.nii"):
-            read_channels(paths)
+            read_image(paths)
         return
-    image, grid = read_channels(paths)
+    image, grid = read_image(paths)
     assert image.shape == (2, 4, 5, 6)
     assert [float(channel.mean()) for channel in image] == [1.0, 2.0]
     np.testing.assert_allclose(grid.affine, AFFINE, rtol=1e-6)

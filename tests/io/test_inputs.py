@@ -118,11 +118,11 @@ def test_what_is_left_out_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixt
     caplog.set_level("INFO")
     volume(tmp_path / "a.nii.gz")
     (tmp_path / "series").mkdir()
-    others = ["b.nrrd", "c.mha", "d.nii.gz.part", *(f"series/{k}.dcm" for k in range(3)), "IM1"]
+    others = ["b.mnc", "c.img", "d.nii.gz.part", *(f"series/{k}.dcm" for k in range(3)), "IM1"]
     for name in others:
         (tmp_path / name).write_bytes(b"NRRD")
     assert [case.name for case in inputs(tmp_path)] == ["a"]
-    assert caplog.messages == ["passed over: 3 .dcm, IM1, b.nrrd, c.mha, d.nii.gz.part"]
+    assert caplog.messages == ["passed over: 3 .dcm, IM1, b.mnc, c.img, d.nii.gz.part"]
     (tmp_path / "a.nii.gz").unlink()
     with pytest.raises(DataNotFoundError, match=r"holds no images; .* there are 3 \.dcm, IM1"):
         inputs(tmp_path)

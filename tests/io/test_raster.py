@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from medlight.core.errors import DataError, DataNotFoundError
 from medlight.core.grid import Grid
 from medlight.io.read import read_image, read_mask
 from medlight.io.write import write_mask
+from medlight.transforms.radiograph import with_channels
 
 GREY = np.random.default_rng(0).integers(0, 256, (12, 17)).astype("u1")
 GREY[0, :2] = 0, 255
@@ -43,22 +45,45 @@ def test_sixteen_bits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
-def test_grey_stored_as_colour_is_the_same_grey(tmp_path: Path, mode: str) -> None:
+def test_grey_stored_as_colour_is_three_times_the_same_grey(tmp_path: Path, mode: str) -> None:
     picture = Image.fromarray(GREY).convert(mode)
     if mode != "RGB":
         picture.putalpha(Image.fromarray(255 - GREY))
     picture.save(tmp_path / "a.png")
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png")[0][0], GREY / np.float32(255))
+    image, _ = read_image(tmp_path / "a.png")
+    assert len(image) == (1 if mode == "LA" else 3)
+    for channel in image:
+        np.testing.assert_array_equal(channel, GREY / np.float32(255))
     np.testing.assert_array_equal(read_mask(tmp_path / "a.png")[0][0], GREY)
 
 
-def test_colour_becomes_luminance(tmp_path: Path) -> None:
-    Image.new("RGB", (3, 2), (200, 100, 50)).save(tmp_path / "a.png")
-    image, _ = read_image(tmp_path / "a.png")
-    assert image.shape == (1, 2, 3)
-    np.testing.assert_allclose(image, (0.299 * 200 + 0.587 * 100 + 0.114 * 50) / 255, atol=1 / 255)
-    with pytest.raises(DataError, match=r"a\.png: .*colour"):
-        read_mask(tmp_path / "a.png")
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK"])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_colours_are_channels(tmp_path: Path, mode: str, suffix: str) -> None:
+    if (mode, suffix) == ("CMYK", ".png"):
+        return
+    colours = np.random.default_rng(0).integers(0, 255, (5, 4, 3)).astype(np.uint8)
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(colours).convert(mode).save(path)
+    image, grid = read_image(path)
+    assert grid.shape == (5, 4)
+    with Image.open(path) as file:
+        expected = np.asarray(file.convert("RGB"))
+    np.testing.assert_array_equal(image, np.moveaxis(expected, -1, 0) / np.float32(255))
+    if mode != "P":
+        with pytest.raises(DataError, match=r"a\.(png|tif): .*colour"):
+            read_mask(path)
+
+
+def test_luminance_is_what_pillow_gives(tmp_path: Path) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (64, 48, 3)).astype(np.uint8)
+    image = torch.from_numpy(np.moveaxis(colours, -1, 0) / np.float32(255))
+    expected = np.asarray(Image.fromarray(colours).convert("L")) / np.float32(255)
+    np.testing.assert_array_equal(with_channels(image, 1)[0], expected)
+    grey = with_channels(image, 1)
+    np.testing.assert_array_equal(with_channels(grey, 3), np.stack([expected] * 3))
+    with pytest.raises(DataError, match="2 channels"):
+        with_channels(image[:2], 1)
 
 
 def test_palette(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:

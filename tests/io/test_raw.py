@@ -11,6 +11,7 @@ from PIL import Image
 
 from medlight.audit.file_scan import count_labels, scan_file
 from medlight.core.errors import DataError
+from medlight.core.file_ref import FileRef
 from medlight.core.grid import Grid
 from medlight.io.nifti import read_header, write_nifti
 from medlight.io.read import read_image, read_raw
@@ -48,7 +49,7 @@ def test_it_reads_pictures(tmp_path: Path, mode: str) -> None:
     assert raw.grid == Grid((9, 8))
     if mode in ("L", "RGB", "I;16"):
         most = 65535 if mode == "I;16" else 255
-        expected = read_image(tmp_path / "x.png")[0][0]
+        expected = np.moveaxis(read_image(tmp_path / "x.png")[0], 0, -1).squeeze()
         np.testing.assert_allclose(raw.values / most, expected, atol=1e-6)
 
 
@@ -72,7 +73,7 @@ def test_damaged_files_are_named_and_nothing_else_happens(tmp_path: Path, name: 
             data[place] ^= 1 << int(random.integers(0, 8))
         path.write_bytes(bytes(data))
         for role in ("image", "mask"):
-            file_infos = scan_file(0, role, os.fspath(path))
+            file_infos = scan_file(0, role, FileRef.of(path))
             assert file_infos.error is None or str(path) in file_infos.error
 
 

@@ -62,8 +62,10 @@ def test_a_range_far_from_the_training(caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_what_reading_guessed_or_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    odd = Grid((4, 4), caveats=("it is in colour, which is read as grey",))
-    assert warned(caplog, spec(2), (odd, 1.0)) == ["c0: it is in colour, which is read as grey"]
+    odd = Grid((4, 4), caveats=("it is in colour, and the net sees its luminance",))
+    assert warned(caplog, spec(2), (odd, 1.0)) == [
+        "c0: it is in colour, and the net sees its luminance"
+    ]
 
 
 @pytest.mark.parametrize("spacing_mm", [None, (1.0, 1.0, 1.0)])

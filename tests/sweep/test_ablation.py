@@ -45,6 +45,7 @@ def test_every_change_runs_alone_and_again_nothing_does(typed) -> None:
     assert "6 jobs in outputs/sweeps/s: 6 done" in out
 
 
+@pytest.mark.slow
 def test_a_change_that_changes_nothing_is_an_error(typed) -> None:
     code, out = typed("sweep=ablation", "seed=0", "sweep.changes=['~callbacks.ema','seed=0']")
     assert code == 1

@@ -71,6 +71,7 @@ def test_the_same_history_leads_to_the_same_trial(tmp_path: Path) -> None:
     assert first == second
 
 
+@pytest.mark.slow
 def test_the_sampler_learns_from_the_trials_of_all_brackets(tmp_path: Path) -> None:
     """As it does in a search that stops nothing early."""
     found = []

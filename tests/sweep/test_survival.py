@@ -44,10 +44,8 @@ def epochs(folder: Path) -> list[int]:
     return [int(line.split(",")[0]) for line in lines]
 
 
-@pytest.mark.parametrize(
-    "whom", ["tree", pytest.param("sweep", marks=pytest.mark.slow),
-             pytest.param("job", marks=pytest.mark.slow)],
-)  # fmt: skip
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", ["tree", "sweep", "job"])
 def test_the_same_command_goes_on(typed, whom: str) -> None:
     words = ["seed=0,1", f"trainer.max_epochs={EPOCHS}"]
     process = typed.start(*words)

@@ -106,21 +106,22 @@ def leaked_copies(index: Index, split: Split, cache: Path) -> Iterator[Issue]:
     """Copies of one file on several sides of the split, without reading what cannot be one.
 
     Only files whose size occurs on several sides are read, and of large ones three windows, once:
-    what was found is kept in `cache`.
+    what was found is kept in `cache`. Parts of files are not looked at.
     """
     subset = subset_lookup(index, split)
     rows_of: dict[int, list[int]] = defaultdict(list)
-    paths = index.paths("image")
-    for row, path in enumerate(paths):
-        if path is not None and subset(row):
+    paths: dict[int, Path] = {}
+    for row, ref in enumerate(index.refs("image")):
+        if ref is not None and not ref.part and subset(row):
+            paths[row] = ref.path
             try:
-                rows_of[os.stat(path).st_size].append(row)
+                rows_of[os.stat(ref.path).st_size].append(row)
             except OSError:
                 continue  # missing: another finding
     suspects = [r for rows in rows_of.values() if len({subset(r) for r in rows}) > 1 for r in rows]
     suspects.sort()
     root = Path(os.path.commonpath([str(source.root.absolute()) for source in index.sources]))
-    names = [os.path.relpath(os.path.abspath(str(paths[row])), root) for row in suspects]
+    names = [os.path.relpath(os.path.abspath(paths[row]), root) for row in suspects]
     found = cached_digests(root, names, cache, quick=True)
     same = duplicate_groups(list(zip(found, suspects, strict=True)))
     across = [group for group in same if len({subset(row) for row in group}) > 1]

@@ -5,14 +5,12 @@ from collections.abc import Iterator, Sequence
 
 from medlight.audit.issues import Issue, exclude_hint, shorten
 from medlight.io.nifti_place import SIZE_OF_0
-from medlight.io.raster import COLOURED
 
 _FOUND = {
     SIZE_OF_0: (
         "voxel size",
         "volumes and distances are not to be trusted; write the thickness into the headers, or",
-    ),
-    COLOURED: ("colour", "if colours matter, this is no data for medlight; if not, go on, or"),
+    )
 }
 """Caveat to the kind of its finding, and what to do."""
 

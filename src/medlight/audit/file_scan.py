@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from tqdm import tqdm
 
 from medlight.audit.geometry import sform_qform_gap_mm, skew
 from medlight.core.errors import MedlightError
+from medlight.core.file_ref import FileRef
 from medlight.core.grid import Grid
 from medlight.core.index import Index
 from medlight.io import annotations
@@ -111,7 +111,7 @@ class FileInfo:
 
     row: int
     role: str
-    path: str
+    ref: FileRef
     error: str | None = None
     size: int = 0
     sha256: str = ""
@@ -131,6 +131,11 @@ class FileInfo:
     thumbnail: bytes = b""
 
     @property
+    def path(self) -> str:
+        """For messages."""
+        return str(self.ref)
+
+    @property
     def readable(self) -> bool:
         return self.error is None
 
@@ -146,11 +151,11 @@ def scan_files(index: Index, *, num_processes: int = 1) -> list[FileInfo]:
         num_processes: that read at the same time; 1 reads in this one.
     """
     work = [
-        (row, role, path)
+        (row, role, ref)
         for role in index.files
         if role != annotations.ANNOTATIONS_ROLE
-        for row, path in enumerate(index.paths(role))
-        if path is not None
+        for row, ref in enumerate(index.refs(role))
+        if ref is not None
     ]
     with tqdm(total=len(work), desc="checking", unit="file", disable=None) as bar:
         info = []
@@ -160,7 +165,7 @@ def scan_files(index: Index, *, num_processes: int = 1) -> list[FileInfo]:
     return sorted(info, key=lambda info: info.row)
 
 
-Work = Sequence[tuple[int, str, str]]
+Work = Sequence[tuple[int, str, FileRef]]
 
 
 def _done(work: Work, num_processes: int) -> Iterable[list[FileInfo]]:
@@ -180,17 +185,17 @@ def _scan_all(work: Work) -> list[FileInfo]:
     return [scan_file(*each) for each in work]
 
 
-def scan_file(row: int, role: str, path: str) -> FileInfo:
+def scan_file(row: int, role: str, ref: FileRef) -> FileInfo:
     """Open one file. What is wrong with it is in `error`, and raises nothing.
 
     Args:
         row: of its case in the index.
         role: "image", "mask", ...
-        path: of the file.
+        ref: what to open.
     """
-    info = FileInfo(row, role, path)
+    info = FileInfo(row, role, ref)
     try:
-        raw = read_raw(Path(path), mask=role == MASK)
+        raw = read_raw(ref, mask=role == MASK)
     except MedlightError as error:
         info.error = str(error)
         return info

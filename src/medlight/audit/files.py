@@ -9,12 +9,20 @@ from medlight.audit.file_scan import IMAGE, MASK, FileInfo
 from medlight.audit.geometry import alignment_issue, header_issues
 from medlight.audit.issues import Issue, exclude_hint, shorten
 from medlight.core.errors import MedlightError
+from medlight.core.file_ref import FileRef
 from medlight.core.grid import Grid
 from medlight.core.index import Index
 from medlight.io import annotations
 from medlight.io.gz import MAX_TRAILING_BYTES
-from medlight.io.nifti import NiftiHeader, read_header, spare_bytes
-from medlight.io.read import NIFTI_SUFFIXES, RASTER_SUFFIXES, is_nifti, read_raw
+from medlight.io.nifti import read_header, spare_bytes
+from medlight.io.read import (
+    RASTER_SUFFIXES,
+    VOLUME_SUFFIXES,
+    is_nifti,
+    is_volume,
+    read_place,
+    read_raw,
+)
 
 
 def pair_issues(index: Index) -> Iterator[Issue]:
@@ -22,7 +30,7 @@ def pair_issues(index: Index) -> Iterator[Issue]:
     wanted = [IMAGE, *([MASK] if index.labels.per_voxel else [])]
     for role in wanted:
         lacking = tuple(
-            case for case, path in zip(index.ids, index.paths(role), strict=True) if path is None
+            case for case, ref in zip(index.ids, index.refs(role), strict=True) if ref is None
         )
         if lacking:
             yield Issue(
@@ -34,9 +42,9 @@ def pair_issues(index: Index) -> Iterator[Issue]:
             )
 
 
-def unreadable_issue(case: str, message: str, path: str) -> Issue:
+def unreadable_issue(case: str, message: str, ref: FileRef) -> Issue:
     """The finding of a file that is not there, or cannot be read; `message` names it."""
-    if not os.path.lexists(path):
+    if not all(map(os.path.lexists, ref.paths)):
         return Issue(
             "error",
             "missing",
@@ -57,7 +65,7 @@ def file_issues(index: Index, file_infos: Sequence[FileInfo]) -> Iterator[Issue]
     for info in file_infos:  # in the order of cases, and of roles
         case = index.ids[info.row]
         if info.error is not None:
-            yield unreadable_issue(case, info.error, info.path)
+            yield unreadable_issue(case, info.error, info.ref)
             continue
         assert info.grid is not None
         yield from header_issues(
@@ -73,7 +81,8 @@ def file_issues(index: Index, file_infos: Sequence[FileInfo]) -> Iterator[Issue]
 
 def stray_issues(index: Index) -> Iterator[Issue]:
     """Images and volumes below the roots that belong to no case."""
-    known = {os.path.abspath(path) for role in index.files for path in index.paths(role) if path}
+    refs = (ref for role in index.files for ref in index.refs(role) if ref is not None)
+    known = {os.path.abspath(path) for ref in refs for path in ref.paths}
     strays = []
     for root in dict.fromkeys(source.root for source in index.sources):
         for folder, inner, names in os.walk(root):
@@ -82,7 +91,7 @@ def stray_issues(index: Index) -> Iterator[Issue]:
             strays += [
                 os.path.join(folder, name)
                 for name in sorted(names)
-                if name.lower().endswith(NIFTI_SUFFIXES + RASTER_SUFFIXES)
+                if name.lower().endswith(VOLUME_SUFFIXES + RASTER_SUFFIXES)
                 and not name.startswith(".")
                 and os.path.join(start, name) not in known
             ]
@@ -103,52 +112,52 @@ def header_scan_issues(index: Index) -> Iterator[Issue]:
     Pictures are not opened: of them only the size is looked at.
     """
     columns = {
-        role: index.paths(role) for role in index.files if role != annotations.ANNOTATIONS_ROLE
+        role: index.refs(role) for role in index.files if role != annotations.ANNOTATIONS_ROLE
     }
-    noted = index.paths(annotations.ANNOTATIONS_ROLE)
+    noted = index.refs(annotations.ANNOTATIONS_ROLE)
     caveats: list[tuple[str, str, tuple[str, ...]]] = []
     channels: dict[str, list[tuple[str, str, int]]] = {}
     for row, case in enumerate(index.ids):
-        grids: dict[str, tuple[Grid, str]] = {}
+        grids: dict[str, tuple[Grid, FileRef]] = {}
         for role, column in columns.items():
-            path = column[row]
-            if path is None:
+            ref = column[row]
+            if ref is None:
                 continue
             try:
-                header = _checked_header(Path(path))
+                found = [_checked_header(path) for path in ref.paths]
             except MedlightError as error:
-                yield unreadable_issue(case, str(error), path)
+                yield unreadable_issue(case, str(error), ref)
                 continue
-            if header is not None:
-                grids[role] = header.grid, path
-                caveats.append((case, path, header.grid.caveats))
-                number = header.shape[3] if len(header.shape) == 4 else 1
-                channels.setdefault(role, []).append((case, path, number))
-        path = noted[row]
-        if path is not None:
+            if found[0] is not None:
+                grids[role] = found[0][0], ref
+                caveats.append((case, str(ref), found[0][0].caveats))
+                number = sum(each[1] for each in found if each is not None)
+                channels.setdefault(role, []).append((case, str(ref), number))
+        ref = noted[row]
+        if ref is not None:
             try:
-                image_grid = grids.get(IMAGE, (None, ""))[0]
+                image_grid = grids[IMAGE][0] if IMAGE in grids else None
                 ndim = 2 if image_grid is None else image_grid.ndim  # of a picture
-                annotations.read_annotations(Path(path), ndim)
+                annotations.read_annotations(ref.path, ndim)
             except MedlightError as error:
-                yield unreadable_issue(case, str(error), path)
+                yield unreadable_issue(case, str(error), ref)
         if IMAGE in grids:
             image, where = grids.pop(IMAGE)
-            for mask, path in grids.values():
-                issue = alignment_issue(case, image, mask, f"{where} and {path}")
+            for mask, ref in grids.values():
+                issue = alignment_issue(case, image, mask, f"{where} and {ref}")
                 if issue is not None:
                     yield issue
     yield from caveat_issues(caveats)
     yield from channel_issues(IMAGE, channels.get(IMAGE, []))
 
 
-def _checked_header(path: Path) -> NiftiHeader | None:
-    """The header of a volume; None for a picture. MedlightError where either cannot be used."""
-    if is_nifti(path):
-        header = read_header(path)
-        if spare_bytes(path, header) > MAX_TRAILING_BYTES:
+def _checked_header(path: Path) -> tuple[Grid, int] | None:
+    """Grid and channels of a volume; None for others. MedlightError where it cannot be used."""
+    if is_volume(path):
+        found = read_place(path)
+        if is_nifti(path) and spare_bytes(path, read_header(path)) > MAX_TRAILING_BYTES:
             read_raw(path)  # says what is wrong with it, if it is
-        return header
+        return found
     try:
         size = os.stat(path).st_size
     except OSError:

@@ -15,7 +15,7 @@ from medlight.audit.issues import Issue
 from medlight.core.grid import GAP_TOLERANCE, Grid
 from medlight.core.index import Index
 from medlight.io.nifti import write_nifti
-from medlight.io.read import RawImage, is_nifti, read_raw
+from medlight.io.read import NIFTI_SUFFIXES, RawImage, read_raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,12 @@ def repair(
     wanted = {case for issue in issues if issue.repairable for case in issue.cases}
     by_row: dict[int, dict[str, FileInfo]] = defaultdict(dict)
     for info in file_infos:
-        if info.readable and index.ids[info.row] in wanted and is_nifti(Path(info.path)):
+        if (
+            info.readable
+            and index.ids[info.row] in wanted
+            and info.ref.whole
+            and info.ref.path.name.lower().endswith(NIFTI_SUFFIXES)
+        ):
             by_row[info.row][info.role] = info
     repairs = []
     for row, roles in by_row.items():
@@ -89,7 +94,7 @@ def _repaired(
         method = repair_method(image.grid, info.grid)
     if not (forms or floats or method or (info.n_nonfinite and info.role != MASK)):
         return changes, np.zeros(0), info.grid
-    raw = read_raw(Path(info.path), mask=info.role == MASK)
+    raw = read_raw(info.ref, mask=info.role == MASK)
     values, grid = _scaled(raw), raw.grid
     if info.n_nonfinite and info.role != MASK:
         finite = np.isfinite(values)

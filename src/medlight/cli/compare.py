@@ -9,6 +9,7 @@ from typing import Any
 
 from medlight.cli.options import OptionParser, print_error
 from medlight.core.errors import ConfigError, MedlightError
+from medlight.core.file_ref import FileRef
 
 VERB = "compare"
 OUTPUT = Path("outputs/compare")
@@ -112,11 +113,11 @@ def compute_comparison(args: argparse.Namespace, hashed: Callable[[str], str] | 
     )
 
 
-def no_case_files(case: str) -> dict[str, Path]:
+def no_case_files(case: str) -> dict[str, FileRef]:
     return {}
 
 
-def case_file_lookup(comparison: Any) -> Callable[[str], dict[str, Path]]:
+def case_file_lookup(comparison: Any) -> Callable[[str], dict[str, FileRef]]:
     """Find the files of a test case through the run's own data settings, if the data are here."""
     from medlight.cli.build import load_run_data
 
@@ -126,7 +127,7 @@ def case_file_lookup(comparison: Any) -> Callable[[str], dict[str, Path]]:
         if (data := load_run_data(run.path)) is not None
     ]
 
-    def files(case: str) -> dict[str, Path]:
+    def files(case: str) -> dict[str, FileRef]:
         for ids, data in sources:
             if case in ids and case in data.cases.ids:
                 return dict(data.cases[case].files)

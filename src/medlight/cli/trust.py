@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medlight.core.errors import ConfigError
+from medlight.transforms.monai_steps import NAMES
 
 TRUST_VARIABLE = "MEDLIGHT_TRUST"
 """Modules or constructors that the user trusts, with commas between them."""
@@ -63,6 +64,7 @@ CONSTRUCTORS: Mapping[str, str] = {
     "medlight.tasks.muon": "Muon",
     "medlight.tasks.schedule": "OneCycle warmup_constant warmup_cosine warmup_poly",
     "medlight.tasks.segmentation": "SegmentationTask",
+    "medlight.transforms.monai": "Pipeline RandomSteps",
     "medlight.transforms.radiograph": "Radiograph",
     "medlight.transforms.volume": "Volume",
     "medlight.transforms.workshop": "Workshop",
@@ -76,6 +78,7 @@ CONSTRUCTORS: Mapping[str, str] = {
         "DenseNet264 DynUNet EfficientNetBN HighResNet ResNet SegResNet SegResNetDS SwinUNETR "
         "UNETR UNet ViT VNet"
     ),
+    "monai.transforms": " ".join(NAMES.values()),
     "pytorch_lightning": "Trainer",
     "pytorch_lightning.callbacks": (
         "DeviceStatsMonitor EarlyStopping GradientAccumulationScheduler LearningRateMonitor "

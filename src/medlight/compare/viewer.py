@@ -10,7 +10,6 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import nibabel as nib
@@ -22,6 +21,7 @@ from medlight.compare.case_scores import ALL_CLASSES
 from medlight.compare.comparison import Comparison
 from medlight.compare.groups import Group
 from medlight.core.errors import MedlightError
+from medlight.core.file_ref import FileRef
 from medlight.core.grid import Grid
 from medlight.io.read import read_image, read_mask
 from medlight.report.slices import to_screen
@@ -35,7 +35,7 @@ MAX_BYTES = 14_000_000
 MAX_GROUPS = 12
 """Groups whose predictions are put into the page; of more, the best."""
 
-CaseFiles = Callable[[str], dict[str, Path]]
+CaseFiles = Callable[[str], dict[str, FileRef]]
 """A case id to the files of the case by role ("image", "mask"); empty where they are not here."""
 
 
@@ -100,7 +100,7 @@ def _texts(item: dict[str, Any]) -> list[str]:
 
 
 def _class_case(
-    comparison: Comparison, case: str, files: dict[str, Path], kept: Sequence[int]
+    comparison: Comparison, case: str, files: dict[str, FileRef], kept: Sequence[int]
 ) -> dict[str, Any]:
     said: list[str | None] = []
     truth = ""
@@ -126,7 +126,7 @@ def _class_case(
 
 
 def _mask_case(
-    comparison: Comparison, case: str, files: dict[str, Path], kept: Sequence[int]
+    comparison: Comparison, case: str, files: dict[str, FileRef], kept: Sequence[int]
 ) -> dict[str, Any]:
     masks = [_prediction(g, case) if i in kept else None for i, g in enumerate(comparison.groups)]
     truth = read_mask(files["mask"]) if "mask" in files else None

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+
+from medlight.core.file_ref import FileRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,13 +13,13 @@ class Case:
     Attributes:
         id: unique in its index, and part of file names: letters of any script, digits, `._-/` only.
         patient: what a split must keep together.
-        files: role ("image", "mask", ...) to path.
+        files: role ("image", "mask", ...) to what it names.
         tags: label name to 1, 0, -1 (uncertain) or nan (nobody looked).
         meta: anything else that is small; "split" holds the side a data set came with.
     """
 
     id: str
     patient: str
-    files: Mapping[str, Path] = field(default_factory=dict)
+    files: Mapping[str, FileRef] = field(default_factory=dict)
     tags: Mapping[str, float] = field(default_factory=dict)
     meta: Mapping[str, str] = field(default_factory=dict)

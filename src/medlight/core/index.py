@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import repeat
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from medlight.core.case import Case
 from medlight.core.errors import DataError
+from medlight.core.file_ref import FileRef
 from medlight.core.index_builder import IndexBuilder
 from medlight.core.labels import Labels
 
@@ -100,9 +100,9 @@ class Index:
             id=self.ids[row],
             patient=self.patients[row],
             files={
-                role: root / path
+                role: FileRef.parse(text, root)
                 for role, column in self._files.items()
-                if (path := column[row]) is not None
+                if (text := column[row]) is not None
             },
             tags={}
             if self._tags is None
@@ -120,7 +120,7 @@ class Index:
 
     @property
     def files(self) -> Mapping[str, tuple[str | None, ...]]:
-        """Role to the file of each case, relative to the root of its source; None for none."""
+        """Role to what it names of each case, as `ref_text` writes it; None for none."""
         return self._files
 
     @property
@@ -133,13 +133,13 @@ class Index:
         """(N,) number of the source of each case."""
         return self._source_of
 
-    def paths(self, role: str) -> list[str | None]:
-        """The file of each case for a role, None where it has none: without making `Case`s."""
+    def refs(self, role: str) -> list[FileRef | None]:
+        """What a role names of each case, None where it names nothing: without making `Case`s."""
         column = self._files.get(role, (None,) * len(self))
-        roots = [str(source.root) for source in self.sources]
+        roots = [source.root for source in self.sources]
         return [
-            None if path is None else os.path.join(roots[source], path)
-            for path, source in zip(column, self._source_of.tolist(), strict=True)
+            None if text is None else FileRef.parse(text, roots[source])
+            for text, source in zip(column, self._source_of.tolist(), strict=True)
         ]
 
     @property
@@ -189,8 +189,9 @@ class Index:
     def from_records(
         cls, *, labels: Labels, sources: Sequence[Source], records: Iterable[Mapping[str, Any]]
     ) -> "Index":
-        """From one mapping a case: id, patient, files {role: path relative to the root}, and
-        where there are any tags [K] (None for nan), meta {key: text}, source (row of `sources`)."""
+        """From one mapping a case: id, patient, files {role: path relative to the root, or a
+        `ref_text`}, and where there are any tags [K] (None for nan), meta {key: text}, source (row
+        of `sources`)."""
         columns = IndexBuilder()
         columns.extend(list(records))
         return cls(labels=labels, sources=sources, **columns.build())

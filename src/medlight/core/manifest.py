@@ -19,14 +19,16 @@ MANIFEST_GLOB = "manifest_*.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class ManifestEntry:
-    """One file of one case.
+    """One file of one case, or a part of one.
 
     Attributes:
         path: relative to the root of its source.
         size: in bytes.
         mtime_ns: when it was last written to, where the snapshot was taken; not part of the id.
+        role: what the file is to the case; "image/1" is the second file of an image.
         label: what the tags of the case say; empty where a mask says it.
         source: number of its source.
+        part: of the file, as of `FileRef`; empty for the whole file.
     """
 
     path: str
@@ -38,6 +40,12 @@ class ManifestEntry:
     patient: str
     label: str = ""
     source: int = 0
+    part: str = ""
+
+    @property
+    def content(self) -> str:
+        """What it holds: equal where nothing differs."""
+        return f"{self.sha256} {self.part}" if self.part else self.sha256
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class Manifest:
     def hash(self) -> str:
         """sha256 over the sorted lines `sha256  path` with case, role, patient and label."""
         lines = sorted(
-            f"{e.sha256}  {e.source}/{e.path}\t{e.case}\t{e.role}\t{e.patient}\t{e.label}"
+            f"{e.content}  {e.source}/{e.path}\t{e.case}\t{e.role}\t{e.patient}\t{e.label}"
             for e in self.entries
         )
         text = "\n".join([json.dumps(self.labels), *lines])
@@ -97,7 +105,7 @@ class Manifest:
         with path.open("x", encoding="utf-8") as file:
             file.write(json.dumps(head | {"labels": self.labels, "sources": self.sources}) + "\n")
             for entry in self.entries:
-                file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+                file.write(json.dumps(_as_json(entry), ensure_ascii=False) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "Manifest":
@@ -126,6 +134,11 @@ class Manifest:
                 f"cut short; restore it, or take a new snapshot"
             )
         return manifest
+
+
+def _as_json(entry: ManifestEntry) -> dict[str, object]:
+    """Without what most entries leave empty."""
+    return {key: value for key, value in asdict(entry).items() if key != "part" or value}
 
 
 def check_version_name(version: str) -> str:
@@ -211,12 +224,16 @@ def diff_manifests(old: Manifest, new: Manifest) -> ManifestDiff:
 
 
 def _image(files: dict[str, ManifestEntry]) -> str:
-    return files["image"].sha256 if "image" in files else ""
+    return " ".join(files[role].content for role in sorted(files) if _is_image(role))
+
+
+def _is_image(role: str) -> bool:
+    return role.partition("/")[0] == "image"
 
 
 def _label_hashes(files: dict[str, ManifestEntry]) -> list[tuple[str, str]]:
     """Tags, and the contents of all that is no image."""
-    said = [(role, entry.sha256) for role, entry in files.items() if role != "image"]
+    said = [(role, entry.content) for role, entry in files.items() if not _is_image(role)]
     return [*sorted(said), ("", next(iter(files.values())).label)]
 
 

@@ -91,7 +91,9 @@ def prepare_case(case: Case, *, transforms: Preprocessor | None) -> PreparedCase
         sample = transforms.geometry(sample)
     noted = {}
     if annotations.ANNOTATIONS_ROLE in case.files:
-        noted = annotations.read_annotations(case.files[annotations.ANNOTATIONS_ROLE], grid.ndim)
+        noted = annotations.read_annotations(
+            case.files[annotations.ANNOTATIONS_ROLE].path, grid.ndim
+        )
         noted = _move_annotations(noted, partial(points_to_grid, old=grid, new=sample["grid"]))
     return PreparedCase(
         image=sample["image"].numpy(),
@@ -134,7 +136,7 @@ def _check_labels(stored: StoredCases, labels: int, ignore: int | None) -> None:
         ((stored.label_range < 0) | (stored.label_range >= labels)).any(axis=1)
     ):
         low, high = stored.label_range[row]
-        held = {*stored.class_locations(row)[:, 0].tolist(), int(low), int(high)}
+        held = {*stored.class_locations(int(row))[:, 0].tolist(), int(low), int(high)}
         outside = [label for label in held if not 0 <= label < labels and label != ignore]
         if not outside:
             continue
@@ -162,7 +164,7 @@ def check_ignored(
     """
     if ignore is None or not labels.per_voxel or ignore < len(labels):
         return
-    if not any((cases().label_range == ignore).any() for cases in (lambda: train, every)):
+    if (train.label_range != ignore).all() and (every().label_range != ignore).all():
         raise ConfigError(
             f"data.ignore={ignore}: no mask holds {ignore}, only labels from 0 to "
             f"{train.label_range.max()}; type another number, or leave data.ignore out"

@@ -22,6 +22,7 @@ from medlight.data.hooks import AugmentFn, CaseLoader, TrainerHooks
 from medlight.data.patch import ForegroundSampler, auto_patch_size
 from medlight.data.patients import group_by_patient
 from medlight.data.sampling import EvalSampler, TrainBatchSampler
+from medlight.data.sizes import check_sizes
 from medlight.io.manifest import DataVersion, find_version
 from medlight.io.store.store import Store
 from medlight.io.store.stored_cases import StoredCases
@@ -32,7 +33,7 @@ from medlight.transforms.preprocessor import Preprocessor
 class DataModule(TrainerHooks, ABC):
     """Splits, reads, transforms, batches and augments the cases that a subclass finds.
 
-    A data set is one subclass with `index()`, and `fake()` that writes its layout in miniature.
+    A data set is one subclass with `index()`.
 
     Attributes:
         root: the data set's folder, its parent, an archive of it, or a folder with that archive.
@@ -115,15 +116,16 @@ class DataModule(TrainerHooks, ABC):
         """Find the cases. Called once; raises DataNotFoundError where there are none."""
 
     @classmethod
-    @abstractmethod
     def fake(cls, root: Path, cases: int = 12, seed: int = 0) -> None:
-        """Write the data set's genuine on-disk layout in miniature.
+        """Write the data set's genuine on-disk layout in miniature. Data sets that are shipped
+        have it, for the tests; one of your own need not.
 
         Args:
             root: what `data.root` would be.
             cases: how many.
             seed: of what is drawn.
         """
+        raise NotImplementedError(f"{cls.__name__} draws no data")
 
     @cached_property
     def full_index(self) -> Index:
@@ -171,6 +173,7 @@ class DataModule(TrainerHooks, ABC):
             pick_centre = ForegroundSampler(self.foreground_oversampling, self.ignore)
             self._train_set = self._dataset(self.split.train, foreground_sampler=pick_centre)
             check_ignored(self.ignore, self.cases.labels, self._train_set.stored, self.prepare)
+            check_sizes(self._train_set.stored, self.cases.labels, whole=self.patch is None)
 
     @cached_property
     def spec(self) -> DataSpec:
@@ -179,7 +182,10 @@ class DataModule(TrainerHooks, ABC):
         Raises:
             ConfigError: the training cases have not been prepared.
         """
-        mirror_axes = getattr(self.augment, "mirror_axes", None)  # one of a user's own may lack it
+        random: list[Any] = [getattr(self.transforms, "augment", None), self.augment]
+        mirror_axes = [  # one of a user's own may lack it
+            each.mirror_axes(self.spatial_dims) for each in random if hasattr(each, "mirror_axes")
+        ]
         return DataSpec(
             spatial_dims=self.spatial_dims,
             channels=self.train_cases.channels,
@@ -190,7 +196,7 @@ class DataModule(TrainerHooks, ABC):
             tolerance_mm=1.0 if self.tolerance_mm is None else self.tolerance_mm,
             regions=tuple((name, tuple(those)) for name, those in (self.regions or {}).items()),
             ignore=self.ignore,
-            mirror_axes=mirror_axes(self.spatial_dims) if mirror_axes else (),
+            mirror_axes=tuple(sorted({axis for axes in mirror_axes for axis in axes})),
             modality=tuple(self.modalities),
             **seen_ranges(self.train_cases, self.transforms, tuple(self.modalities)),
         )

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 from medlight.core.sample import HOST_KEYS, Sample
 from medlight.data.dataset import CaseDataset, collate
 from medlight.data.sampling import rank_batch_size
+from medlight.transforms.preprocessor import Preprocessor
 
 AugmentFn = Callable[..., dict[str, Any]]
 """(batch, seed, epoch) to a batch: random, on the device of the batch; see `medlight.augment`."""
@@ -20,11 +21,13 @@ AugmentFn = Callable[..., dict[str, Any]]
 class TrainerHooks(pl.LightningDataModule):
     """Attributes:
     batch_size: samples in a training batch, on each device.
+    transforms: deterministic preset; random steps that it names are done before `augment`.
     augment: random, batched, training only.
     seed: of augmentation.
     """
 
     batch_size: int
+    transforms: Preprocessor | None
     augment: AugmentFn | None
     seed: int
 
@@ -89,8 +92,9 @@ class TrainerHooks(pl.LightningDataModule):
             batch: on its device.
             epoch: of the run.
         """
-        if self.augment is not None:
-            batch = self.augment(batch, seed=self.seed, epoch=epoch)
+        for step in (getattr(self.transforms, "augment", None), self.augment):
+            if step is not None:
+                batch = step(batch, seed=self.seed, epoch=epoch)
         return batch | {"mask": batch["mask"].long()} if "mask" in batch else batch
 
 

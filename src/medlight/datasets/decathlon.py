@@ -162,7 +162,7 @@ class DecathlonDataModule(DataModule):
         """The cases of dataset.json, whether their files are there or not: an audit and every
         training name all that are missing at once. DataError for an entry without an image."""
         where = self.folder / "dataset.json"
-        records = []
+        records: list[dict[str, Any]] = []
         for entry in self._json.get("training") or ():
             named = entry if isinstance(entry, dict) else {}
             if Path(str(named.get("image"))).name.startswith("._"):

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from medlight.core.errors import DataError, DataNotFoundError
 from medlight.io.nifti import read_header
-from medlight.io.read import NIFTI_SUFFIXES, RASTER_SUFFIXES, image_stem, is_nifti
+from medlight.io.read import RASTER_SUFFIXES, VOLUME_SUFFIXES, image_stem, is_nifti
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def find_inputs(inputs: InputPaths, *, channels: int, spatial_dims: int) -> list
         DataNotFoundError: nothing is found.
         DataError: two files would give one name, or channels are missing.
     """
-    kinds = NIFTI_SUFFIXES if spatial_dims == 3 else NIFTI_SUFFIXES + RASTER_SUFFIXES
+    kinds = VOLUME_SUFFIXES if spatial_dims == 3 else VOLUME_SUFFIXES + RASTER_SUFFIXES
     found: dict[str, Path] = {}
     passed: list[Path] = []
     for each in [inputs] if isinstance(inputs, str | Path) else inputs:
@@ -138,7 +138,7 @@ def _is_mask(path: Path) -> bool:
     """Labels beside their image: `label.nii.gz` beside `img.nii.gz`, `labelsTr` beside
     `imagesTr`."""
     if image_stem(path.name) == "label":
-        return any((path.parent / f"img{suffix}").is_file() for suffix in NIFTI_SUFFIXES)
+        return any((path.parent / f"img{suffix}").is_file() for suffix in VOLUME_SUFFIXES)
     folder = path.parent
     images = folder.with_name(folder.name.replace("labels", "images", 1)) if folder.name else folder
     return folder.name.startswith("labels") and images.is_dir()

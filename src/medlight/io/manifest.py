@@ -8,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from medlight.core.errors import ConfigError, DataError
+from medlight.core.file_ref import FileRef
 from medlight.core.index import Index
 from medlight.core.manifest import (
     MANIFEST_GLOB,
@@ -36,36 +37,50 @@ def snapshot(index: Index, *, version: str, name: str | None = None) -> Manifest
     """
     check_version_name(version)
     labels = label_texts(index)
-    entries = []
+    entries: list[ManifestEntry] = []
+    shared: dict[Path, str] = {}
     for row in tqdm(range(len(index)), desc="hashing", delay=1, disable=None):
         source = int(index.source_of[row])
+        root = index.sources[source].root
         for role, column in index.files.items():
-            path = column[row]
-            if path is None:
+            text = column[row]
+            if text is None:
                 continue
-            file = index.sources[source].root / path
-            try:
-                stat, sha256 = file.stat(), file_digest(file)
-            except OSError as error:
-                raise DataError(
-                    f"{file}: cannot be read ({error.strerror}); medlight check finds all that is "
-                    f"wrong with a data set"
-                ) from error
-            entries.append(
-                ManifestEntry(
-                    path=Path(path).as_posix(),
-                    size=stat.st_size,
-                    mtime_ns=stat.st_mtime_ns,
-                    sha256=sha256,
-                    case=index.ids[row],
-                    role=role,
-                    patient=index.patients[row],
-                    label=labels[row],
-                    source=source,
+            ref = FileRef.parse(text, Path())
+            for number, path in enumerate(ref.paths):
+                try:
+                    stat = (root / path).stat()
+                    sha256 = _digest(root / path, ref.part, shared)
+                except OSError as error:
+                    raise DataError(
+                        f"{root / path}: cannot be read ({error.strerror}); medlight check finds "
+                        f"all that is wrong with a data set"
+                    ) from error
+                entries.append(
+                    ManifestEntry(
+                        path=path.as_posix(),
+                        size=stat.st_size,
+                        mtime_ns=stat.st_mtime_ns,
+                        sha256=sha256,
+                        case=index.ids[row],
+                        role=f"{role}/{number}" if number else role,
+                        patient=index.patients[row],
+                        label=labels[row],
+                        source=source,
+                        part=ref.part,
+                    )
                 )
-            )
     sources = tuple(source.name for source in index.sources)
     return Manifest(name or index.name, version, index.labels.names, tuple(entries), sources)
+
+
+def _digest(path: Path, part: str, shared: dict[Path, str]) -> str:
+    """sha256 of a file; one that cases are parts of is read once."""
+    if not part:
+        return file_digest(path)
+    if path not in shared:
+        shared[path] = file_digest(path)
+    return shared[path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,7 @@ def verify_manifest(
         What is missing or changed.
     """
     missing, changed, n_hashed = [], [], 0
+    shared: dict[Path, str] = {}
     bar = tqdm(manifest.entries, desc="verifying", delay=1, disable=None)
     for entry in bar:
         path = roots[entry.source] / entry.path
@@ -112,7 +128,7 @@ def verify_manifest(
                 changed.append(entry)
             elif full or stat.st_mtime_ns != entry.mtime_ns:
                 n_hashed += 1
-                if file_digest(path) != entry.sha256:
+                if _digest(path, entry.part, shared) != entry.sha256:
                     changed.append(entry)
         except OSError:
             missing.append(entry)

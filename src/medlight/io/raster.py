@@ -1,6 +1,6 @@
 """PNG, JPEG and other 2-D pictures.
 
-Shapes: one channel; H rows, W columns.
+Shapes: C channels, one of grey and three of colours; H rows, W columns.
 """
 
 import warnings
@@ -21,9 +21,9 @@ from medlight.io.gz import check_read_limit, errors_name_file, open_bytes
 # Our own limit holds instead, which a variable raises; see `check_read_limit`.
 Image.MAX_IMAGE_PIXELS = None
 
-_LARGEST = {"L": 255, "I;16": 65535, "I;16B": 65535, "I;16L": 65535}
-"""Modes of one unsigned channel, and their largest value. Other grey modes have no scale."""
-GREY_MODES = (*_LARGEST, "I", "F")
+_LARGEST = {"L": 255, "RGB": 255, "I;16": 65535, "I;16B": 65535, "I;16L": 65535}
+"""Modes of unsigned channels, and their largest value. Other modes have no scale."""
+GREY_MODES = ("L", "I;16", "I;16B", "I;16L", "I", "F")
 """Modes of one channel, whose numbers are read as stored."""
 _LABEL_MODES = (*GREY_MODES, "P", "1")
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF 6.0
@@ -32,57 +32,49 @@ _PNG_COLOUR_TYPES = (2, 4, 6)
 _ADVICE = "copy or download this picture again, or leave it out"
 
 
-COLOURED = "it is in colour, which is read as grey"
-"""The caveat of a picture whose colours are lost."""
-_MIN_COLOUR = 32
-"""Levels of 256 between two channels from which a pixel is not grey: JPEG alone makes fewer."""
-
-
 @dataclass(frozen=True, slots=True)
 class Picture:
     """The pixels of one file, upright.
 
     Attributes:
-        values: (H, W) as stored: of colours their luminance, of a palette's labels the indices.
+        values: as stored: grey (H, W), red, green and blue (H, W, 3); of labels (H, W), of a
+            palette's the indices.
         mode: Pillow's word for what the file holds.
         largest: what is 1 in [0, 1]; None where numbers are taken as they are.
-        coloured: whether it is in colour, not only stored so.
     """
 
     values: NDArray[Any]
     mode: str
     largest: int | None
-    coloured: bool = False
-
-    @property
-    def grid(self) -> Grid:
-        return Grid(self.values.shape, caveats=(COLOURED,) if self.coloured else ())
 
 
-def read_raster(path: Path) -> tuple[NDArray[np.float32], Grid]:
+def read_raster(path: Path, page: int | None = None) -> tuple[NDArray[np.float32], Grid]:
     """Read a picture. Unsigned numbers of 8 and 16 bits are divided by the largest of their type;
     floating point, signed and 32-bit numbers are taken as they are.
 
     Args:
-        path: of a PNG, JPEG, BMP or TIFF file. Colours become their luminance (ITU-R 601);
-            transparency is dropped; the EXIF orientation is applied.
+        path: of a PNG, JPEG, BMP or TIFF file. Transparency is dropped; the EXIF orientation is
+            applied.
+        page: of a file with several pages, counted from 0.
 
     Returns:
-        (1, H, W) float32, and its grid.
+        (C, H, W) float32, and its grid.
 
     Raises:
         DataError: it is not a picture, holds several, or more bits than can be read.
     """
-    picture = _load(path, mask=False)
+    picture = _load(path, page, mask=False)
     image = np.divide(picture.values, picture.largest or 1, dtype=np.float32)
-    return image[np.newaxis], picture.grid
+    channels = image.reshape(*image.shape[:2], -1)
+    return np.ascontiguousarray(np.moveaxis(channels, -1, 0)), Grid(image.shape[:2])
 
 
-def read_raster_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
+def read_raster_mask(path: Path, page: int | None = None) -> tuple[NDArray[np.int64], Grid]:
     """Read labels: the numbers in the file, or the palette's indices. Colour may only be grey.
 
     Args:
         path: of a picture; its EXIF orientation is applied.
+        page: of a file with several pages, counted from 0.
 
     Returns:
         (1, H, W) int64, and its grid.
@@ -90,25 +82,41 @@ def read_raster_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
     Raises:
         DataError: it is not a picture, holds several, is in colour, or its numbers are not whole.
     """
-    values = _load(path, mask=True).values
+    values = _load(path, page, mask=True).values
+    return whole_numbers(values, str(path))[np.newaxis], Grid(values.shape)
+
+
+def whole_numbers(values: NDArray[Any], name: str) -> NDArray[np.int64]:
+    """Read numbers as labels.
+
+    Args:
+        values: of any shape.
+        name: of where they come from, for messages.
+
+    Raises:
+        DataError: one of them is not whole.
+    """
+    if values.dtype.kind == "c":
+        raise DataError(f"{name}: a mask holds whole numbers, but this file holds complex ones")
     if values.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
             wrong = ~((values == np.rint(values)) & (np.abs(values) < 2**31))  # or nan
         if wrong.any():
             raise DataError(
-                f"{path}: a mask holds whole numbers, but this file holds {values[wrong][0]:g}; "
+                f"{name}: a mask holds whole numbers, but this file holds {values[wrong][0]:g}; "
                 f"is it an image?"
             )
-    return values.astype(np.int64)[np.newaxis], Grid(values.shape)
+    return values.astype(np.int64)
 
 
-def decode_picture(path: Path, content: bytes, *, mask: bool) -> Picture:
+def decode_picture(path: Path, content: bytes, *, mask: bool, page: int | None = None) -> Picture:
     """Read the pixels that a file holds, whole and unnarrowed, or refuse it.
 
     Args:
         path: of the file, for messages.
         content: of the file.
         mask: labels: a palette's indices count, and colour may only be grey.
+        page: of a file with several, counted from 0.
 
     Raises:
         DataError: it holds several pictures, more bits than can be read, or a mask in colour.
@@ -125,7 +133,11 @@ def decode_picture(path: Path, content: bytes, *, mask: bool) -> Picture:
         width, height = file.size
         check_read_limit(width * height * 4)
         frames = _count(file)
-        if frames > 1:
+        if page is not None:
+            if page >= frames:
+                raise DataError(f"{path}: there is no page {page}; it holds {frames}")
+            file.seek(page)
+        elif frames > 1:
             raise DataError(
                 f"{path}: it holds {frames} pictures, but one file is one picture; save each of "
                 f"them as a file of its own, or a volume as NIfTI"
@@ -140,10 +152,9 @@ def decode_picture(path: Path, content: bytes, *, mask: bool) -> Picture:
             )
         file.load()
     picture: Any = ImageOps.exif_transpose(file)
-    mode, coloured = picture.mode, False
+    mode = picture.mode
     if mode not in (_LABEL_MODES if mask else GREY_MODES):
-        coloured = not mask and _is_coloured(picture)
-        picture = _grey_of_colour_mask(path, picture) if mask else luminance(picture)
+        picture = _grey_of_colour_mask(path, picture) if mask else _plain(picture)
     values = np.asarray(picture)
     if white == _WHITE_IS_ZERO and mode in ("L", "1"):  # Pillow turns these, and no others
         values = ~values
@@ -151,7 +162,7 @@ def decode_picture(path: Path, content: bytes, *, mask: bool) -> Picture:
         return Picture(values.view(np.int8), mode, None)
     if mode == "I" and form in (None, (_UNSIGNED,)) and bits == (32,):  # TIFF 6.0: the default
         values = values.view(np.uint32)
-    return Picture(values, mode, _LARGEST.get(picture.mode), coloured)
+    return Picture(values, mode, _LARGEST.get(picture.mode))
 
 
 def _count(file: Any) -> int:
@@ -182,27 +193,19 @@ def write_raster(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -> 
         Image.fromarray(np.ascontiguousarray(values)).save(part)
 
 
-def _load(path: Path, *, mask: bool) -> Picture:
+def _load(path: Path, page: int | None, *, mask: bool) -> Picture:
     with errors_name_file(path, _ADVICE), open_bytes(path) as content:
-        return decode_picture(path, content.read_all(), mask=mask)
+        return decode_picture(path, content.read_all(), mask=mask, page=page)
 
 
-def _is_coloured(picture: Image.Image) -> bool:
-    red, green, blue = (np.asarray(each) for each in _rgb(picture).split())
-    high = np.maximum(np.maximum(red, green), blue)
-    return bool((high - np.minimum(np.minimum(red, green), blue) >= _MIN_COLOUR).any())
-
-
-def luminance(picture: Image.Image) -> Image.Image:
-    """Turn a picture grey (ITU-R 601), without transparency.
-
-    Args:
-        picture: in any mode.
-    """
-    return _rgb(picture).convert("L")
-
-
-def _rgb(picture: Image.Image) -> Image.Image:
+def _plain(picture: Image.Image) -> Image.Image:
+    """Grey or red, green and blue, without transparency or a palette."""
+    if picture.mode in ("LA", "La", "1"):
+        return picture.convert("L")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PIL on palettes with transparency
-        return picture.convert("RGB")
+        colours = picture.convert("RGB")
+    if picture.mode not in ("P", "PA"):
+        return colours
+    red, green, blue = (band.tobytes() for band in colours.split())
+    return colours.getchannel(0) if red == green == blue else colours

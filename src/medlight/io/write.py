@@ -7,15 +7,29 @@ from numpy.typing import NDArray
 
 from medlight.core.errors import DataError
 from medlight.core.grid import Grid
+from medlight.io.metaimage import META_SUFFIXES, write_meta
 from medlight.io.nifti import read_header, spare_bytes, write_nifti
+from medlight.io.nrrd import NRRD_SUFFIXES, write_nrrd
 from medlight.io.raster import write_raster
-from medlight.io.read import is_nifti
+from medlight.io.read import is_nifti, is_volume, read_mask
 
 UNIT_SCALE = 32767
 
 
+def mask_suffix(source: Path, usual: str) -> str:
+    """The ending of the mask of a file: NRRD and MetaImage stay what they are.
+
+    >>> mask_suffix(Path("a.nrrd"), ".nii.gz"), mask_suffix(Path("a.jpg"), ".png")
+    ('.nrrd', '.png')
+    """
+    name = source.name.lower()
+    if name.endswith(NRRD_SUFFIXES):
+        return ".nrrd"
+    return ".mha" if name.endswith(META_SUFFIXES) else usual
+
+
 def write_mask(path: str | Path, labels: NDArray[np.uint8], grid: Grid) -> None:
-    """Write labels to NIfTI or to a grey picture, by the name's ending.
+    """Write labels to a volume or to a grey picture, by the name's ending.
 
     NIfTI keeps the source's affine, form codes and units, and holds no free text.
 
@@ -33,8 +47,13 @@ def write_mask(path: str | Path, labels: NDArray[np.uint8], grid: Grid) -> None:
             f"{path}: expected uint8 labels of shape {grid.shape}, "
             f"got {labels.dtype} of shape {labels.shape}"
         )
+    name = path.name.lower()
     if is_nifti(path):
         write_nifti(path, labels, grid)
+    elif name.endswith(NRRD_SUFFIXES):
+        write_nrrd(path, labels, grid)
+    elif name.endswith(META_SUFFIXES):
+        write_meta(path, labels, grid)
     else:
         write_raster(path, labels)
 
@@ -61,7 +80,7 @@ def is_complete_file(path: str | Path) -> bool:
     """Say whether a file that this module wrote is there, and as long as its beginning says.
 
     Args:
-        path: of the file. Its voxels are not unpacked.
+        path: of the file.
     """
     path = Path(path)
     if not path.is_file() or path.stat().st_size < 12:
@@ -69,9 +88,12 @@ def is_complete_file(path: str | Path) -> bool:
     with path.open("rb") as file:
         file.seek(-12, 2)
         last = file.read()
-    if not is_nifti(path):
+    if not is_volume(path):
         return last[4:8] == b"IEND"  # of a PNG
     try:
-        return not spare_bytes(path, read_header(path))
+        if is_nifti(path):
+            return not spare_bytes(path, read_header(path))
+        read_mask(path)
+        return True
     except DataError:
         return False

@@ -37,8 +37,8 @@ def load_net():
 def read(path):
     """(C, *S) float32, affine in mm, and the file's header; None for a picture."""
     nifti = path.name.lower().endswith((".nii", ".nii.gz"))
-    image, affine, header = read_nifti(path) if nifti else (read_picture(path), np.eye(4), None)
     wanted = ARTIFACT["input"]
+    image, affine, header = (read_nifti if nifti else read_picture)(path)
     if (len(image), image.ndim - 1) != (wanted["channels"], wanted["spatial_dims"]):
         sys.exit(f"{path}: {len(image)} channels, {image.ndim - 1} axes; the net takes {wanted}")
     if not np.isfinite(image).all():
@@ -62,7 +62,7 @@ def read_nifti(path):
         sys.exit(f"{path}: expected (X, Y, Z) or (X, Y, Z, channels), got {shape}")
     values = np.asarray(file.dataobj).astype(np.float32).reshape(shape)
     values = np.moveaxis(values, -1, 0) if len(shape) == 4 else values[None]
-    return values, np.diag([mm(header)] * 3 + [1]) @ place(header, path), header
+    return (values, np.diag([mm(header)] * 3 + [1]) @ place(header, path), header)
 
 
 def forms(header):
@@ -87,7 +87,7 @@ def mm(header):
 
 
 def read_picture(path):
-    """(1, H, W), upright: 8 and 16 bits in [0, 1], other numbers as they are."""
+    """(C, H, W) upright, grey or in colour as the net takes it: 8 and 16 bits in [0, 1]."""
     from PIL import Image, ImageOps
 
     Image.MAX_IMAGE_PIXELS = None
@@ -100,13 +100,15 @@ def read_picture(path):
     if getattr(file, "n_frames", 1) > 1 or (deep and not grey):
         sys.exit(f"{path}: several pictures in one file, or 16 bits a colour, are not supported")
     picture: Any = ImageOps.exif_transpose(file)
-    values = np.asarray(picture if grey else picture.convert("RGB").convert("L"))
+    channels = ARTIFACT["input"]["channels"]
+    colours = picture if grey else picture.convert("RGB")
+    values = np.asarray(colours.convert("L") if channels == 1 and not grey else colours)
     values = ~values if white == 0 and kind in ("L", "1") else values  # Pillow turns these alone
     most = 1 if kind in ("I", "F") else 65535 if kind.startswith("I;16") else 255
-    if kind == "L" and form == (2,):
-        values, most = values.view(np.int8), 1
+    values, most = (values.view(np.int8), 1) if (kind, form) == ("L", (2,)) else (values, most)
     values = values.view(np.uint32) if kind == "I" and form != (2,) and bits == (32,) else values
-    return np.divide(values, most, dtype=np.float32)[None]
+    image = np.moveaxis(np.divide(np.atleast_3d(values), most, dtype=np.float32), -1, 0)
+    return image.repeat(channels, 0) if (len(image), channels) == (1, 3) else image, np.eye(4), None
 
 
 def reorient(image, affine, codes):
@@ -163,6 +165,8 @@ def prepare(image, affine):
             move = np.eye(4)
             move[axis, axis], move[axis, 3] = o / n, (o / n - 1) / 2
             affine = affine @ move
+    if steps.get("shape") and list(image.shape[1:]) != steps["shape"]:
+        sys.exit(f"it has the shape {image.shape[1:]}; the net takes {steps['shape']}: resize it")
     image = image.astype(np.float32)
     for channel, how in zip(image, steps["intensity"], strict=True):
         if how["kind"] == "window":
@@ -258,9 +262,8 @@ def postprocess(labels, affine):
             keep &= np.arange(len(sizes)) == sizes.argmax()
         labels = np.where((labels == index) & ~keep[parts], 0, labels)
         if step["fill_holes"]:
-            labels = np.where(
-                ndimage.binary_fill_holes(labels == index) & (labels == 0), index, labels
-            )
+            holes = ndimage.binary_fill_holes(labels == index) & (labels == 0)
+            labels = np.where(holes, index, labels)
     return labels.astype(np.uint8)
 
 
@@ -288,10 +291,8 @@ def main() -> None:
         values = activate(net(ready[None])[0].astype(np.float64))
         print(json.dumps(dict(zip(ARTIFACT["classes"], values.round(6).tolist(), strict=True))))
         return
-    logits = (
-        predict_windows(ready, net) if ARTIFACT["window"]["shape"] else predict_whole(ready, net)
-    )
-    labels = to_source(logits, affine, source, image.shape[1:])
+    predict = predict_windows if ARTIFACT["window"]["shape"] else predict_whole
+    labels = to_source(predict(ready, net), affine, source, image.shape[1:])
     write(Path(sys.argv[2]), postprocess(labels, source), source, header)
 
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,6 +67,7 @@ def export(
         logging.getLogger(name).setLevel(logging.ERROR)
     net = _Net(model.task.net).cpu().eval()
     net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    described = describe_artifact(model, inference)
     path = folder / FILES[format]
     images = example_input(model)
     with torch.no_grad():
@@ -78,7 +79,6 @@ def export(
     except ExportError:
         path.unlink()
         raise
-    described = describe_artifact(model, inference)
     about = {
         "medlight": medlight.__version__,
         "run": model.name,
@@ -117,18 +117,25 @@ class _Net(nn.Module):
 def example_input(model: TrainedModel) -> Tensor:
     """(2, C, *S) noise of a shape the net takes: two, or the exporter takes one for granted."""
     spec = model.spec
-    shape = spec.patch or model.recipe.get("size") or (64,) * spec.spatial_dims
+    shape = _fixed_shape(model) or (64,) * spec.spatial_dims
     generator = torch.Generator().manual_seed(0)
     fitting = input_size_of(model).round_up(shape)
     return torch.randn(2, spec.channels, *fitting, generator=generator)
 
 
-def _dynamic_shapes(model: TrainedModel) -> Mapping[int, Any]:
-    """Axes of the input that may have other sizes: the batch, and all where images are taken
-    whole and keep their own."""
+def _fixed_shape(model: TrainedModel) -> Sequence[int] | None:
+    """The shape of all that the net gets: patches, what images are resized to, or the one shape
+    of the images that a classifier was trained on."""
     spec = model.spec
+    size: Sequence[int] | None = model.recipe.get("size")
+    return spec.patch or size or (None if spec.labels.per_voxel else spec.shape)
+
+
+def _dynamic_shapes(model: TrainedModel) -> Mapping[int, Any]:
+    """Axes of the input that may have other sizes: the batch, and all where images keep their own,
+    which differ."""
     dynamic_shapes: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
-    if spec.patch is None and not model.recipe.get("size"):
+    if _fixed_shape(model) is None:
         for axis, step in enumerate(input_size_of(model).divisor, 2):
             blocks, size = f"blocks_{axis}", f"size_{axis}"
             dynamic_shapes[axis] = (
@@ -262,7 +269,8 @@ def preprocessing(model: TrainedModel) -> dict[str, Any]:
             kinds.append({"kind": "unchanged"})
         else:
             kinds.append({"kind": "standardise"})
-    return {**recipe, "intensity": kinds}
+    shape = None if model.spec.patch else _fixed_shape(model)
+    return {**recipe, "shape": None if shape is None else list(shape), "intensity": kinds}
 
 
 def _statistics(channels: int) -> IntensityStatistics:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medlight.core.errors import ConfigError, DataError, DataNotFoundError
-from medlight.io.read import NIFTI_SUFFIXES, RASTER_SUFFIXES
+from medlight.io.read import RASTER_SUFFIXES, VOLUME_SUFFIXES
 
 log = logging.getLogger(__name__)
+_SUFFIXES = (*VOLUME_SUFFIXES[::-1], *RASTER_SUFFIXES)
 MAX_LISTED = 5
 
 
@@ -123,10 +124,7 @@ def _list_masks(folder: Path, key: str) -> dict[str, Path]:
         raise DataNotFoundError(f"{key}={folder} is not a folder")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        ending = next(
-            (e for e in (*NIFTI_SUFFIXES[::-1], *RASTER_SUFFIXES) if path.name.lower().endswith(e)),
-            None,
-        )
+        ending = next((e for e in _SUFFIXES if path.name.lower().endswith(e)), None)
         if ending is None or path.name.startswith("."):
             continue
         case = path.name[: -len(ending)]
@@ -134,9 +132,7 @@ def _list_masks(folder: Path, key: str) -> dict[str, Path]:
             raise DataError(f"{found[case]} and {path} are the same case; keep one of them")
         found[case] = path
     if not found:
-        raise DataNotFoundError(
-            f"{key}={folder} holds no {' or '.join(NIFTI_SUFFIXES + RASTER_SUFFIXES)} file"
-        )
+        raise DataNotFoundError(f"{key}={folder} holds no {' or '.join(_SUFFIXES)} file")
     return found
 
 

@@ -17,7 +17,7 @@ from medlight.core.errors import ConfigError, DataError, MedlightError
 from medlight.core.sample import Sample
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.io.inputs import InputCase, InputPaths, find_inputs
-from medlight.io.read import read_channels
+from medlight.io.read import read_image
 from medlight.jobs.input_warnings import InputWarnings
 from medlight.jobs.verb import verb
 from medlight.runs.files import file_stem, write_text
@@ -159,7 +159,7 @@ def read_ahead(
     """The cases as the net sees them, the next one read while this one is predicted."""
 
     def read(case: InputCase) -> Sample:
-        image, grid = read_channels(case.files)
+        image, grid = read_image(case.files)
         try:
             return model.preprocess(image, grid)
         except DataError as error:

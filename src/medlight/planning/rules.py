@@ -8,6 +8,7 @@ import numpy as np
 
 from medlight.core.errors import ConfigError
 from medlight.data.patch import AUTO_PATCH_VOXELS
+from medlight.data.sizes import recommend_size
 from medlight.planning.fingerprint import DatasetFingerprint
 from medlight.planning.geometry import (
     PatchPlan,
@@ -239,11 +240,10 @@ def _tokens(name: str) -> list[str]:
 def _image_size(f: DatasetFingerprint, *, most: int) -> tuple[tuple[int, ...], str]:
     """One size for images, in multiples of 16."""
     middle = np.median(f.source_shapes, axis=0)
-    share = min(1.0, most / middle.max())
-    size = tuple(max(16, int(16 * np.rint(n * share / 16))) for n in middle)
     text = " x ".join(f"{n:.0f}" for n in middle)
-    shrunk = f", shrunk to {most}" if share < 1 else ""
-    return size, f"median of the training images ({text}){shrunk}, in multiples of 16"
+    shrunk = f", shrunk to {most}" if most < middle.max() else ""
+    reason = f"median of the training images ({text}){shrunk}, in multiples of 16"
+    return recommend_size(f.source_shapes, most=most), reason
 
 
 def _channels(patch: PatchPlan, device: PlannedDevice) -> list[int]:

@@ -20,9 +20,9 @@ from medlight.inference.postprocess import Postprocessing, voxel_size_ml
 from medlight.inference.resample_to_source import SourcePrediction, resample_to_source
 from medlight.inference.sliding_window import MIN_WEIGHT, SIGMA_SCALE, Slabs, SlidingWindow
 from medlight.io.inputs import InputCase
-from medlight.io.read import is_nifti
+from medlight.io.read import is_volume
 from medlight.io.resumable_csv import CsvRow, ResumableCsv
-from medlight.io.write import write_mask, write_unit_range
+from medlight.io.write import mask_suffix, write_mask, write_unit_range
 from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.nets.input_size import InputSize
 from medlight.runs.files import file_stem
@@ -125,7 +125,9 @@ class MaskWriter:
         )
 
     def _path(self, case: InputCase, extra: str = "") -> Path:
-        suffix = ".nii.gz" if is_nifti(case.files[0]) else ".png"
+        suffix = ".nii.gz" if is_volume(case.files[0]) else ".png"
+        if not extra:
+            suffix = mask_suffix(case.files[0], suffix)
         return self.output / extra / (file_stem(case.name) + suffix)
 
     def _extra_paths(self, case: InputCase) -> list[Path]:

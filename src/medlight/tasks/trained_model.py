@@ -21,6 +21,7 @@ from medlight.io.inputs import InputCase
 from medlight.io.resumable_csv import CsvRow, ResumableCsv
 from medlight.tasks.base import Task
 from medlight.transforms.preprocessor import Preprocessor
+from medlight.transforms.radiograph import COLOUR, GREY, with_channels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,10 @@ class PredictionWriter(Protocol):
         ...
 
 
+COLOURED = "it is in colour, and the net sees its luminance"
+"""The caveat of a picture whose colours are lost."""
+_MIN_COLOUR = 32 / 255  # what JPEG makes of grey stays below
+
 LoadModel = Callable[[Path, str], "TrainedModel"]
 """(run directory, checkpoint) to a run: cli knows how to read its configuration."""
 
@@ -119,8 +124,9 @@ class TrainedModel:
         return logits.float()
 
     def preprocess(self, image: NDArray[np.float32], grid: Grid) -> Sample:
-        """A (C, *S) image as it lies in its file, as the net sees it. DataError where it is none
-        that the net can see."""
+        """A (C, *S) image as it lies in its file, as the net sees it: of a colour picture its
+        luminance, where the net takes grey ones. DataError where it is none that the net can see.
+        """
         spec = self.spec
         if grid.ndim != spec.spatial_dims:
             slices = "; save each slice as a picture, or as a volume of two axes"
@@ -128,14 +134,19 @@ class TrainedModel:
                 f"it has {grid.ndim} axes, but the net takes {spec.spatial_dims}"
                 f"{slices if grid.ndim > spec.spatial_dims else ''}"
             )
-        if len(image) != spec.channels:
+        source, voxels = grid, torch.from_numpy(image)
+        if grid.ndim == 2 and {len(image), spec.channels} == {GREY, COLOUR}:
+            if spec.channels == GREY and np.ptp(image, axis=0).max() > _MIN_COLOUR:
+                source = replace(grid, caveats=(*grid.caveats, COLOURED))
+            voxels = with_channels(voxels, spec.channels)
+        if len(voxels) != spec.channels:
             named = f" ({', '.join(spec.modality)})" if spec.modality else ""
             raise DataError(
                 f"it has {len(image)} channels, but the net takes {spec.channels}{named}"
             )
         if not np.isfinite(image).all():
             raise DataError("it holds values that are not finite")
-        sample: Sample = {"image": torch.from_numpy(image), "grid": grid, "source_grid": grid}
+        sample: Sample = {"image": voxels, "grid": grid, "source_grid": source}
         if self.transforms is None:
             return sample
         sample = self.transforms.geometry(sample)

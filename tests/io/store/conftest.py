@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from medlight.core.case import Case
+from medlight.core.file_ref import FileRef
 from medlight.core.grid import Grid
 from medlight.io.store.case_file import PreparedCase
 from medlight.io.store.store import Store
@@ -31,7 +32,7 @@ class Numbers:
         path = self.folder / f"{number}.npy"
         path.parent.mkdir(parents=True, exist_ok=True)
         np.save(path, random.normal(size=(2, 5, 6, 4 + number % 3)) if values is None else values)
-        case = Case(id=f"case_{number}", patient=str(number), files={"image": path})
+        case = Case(id=f"case_{number}", patient=str(number), files={"image": FileRef.of(path)})
         if case not in self.cases:
             self.cases.append(case)
         return case

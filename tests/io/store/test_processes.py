@@ -20,6 +20,7 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from medlight.core.case import Case
+from medlight.core.file_ref import FileRef
 from medlight.core.grid import Grid
 from medlight.io.store.case_file import PreparedCase
 from medlight.io.store.store import Store
@@ -34,7 +35,8 @@ def build(case):
     grid = Grid(image.shape[1:])
     return PreparedCase(image=image, mask=None, source_grid=grid, grid=grid)
 
-cases = [Case(id=p.stem, patient=p.stem, files={"image": p}) for p in sorted(source.glob("*.npy"))]
+files = sorted(source.glob("*.npy"))
+cases = [Case(id=p.stem, patient=p.stem, files={"image": FileRef.of(p)}) for p in files]
 Store(folder=folder, num_workers=2).open(cases, name="n", recipe={}, build=build)
 """
 

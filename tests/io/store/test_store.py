@@ -183,7 +183,7 @@ def test_a_lost_ledger_costs_nothing_but_time(numbers: Numbers, store: New) -> N
 
 def test_bad_cases_are_all_named_and_the_good_ones_kept(numbers: Numbers, store: New) -> None:
     numbers.add(1, np.full((2, 5, 6, 4), np.nan))
-    numbers.cases[4].files["image"].unlink()  # type: ignore[union-attr]
+    numbers.cases[4].files["image"].path.unlink()  # type: ignore[union-attr]
     with pytest.raises(DataError, match=r"(?s)2 of 6 .*case_4.*no such file.*case_1.*nan"):
         numbers.open(store())
     numbers.add(1)
@@ -193,7 +193,7 @@ def test_bad_cases_are_all_named_and_the_good_ones_kept(numbers: Numbers, store:
 
 
 def test_one_bad_case_keeps_its_kind_of_error(numbers: Numbers, store: New) -> None:
-    numbers.cases[4].files["image"].unlink()  # type: ignore[union-attr]
+    numbers.cases[4].files["image"].path.unlink()  # type: ignore[union-attr]
     with pytest.raises(DataNotFoundError, match="case_4"):
         numbers.open(store())
 

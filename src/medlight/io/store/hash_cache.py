@@ -14,7 +14,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain, zip_longest
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from filelock import FileLock
@@ -22,6 +24,7 @@ from tqdm import tqdm
 
 from medlight.core.case import Case
 from medlight.core.errors import DataError, DataNotFoundError, MedlightError
+from medlight.core.file_ref import FileRef
 from medlight.io.atomic import atomic_path
 from medlight.io.digests import file_digest
 from medlight.io.store.build import hide_progress
@@ -43,6 +46,8 @@ class HashCache:
         self._old = self._read()
         self._new: dict[str, dict[str, Any]] = {}
         self._recipes: dict[str, Mapping[str, Any]] = {}
+        self._shared: dict[Path, list[Any]] = {}  # files that many cases are parts of
+        self._sharing = Lock()
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -66,9 +71,25 @@ class HashCache:
             DataError: a file cannot be read.
         """
         known = self._old["cases"].get(case.id, {}).get("files", {})
-        files = {role: _file_hash(case, path, known.get(role)) for role, path in case.files.items()}
+        files = {role: self._hash(case, ref, known.get(role)) for role, ref in case.files.items()}
         self._new[case.id] = {"files": files}
         return {role: str(entry[-1]) for role, entry in files.items()}
+
+    def _hash(self, case: Case, ref: FileRef, known: list[Any] | None) -> list[Any]:
+        """What says that the files are as they were, and the sha256 of what is named of them."""
+        if ref.whole:
+            return _file_hash(case, ref.path, known)
+        if ref.part:
+            with self._sharing:  # one thread reads, the others wait for what it found
+                mark = self._shared.get(ref.path) or _file_hash(case, ref.path, known)
+                self._shared[ref.path] = mark
+            return [*mark, ref.part, _joined_digest(mark[4], ref.part)]
+        before = [] if known is None else [known[k : k + 5] for k in range(0, len(known), 5)]
+        entries = [
+            _file_hash(case, path, old)
+            for path, old in zip_longest(ref.paths, before[: len(ref.paths)])
+        ]
+        return [*chain.from_iterable(entries), _joined_digest(*(e[-1] for e in entries))]
 
     def record(self, case: Case, recipe: Mapping[str, Any]) -> None:
         """Remember what the case is made with now."""
@@ -124,6 +145,10 @@ class HashCache:
 
 def _case_hash(case: str) -> str:
     return json_digest(case)[:16]
+
+
+def _joined_digest(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 def _file_hash(case: Case, path: Path, known: list[Any] | None) -> list[Any]:

@@ -51,9 +51,12 @@ class StoredCases:
         self.channels = images[0].shape[0] if images else 0
         for case, image in zip(self.cases, images, strict=True):
             if (image.shape[0], len(image.shape)) != (self.channels, len(images[0].shape)):
+                colours = {image.shape[0], self.channels} == {1, 3}
+                advice = "type transforms.channels=1 or 3, or " if colours else ""
                 raise DataError(
                     f"case {case!r}: its image has the shape {image.shape} (channels first), but "
-                    f"that of {self.cases[0]!r} has {images[0].shape}; leave one of them out"
+                    f"that of {self.cases[0]!r} has {images[0].shape}; {advice}leave one of them "
+                    f"out"
                 )
         self.shapes = np.array([image.shape[1:] for image in images], np.int64)
         self.scale = np.array([header.metadata["scale"] for header in headers])

@@ -1,0 +1,83 @@
+"""What a role of a case names: a file, several, a folder, or a part of a file."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_BETWEEN_FILES, _BEFORE_PART = "\n", "\t"
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """Where an image, a mask or anything else of a case lies.
+
+    Where it is one whole file or folder, it serves as a path: `Path(ref)`, `open(ref)`.
+
+    Attributes:
+        paths: one; or several, whose channels follow each other.
+        part: of the one file: "images[7]" is row 7 of the array `images` of an .npz or HDF5 file,
+            "[2]" the third page of a picture, counted from 0. Empty: the whole file.
+    """
+
+    paths: tuple[Path, ...]
+    part: str = ""
+
+    @classmethod
+    def of(cls, place: "str | Path | FileRef | Sequence[str | Path]") -> "FileRef":
+        """A reference to one path or to several; a reference stays as it is.
+
+        >>> FileRef.of(["a_0000.png", "a_0001.png"]).paths
+        (PosixPath('a_0000.png'), PosixPath('a_0001.png'))
+        """
+        if isinstance(place, FileRef):
+            return place
+        several = (place,) if isinstance(place, str | Path) else place
+        return cls(tuple(map(Path, several)))
+
+    @classmethod
+    def parse(cls, text: str, root: Path) -> "FileRef":
+        """The inverse of `ref_text`, below a root."""
+        files, _, part = text.partition(_BEFORE_PART)
+        return cls(tuple(root / name for name in files.split(_BETWEEN_FILES)), part)
+
+    @property
+    def path(self) -> Path:
+        """The first file: the only one, but where channels lie in files of their own."""
+        return self.paths[0]
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is one path, with nothing of it left out."""
+        return len(self.paths) == 1 and not self.part
+
+    def __fspath__(self) -> str:
+        if not self.whole:
+            raise TypeError(f"{self} is not one file")
+        return os.fspath(self.paths[0])
+
+    def __str__(self) -> str:
+        """For messages.
+
+        >>> str(FileRef((Path("a.npz"),), "images[7]")), str(FileRef.of(["b_0000.png", "b_1.png"]))
+        ('a.npz, images[7]', 'b_0000.png and b_1.png')
+        """
+        named = [str(self.paths[0]), *(path.name for path in self.paths[1:])]
+        return " and ".join(named) + (f", {self.part}" if self.part else "")
+
+
+def ref_text(paths: str | Sequence[str], part: str = "") -> str:
+    """Write down a reference as one line of an `Index`: paths relative to the root of its source.
+
+    Args:
+        paths: of one file or folder, or of several files in the order of their channels.
+        part: as of `FileRef`.
+
+    Raises:
+        ValueError: a path holds a tab or a line break.
+    """
+    several = [paths] if isinstance(paths, str) else list(paths)
+    if any(mark in path for path in several for mark in (_BETWEEN_FILES, _BEFORE_PART)):
+        raise ValueError(f"{several}: names of files must not hold tabs or line breaks")
+    text = _BETWEEN_FILES.join(several)
+    return f"{text}{_BEFORE_PART}{part}" if part else text
