@@ -12,8 +12,8 @@ from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
 from medlight.callbacks.panels import Panels, plot_panels
 from medlight.core.case_result import CaseResult
 from medlight.core.labels import Labels
+from medlight.metrics.point_scores import confusion_counts
 from medlight.metrics.segmentation_cases import SegmentationScorer
-from medlight.report.figures import confusion_counts
 from medlight.report.mask_figures import PALETTE
 from medlight.report.slices import WorstCases, case_slice
 from medlight.tasks.segmentation_outcome import SegmentationOutcome

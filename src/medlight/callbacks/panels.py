@@ -8,7 +8,8 @@ import pytorch_lightning as pl
 
 from medlight.callbacks.test_callback import TestCallback
 from medlight.core.case_result import CaseResult, Row
-from medlight.report.figures import confusion_counts, plot_confusion
+from medlight.metrics.point_scores import confusion_counts
+from medlight.report.figures import plot_confusion
 from medlight.report.slices import WorstCases
 from medlight.runs.directory import PANEL_FOLDER
 from medlight.tasks.base import Task, gather_rows

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from medlight.metrics.bootstrap import Interval, Scores, score_intervals
 from medlight.metrics.names import SPECIFICITY
+from medlight.metrics.point_scores import BINARY_METRICS, binary_scores, multiclass_scores
 from medlight.metrics.weighted_metrics import (
     WeightedRanking,
     weighted_calibration_error,
@@ -42,8 +43,22 @@ def summarise_classification(rows: Rows, names: Sequence[str]) -> dict[str, floa
     truth, predicted, probability = rows_to_arrays(rows, names)
     found = _scores(np.ones((1, len(rows))), truth, predicted, probability, names)
     scores = {name: float(value[0]) for name, value in found.items()}
+    if np.isfinite(probability).all():
+        scores |= with_macro_means(multiclass_scores(truth, predicted, probability, names), names)
     each = {f"cases/{name}": int((truth == k).sum()) for k, name in enumerate(names)}
     return {**scores, "cases": len(rows), **each}
+
+
+def with_macro_means(scores: dict[str, float], names: Sequence[str]) -> dict[str, float]:
+    """Add the mean of each metric that every class has (`auroc/<class>`), over those with a value.
+
+    Args:
+        scores: score by name.
+        names: of the classes.
+    """
+    metrics = {name.partition("/")[0] for name in scores if "/" in name}
+    means = {m: macro_mean([np.array([scores[f"{m}/{name}"]]) for name in names]) for m in metrics}
+    return scores | {metric: float(mean[0]) for metric, mean in means.items()}
 
 
 def classification_intervals(rows: Rows, names: Sequence[str]) -> dict[str, Interval]:
@@ -186,11 +201,21 @@ def summarise_multilabel(rows: Rows, names: Sequence[str]) -> dict[str, float]:
     found = _multilabel_scores(
         np.ones((1, len(rows))), *_multilabel_arrays(rows, names), names=names
     )
-    truth, _ = _multilabel_arrays(rows, names)
+    truth, probability = _multilabel_arrays(rows, names)
     scores = {name: float(value[0]) for name, value in found.items()}
+    each: dict[str, float] = {}
     for k, name in enumerate(names):
-        annotated = int((~np.isnan(truth[:, k])).sum())
-        scores |= {f"cases/{name}": annotated, f"not_scored/{name}": len(rows) - annotated}
+        annotated = ~np.isnan(truth[:, k])
+        positive, p = truth[annotated, k] == 1, probability[annotated, k]
+        if annotated.any() and np.isfinite(p).all():
+            known = binary_scores(positive, p > THRESHOLD, p)
+        else:
+            known = dict.fromkeys(BINARY_METRICS, math.nan)
+        each |= {f"{metric}/{name}": value for metric, value in known.items()}
+        n = int(annotated.sum())
+        scores |= {f"cases/{name}": n, f"not_scored/{name}": len(rows) - n}
+    if np.isfinite(probability[~np.isnan(truth)]).all():
+        scores |= with_macro_means(each, names)
     return {**scores, "cases": len(rows)}
 
 

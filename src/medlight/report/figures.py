@@ -65,15 +65,6 @@ def plot_cases(slices: Sequence[CaseSlice], captions: Sequence[str], path: Path)
     page.savefig(path, dpi=110)
 
 
-def confusion_counts(
-    truth: Sequence[int], prediction: Sequence[int], classes: int
-) -> NDArray[np.int64]:
-    """(K, K) cases: rows are truths, columns predictions."""
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (list(truth), list(prediction)), 1)
-    return counts
-
-
 def mistake_caption(row: Mapping[str, str | int | float]) -> str:
     """Case, truth and prediction with their probabilities."""
     truth, guess = row["truth"], row["prediction"]
