@@ -55,8 +55,14 @@ def test_float16_is_within_a_part_of_the_value(image: np.ndarray) -> None:
     assert (error <= np.abs(image) / 2047 + 1e-6 * np.abs(image).max()).all()
 
 
+@pytest.mark.parametrize("image", IMAGES.values(), ids=IMAGES)
+def test_float32_is_exact(image: np.ndarray) -> None:
+    image = image.astype(np.float32)
+    np.testing.assert_array_equal(decoded(encode_image(image, "float32")), image)
+
+
 @pytest.mark.parametrize("align", [False, True])
-@pytest.mark.parametrize("depth", ["int16", "float16"])
+@pytest.mark.parametrize("depth", ["int16", "float16", "float32"])
 @pytest.mark.parametrize(
     ("image", "kind"),
     [
@@ -97,7 +103,7 @@ def test_labels_beyond_int16() -> None:
 
 
 @pytest.mark.parametrize("codec", ["none", "blosc2"])
-@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float16])
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float16, np.float32])
 @pytest.mark.parametrize("shape", [(1, 5, 7), (2, 70, 33, 65)])
 def test_packing_keeps_every_voxel(codec: Any, kind: type, shape: tuple[int, ...]) -> None:
     if codec == "blosc2":

@@ -1,9 +1,10 @@
-"""How images and masks are held: in one or two bytes a voxel, plain or packed by blosc2.
+"""How images and masks are held: in one to four bytes a voxel, plain or packed by blosc2.
 
 Shapes: C channels, *S spatial axes.
 
 Errors, of an image's range a channel: whole numbers (CT, most MR) and 8-bit pictures are exact;
-anything else is within 1/130,000 of the range as int16, and within 1/2,048 of the value as float16.
+anything else is within 1/130,000 of the range as int16, within 1/2,048 of the value as float16, and
+exact as float32.
 """
 
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from medlight.core.errors import DataError, MissingExtraError
 
 Codec = Literal["none", "blosc2"]
 CODECS: tuple[Codec, ...] = ("none", "blosc2")
-StoreDtype = Literal["int16", "float16"]
-STORE_DTYPES: tuple[StoreDtype, ...] = ("int16", "float16")
+StoreDtype = Literal["int16", "float16", "float32"]
+STORE_DTYPES: tuple[StoreDtype, ...] = ("int16", "float16", "float32")
 BLOCK_SHAPE, BLOCKS_PER_CHUNK = (64, 64, 28), 4
 """Most voxels an axis that blosc2 unpacks at once, and how many such blocks it finds at once.
 Measured on CT: thin blocks waste less around a patch, broad ones pack better."""
@@ -31,7 +32,7 @@ class Encoded:
     """`values * scale + shift` is the image, channel by channel.
 
     Attributes:
-        values: (C, *S) uint8, int16 or float16.
+        values: (C, *S) uint8, int16, float16 or float32.
         scale, shift: (C,) float64.
     """
 
@@ -69,6 +70,9 @@ def encode_image(image: NDArray[np.float32], dtype: StoreDtype, *, align: bool =
                     (whole + np.float32(by)).astype(small), ones / unit, -by * ones / unit
                 )
             return Encoded(whole.astype(small), ones / unit, 0 * ones)
+    if dtype == "float32":
+        ones = np.ones(len(image))
+        return Encoded(image, ones, 0 * ones)
     return _floating(image, low, high) if dtype == "float16" else _linear(image, low, high)
 
 

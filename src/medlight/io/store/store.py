@@ -49,7 +49,7 @@ class Store:
         folder: where it lies; any number of data sets, runs and processes may share it.
         codec: "none" is mapped as it is, the fastest; "blosc2" takes about the room of .nii.gz.
         dtype: of images that are not whole numbers: "int16" with a scale of their own, or
-            "float16".
+            "float16", or "float32", which is exact.
         max_gb: what the folder may take; cases of other keys, used longest ago, leave first.
         memory_gb: data sets up to this size, in all, are held in memory.
         num_workers: cases prepared at the same time; None: one for each CPU, eight at most.
