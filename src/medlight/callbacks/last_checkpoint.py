@@ -179,10 +179,11 @@ class LastCheckpoint(pl.Callback):
         self._saving = position
         try:
             trainer.save_checkpoint(part)
+            if trainer.is_global_zero:
+                part.replace(self.path)
         finally:
             self._saving = None
-        if trainer.is_global_zero:
-            part.replace(self.path)
+            part.unlink(missing_ok=True)  # the disk may be full
         self._saved, self._saved_at = position, time.monotonic()
 
     def on_save_checkpoint(

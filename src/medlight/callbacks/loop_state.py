@@ -5,6 +5,7 @@ guesses on a resume what was meant. Here a checkpoint says how much is done, and
 way.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,9 +63,10 @@ def restore_epoch_means(
 
 
 def make_paths_relative(trainer: pl.Trainer, states: Mapping[str, Any]) -> None:
-    """Of the paths of other checkpoints keep the names: a run directory may move."""
-    for state, _ in _model_checkpoints(trainer, states):
-        state.update(_map_paths(state, lambda path: Path(path).name))
+    """Of the paths of other checkpoints keep what their folder holds: a run directory may move."""
+    for state, callback in _model_checkpoints(trainer, states):
+        folder = callback.dirpath
+        state.update(_map_paths(state, lambda path: os.path.relpath(path, folder)))  # noqa: B023
         state["dirpath"] = None
 
 
@@ -72,7 +74,7 @@ def make_paths_absolute(trainer: pl.Trainer, states: Mapping[str, Any]) -> None:
     """The inverse, where the run directory lies now."""
     for state, callback in _model_checkpoints(trainer, states):
         folder = callback.dirpath
-        state.update(_map_paths(state, lambda path: str(Path(folder) / Path(path).name)))  # noqa: B023
+        state.update(_map_paths(state, lambda path: str(Path(folder) / path)))  # noqa: B023
         state["dirpath"] = folder
 
 

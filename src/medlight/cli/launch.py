@@ -14,9 +14,11 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from medlight.callbacks.best_checkpoint import BestCheckpoint
 from medlight.cli import distributed
 from medlight.cli.build import instantiate_group, load_trained, resolve_hardware
 from medlight.cli.config import (
@@ -34,6 +36,7 @@ from medlight.jobs.check import check_before_training
 from medlight.jobs.verb import Need, needs_of
 from medlight.runs.directory import CONFIG_FILE, RunDirectory
 from medlight.tasks.base import Task
+from medlight.tasks.checkpoint import CheckpointFiles
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +97,10 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
         if len(runs) == 1:
             task.use_choices(runs[0])
         built["task"] = task
-        saving = [OnceTraining(save, run_dir / CONFIG_FILE)] if trains else []
-        built["trainer"] = trainer = _build_trainer(cfg, data, [*callbacks, *saving])
+        own: list[pl.Callback] = [BestCheckpoint(dirpath=RunDirectory(run_dir).checkpoints)]
+        if trains:
+            own.append(OnceTraining(save, run_dir / CONFIG_FILE))
+        built["trainer"] = trainer = _build_trainer(cfg, data, [*callbacks, *own])
         if trainer.is_global_zero:
             log.info(describe_run(data, task))
             for logger in trainer.loggers:
@@ -166,6 +171,8 @@ def _build_trainer(
     except InstantiationException as error:  # Lightning names the setting it cannot do
         cause = error.__cause__ or error
         raise ConfigError(f"trainer: {' '.join(str(cause).split())}") from error
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # none that the user chose
+        trainer.strategy.checkpoint_io = CheckpointFiles()
     return trainer
 
 

@@ -1,6 +1,5 @@
 """Start from the weights of another run: what fits is taken, the rest is left as it was drawn."""
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from medlight.core.errors import ConfigError, DataNotFoundError
 from medlight.runs.directory import BEST, RunDirectory
+from medlight.tasks.checkpoint import check_checksums
 
 NET_PREFIX = "net."
 """How the net's weights are called in a checkpoint of a task."""
@@ -106,9 +106,10 @@ def resolve_checkpoint(source: str | Path) -> Path:
 
 def load_weights(path: Path) -> dict[str, Tensor]:
     """The weights of the net in a checkpoint, on the CPU, by the names the net has for them."""
+    check_checksums(path)
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # torch raises whatever its unpickler stumbles on
         raise ConfigError(
             f"init={path}: not a checkpoint of weights alone, or damaged; save a net of your own "
             "with torch.save(net.state_dict(), path)"
