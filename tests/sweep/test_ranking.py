@@ -1,15 +1,18 @@
 """Ranks and intervals, checked by hand."""
 
+import io
 import math
+import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from medlight.callbacks.results import write_scores
 from medlight.core.outcome import Metric, OutcomeSpec
 from medlight.metrics.bootstrap import bootstrap_interval
 from medlight.sweep.job import DONE, FAILED, PRUNED, Job
-from medlight.sweep.ranking import rank_jobs
+from medlight.sweep.ranking import rank_jobs, ranking_table
 from medlight.tasks.outcome import Outcome
 
 
@@ -49,3 +52,15 @@ def test_the_interval_is_by_patient(tmp_path: Path) -> None:
     wanted = bootstrap_interval(dice, ["p0", "p0", "p1", "p1", "p2", "p2"])
     assert (found.low, found.high) == (wanted.low, wanted.high)
     assert math.isclose(found.test, 0.45)
+
+
+def test_jobs_without_scores_are_not_ranked(tmp_path: Path) -> None:
+    """They had places, and the first was best, in bold."""
+    jobs = [made(tmp_path, name, DONE, None, [0.1, 0.2]) for name in "ab"]
+    console = Console(width=120, record=True, file=io.StringIO())
+    table = ranking_table(rank_jobs(jobs, metric="val/dice", mode="max"), "val/dice", width=120)
+    console.print(table)
+    text = console.export_text(styles=True)
+    assert "Not ranked: no job has a val/dice" in text
+    assert not re.search(r"^\W*[12]\W", text, re.MULTILINE), text
+    assert "\x1b[1m" not in text.partition("\u2500")[2]

@@ -10,12 +10,17 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
 from medlight.cli.rerun import parse_overrides
+from medlight.core.errors import ConfigError
+from medlight.sweep import search
 from medlight.sweep.credentials import PASSWORD_VARIABLE, hide_password, with_password
+from medlight.sweep.job import DONE, Job, Status
 from medlight.sweep.optuna_study import (
     ERROR,
     JOB,
@@ -220,3 +225,36 @@ def test_postgresql_serves_several_at_a_time_and_no_file_holds_its_password(
         states = [state for (state,) in connection.execute("SELECT state FROM trials")]
     assert len(states) == 4
     assert set(states) <= {"COMPLETE", "PRUNED"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["trainer.check_val_every_n_epoch=5", "trainer.max_epochs=2"],
+        ["+trainer.limit_val_batches=0"],
+        ["~callbacks.checkpoint"],
+    ],
+)
+def test_a_search_that_never_validates_is_refused(
+    words: list[str], run_cli, tmp_path: Path
+) -> None:
+    """Each trial was trained, failed with a traceback, and was ranked."""
+    code, out, err = run_cli("sweep=optuna", "sweep.name=s", *SPACE, *words)
+    assert (code, err.count("\n")) == (1, 1), out
+    assert err.startswith("error: a search goes by val/dice")
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_trial_without_a_score_ends_the_search(
+    study_config: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    """As with trainer.max_steps of less than an epoch, which nobody can tell before."""
+    cfg = OmegaConf.create({"metric": "val/dice"})
+    job = Job(tmp_path / "job")
+    sweep = SimpleNamespace(cfg=cfg, compose=lambda _: cfg, job=lambda *_: job)
+    monkeypatch.setattr(search, "run_with_retries", lambda *_, **__: Status(state=DONE))
+    space = {o.get_key_element(): o for o in parse_overrides(SPACE)}
+    trial = search.Trial(sweep, study_config, space, 3, "fail")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"goes by val/dice, and no checkpoint is chosen"):
+        trial(cfg)
+    assert "Traceback" not in capfd.readouterr().err

@@ -52,7 +52,7 @@ class StudyConfig:
                 study have a pruner: with Hyperband at hand, Optuna's sampler would learn from the
                 trials of one bracket alone, a third of them or fewer.
         """
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # we say ourselves why a trial failed
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         sqlite = self.url.startswith("sqlite")
         storage = RDBStorage(

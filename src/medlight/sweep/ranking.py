@@ -86,7 +86,7 @@ def ranking_table(entries: Sequence[RankedJob], metric: str, *, width: int) -> T
             tested += f" ({each.low:.3f}{DASH}{each.high:.3f})"
         rows.append(
             [
-                str(place),
+                "" if math.isnan(each.score) else str(place),
                 *settings[place - 1],
                 DASH if math.isnan(each.score) else f"{each.score:.4f}",
                 "pruned" if each.status.state == PRUNED else tested,
@@ -96,9 +96,11 @@ def ranking_table(entries: Sequence[RankedJob], metric: str, *, width: int) -> T
             ]
         )
         pruned = each.status.state == PRUNED
-        styles.append("bold" if place == 1 else "dim" if pruned else "")
+        best = place == 1 and not math.isnan(each.score)
+        styles.append("bold" if best else "dim" if pruned else "")
+    ranked = any(not math.isnan(each.score) for each in entries)
     return console_table(
-        f"Ranked by {metric}",
+        f"Ranked by {metric}" if ranked else f"Not ranked: no job has a {metric}",
         ["", *names, metric, f"{test} (95 % interval)", "epochs", "time", *last],
         rows,
         width=width,

@@ -75,13 +75,14 @@ class OptunaSweep:
         """Run all trials that are left, and return the jobs of all.
 
         Raises:
-            ConfigError: nothing is varied.
+            ConfigError: nothing is varied, or nothing is validated.
         """
         from medlight.sweep import optuna_study
 
         space = self.sweep_params(overrides)
         if not space:
             raise ConfigError("nothing to search: give lists, ranges or intervals")
+        check_validates(sweep.cfg)
         sweep.folder.mkdir(parents=True, exist_ok=True)
         study_config = self.study_config(sweep)
         study = study_config.open()
@@ -112,7 +113,7 @@ class OptunaSweep:
         """A study for each configuration, data and code: their trials do not mix."""
         from medlight.sweep.optuna_study import StudyConfig
 
-        epochs = int(sweep.cfg.trainer.max_epochs)
+        epochs = int(sweep.cfg.trainer.max_epochs or -1)
         least = max(1, epochs // 6) if self.min_epochs is None else self.min_epochs
         return StudyConfig(
             url=hide_password(self.storage or f"sqlite:///{sweep.folder}/study.db"),
@@ -185,11 +186,30 @@ class Trial:
             raise
         if status.state == PRUNED:
             raise optuna.TrialPruned
-        if status.state != DONE or status.score is None:
-            error = status.error or f"no {self.sweep.cfg.metric} to go by"
+        if status.state == DONE and status.score is None:
+            raise _nothing_to_go_by(self.sweep.cfg)
+        if status.state != DONE:
+            error = status.error or status.state
             trial.set_user_attr(optuna_study.ERROR, error)
             raise TrialFailed(error)
         return status.score
+
+
+def check_validates(cfg: DictConfig) -> None:
+    """Raise ConfigError for a trainer that never validates: a search has nothing to go by."""
+    trainer = cfg.trainer
+    every, epochs = trainer.get("check_val_every_n_epoch"), trainer.max_epochs
+    never = every and epochs and 0 < epochs < every
+    if never or trainer.get("limit_val_batches") == 0 or "checkpoint" not in (cfg.callbacks or {}):
+        raise _nothing_to_go_by(cfg)
+
+
+def _nothing_to_go_by(cfg: DictConfig) -> ConfigError:
+    return ConfigError(
+        f"a search goes by {cfg.metric}, and no checkpoint is chosen by it: validate in some epoch "
+        "(trainer.check_val_every_n_epoch, trainer.limit_val_batches, data.fold), and keep "
+        "callbacks.checkpoint"
+    )
 
 
 DIGITS = 4
