@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.types import Override
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
+    InstantiationException,
     MissingConfigException,
     OverrideParseException,
 )
@@ -36,12 +37,15 @@ def explain_error(
     cause = error.__cause__
     if isinstance(error, HydraException) and isinstance(cause, MedlightError):
         return _from_worker(str(cause))
+    if isinstance(error, InstantiationException) and _is_refusal(cause):
+        key = re.search(r"full_key: (\S+)", str(error))
+        return f"{key[1]}: {_one_line(cause)}" if key else _one_line(cause)
     if isinstance(error, OmegaConfBaseException):
         return _one_line(error)
     return _one_line(error) if _is_refusal(error) else None
 
 
-def _is_refusal(error: Exception) -> bool:
+def _is_refusal(error: BaseException | None) -> TypeGuard[BaseException]:
     """Whether Lightning says that it cannot do what a setting asks; it is not imported here."""
     return type(error).__name__ == "MisconfigurationException"
 

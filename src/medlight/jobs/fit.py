@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 
 from medlight.data.datamodule import DataModule
 from medlight.jobs.calibration import test
+from medlight.jobs.monitor import check_monitors
 from medlight.jobs.resume import check_resume
 from medlight.jobs.verb import verb
 from medlight.runs.directory import INITIAL_WEIGHTS_FILE, RunDirectory
@@ -41,6 +42,8 @@ def fit(
             cases; it is reported either way.
     """
     last = RunDirectory(run_dir).last_checkpoint
+    if data.split.val:
+        check_monitors(task, trainer)
     if resume and last.is_file():
         check_resume(last, task, trainer)
     if resume and trainer.is_global_zero and not last.is_file():

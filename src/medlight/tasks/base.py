@@ -17,6 +17,7 @@ from torch import Tensor
 from medlight.core.case_result import CaseResult, Row
 from medlight.core.data_spec import DataSpec, NeedsSpec
 from medlight.core.errors import ConfigError, NonFiniteError
+from medlight.core.outcome import Metric
 from medlight.metrics.names import COUNTS
 from medlight.nets.build import build, enable_gradient_checkpointing
 from medlight.runs.directory import NON_FINITE_FILE
@@ -116,6 +117,14 @@ class Task(pl.LightningModule, ABC):
     @abstractmethod
     def infer(self, batch: Batch) -> list[CaseResult]:
         """Predict whole cases, and score them where the truth is known."""
+
+    def validation_scores(self) -> dict[str, Metric]:
+        """Name to metric of what a validation may log, as "val/dice" and "val/dice/liver"."""
+        spec, named = self.outcome.spec, {}
+        for name, metric in spec.metrics.items():
+            for each in (name, *(f"{name}/{label}" for label in spec.classes)):
+                named[f"val/{each}"] = metric
+        return named
 
     def decide(self, output: Tensor) -> Tensor | None:
         """(K, *S) output of the net for one image to the labels it stands for; None if it stands

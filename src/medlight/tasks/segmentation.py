@@ -14,7 +14,7 @@ from medlight.core.case_result import CaseResult, Row
 from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError
 from medlight.core.grid import Grid
-from medlight.core.outcome import UNCERTAINTY
+from medlight.core.outcome import UNCERTAINTY, Metric
 from medlight.inference.ensemble import ensemble_predictor
 from medlight.inference.heads import ForegroundEntropy, Head, SigmoidHead, SoftmaxHead
 from medlight.inference.postprocess import (
@@ -122,6 +122,11 @@ class SegmentationTask(Task):
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, *S) to (B, K, *S) logits. Sizes the net cannot take are padded meanwhile."""
         return self._net_outputs(image)[0]
+
+    def validation_scores(self) -> dict[str, Metric]:
+        """In the frame of the net there is Dice alone."""
+        named = super().validation_scores().items()
+        return {name: metric for name, metric in named if name.split("/")[1] == "dice"}
 
     def decide(self, output: Tensor) -> Tensor:
         return self.head.labels(output)
