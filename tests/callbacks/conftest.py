@@ -206,8 +206,9 @@ def make_run(
     epochs: int = 1,
     devices: int = 1,
     public: bool = False,
+    **options: Any,
 ) -> Run:
-    """Data, task and trainer, ready to fit or test; `kind` is one of KINDS."""
+    """Data, task and trainer (with `options`), ready to fit or test; `kind` is one of KINDS."""
     labels, dims = KINDS[kind]
     data = TinyData(labels=labels, dims=dims, public=public)
     cls = TinySegmentation if labels.kind == "mask" else TinyClassification
@@ -228,6 +229,7 @@ def make_run(
         use_distributed_sampler=False,
         log_every_n_steps=1,
         default_root_dir=folder,
+        **options,
     )
     return Run(data, task, trainer)
 

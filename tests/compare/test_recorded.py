@@ -10,7 +10,7 @@ import pytest
 
 from medlight.cli.main import main
 from medlight.compare.recorded import BEGIN, END, record_run, render_tables, update_tables
-from medlight.compare.runs import read_run
+from medlight.compare.runs import read_run, read_runs
 from medlight.core.errors import ConfigError, DataError
 
 ROOT = Path(__file__).parents[2]
@@ -86,3 +86,24 @@ def test_a_readme_without_a_place_is_named(new_run: Callable[..., Path], tmp_pat
     with pytest.raises(DataError, match=r"seg/README\.md: no place"):
         update_tables(tmp_path / "experiments", tmp_path / "none.md")
     assert json.loads((run / "provenance.json").read_text())["code"]["commit"]
+
+
+def test_a_partial_run_is_left_out_and_named(
+    new_run: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was a run like others, and its folder could not be compared at all."""
+    part = {"status": "partial", "partial": {"fit": [], "test": ["trainer.limit_test_batches=1"]}}
+    folder = tmp_path / "experiments" / "seg"
+    whole = new_run(folder / "whole", dice=np.full((30, 1), 0.8), provenance=MADE)
+    tried = new_run(folder / "tried", dice=np.full((1, 1), 0.9), provenance=MADE | part)
+    said = r"tried: a partial run, no result \(trainer\.limit_test_batches=1\)"
+    runs, [skipped] = read_runs([folder])
+    assert ([run.path for run in runs], skipped.path) == ([whole], tried)
+    for refused in (lambda: read_run(tried), lambda: record_run(tried, tmp_path / "other")):
+        with pytest.raises(DataError, match=said):
+            refused()
+    (folder / "README.md").write_text(f"# Seg\n{BEGIN}\n{END}\n")
+    [table] = render_tables(tmp_path / "experiments", tmp_path / "none").values()
+    assert "0.8000" in table
+    assert "tried" not in table
+    assert f"left out: {tried}: a partial run" in caplog.text

@@ -1,6 +1,7 @@
 """Where a result comes from: code, data, machine and command, without naming host or user."""
 
 import json
+import logging
 import os
 import time
 from datetime import UTC, datetime
@@ -12,8 +13,9 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 import medlight
+from medlight.callbacks.partial import is_less_than_an_epoch, left_out_of_test, left_out_of_training
 from medlight.callbacks.throughput import TrainingThroughput
-from medlight.runs.directory import PROVENANCE_FILE, SPLIT_FILE
+from medlight.runs.directory import PARTIAL, PROVENANCE_FILE, SPLIT_FILE
 from medlight.runs.environment import (
     code_version,
     command_line,
@@ -24,6 +26,8 @@ from medlight.runs.environment import (
 )
 from medlight.runs.files import write_text
 from medlight.runs.private import strip_local_paths
+
+log = logging.getLogger(__name__)
 
 
 class Provenance(pl.Callback):
@@ -40,19 +44,24 @@ class Provenance(pl.Callback):
         self.run_dir = Path(run_dir)
         self._record: dict[str, Any] = {}
         self._throughput = TrainingThroughput()
-        self._before = {"fit_seconds": 0.0, "sessions": 0.0}
+        self._before: dict[str, Any] = {"fit_seconds": 0.0, "sessions": 0.0}
         self._started = 0.0
         self._trains = False
+        self._left_out: list[str] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """Seconds of training so far, so that a resumed run counts on."""
-        return {"fit_seconds": self._fit_seconds(), "sessions": self._before["sessions"] + 1}
+        """Seconds of training so far, so that a resumed run counts on, and what it left out."""
+        return {
+            "fit_seconds": self._fit_seconds(),
+            "sessions": self._before["sessions"] + 1,
+            "left_out": self._left_out,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._before = dict(state_dict)
 
     def _fit_seconds(self) -> float:
-        return self._before["fit_seconds"] + time.monotonic() - self._started
+        return float(self._before["fit_seconds"]) + time.monotonic() - self._started
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -75,6 +84,8 @@ class Provenance(pl.Callback):
         """What a resume needs has been read: from here on it changes the run."""
         self._trains = True
         self._record["times"]["sessions"] = int(self._before["sessions"]) + 1
+        left_out = {*self._before.get("left_out", ()), *left_out_of_training(trainer)}
+        self._left_out = self._record[PARTIAL]["fit"] = sorted(left_out)
         self._write(trainer)
         self._write_split(trainer)
 
@@ -104,6 +115,7 @@ class Provenance(pl.Callback):
             self._begin(trainer, pl_module, json.loads(path.read_text()) if path.exists() else {})
             self._write_split(trainer)
         self._record["status"] = "running"
+        self._record.setdefault(PARTIAL, {})["test"] = left_out_of_test(trainer)
         self._write(trainer)
 
     def on_test_batch_end(
@@ -158,6 +170,7 @@ class Provenance(pl.Callback):
             "status": "running",
             **spec,
             "seed": data.seed if seed is None else int(seed),
+            PARTIAL: {},
             "command": [strip_local_paths(word) for word in command_line()],
             "times": {"started": datetime.now(UTC).isoformat(timespec="seconds")},
             **earlier,
@@ -181,6 +194,16 @@ class Provenance(pl.Callback):
                 if self._throughput.seconds
                 else None,
             }
+            if self._trains and is_less_than_an_epoch(trainer):
+                self._record[PARTIAL]["fit"] = [*self._left_out, "less than an epoch"]
+        parts = self._record.get(PARTIAL, {}).values()
+        left_out = list(dict.fromkeys(each for part in parts for each in part))
+        if status == "finished" and left_out:
+            self._record["status"] = PARTIAL
+            if stage != "fit" and trainer.is_global_zero:
+                log.info(
+                    "A partial run, no result (%s): compare leaves it out", ", ".join(left_out)
+                )
         self._write(trainer)
 
     def _write_split(self, trainer: pl.Trainer) -> None:

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import logging
 import math
 import re
 import shutil
@@ -16,7 +17,7 @@ from medlight.compare.case_scores import ALL_CLASSES
 from medlight.compare.comparison import Comparison, compare
 from medlight.compare.formatting import format_interval, format_number
 from medlight.compare.groups import group_runs
-from medlight.compare.runs import Run, read_run
+from medlight.compare.runs import PartialRunError, Run, read_run
 from medlight.core.errors import ConfigError, DataError
 from medlight.io.atomic import atomic_path
 from medlight.runs.directory import (
@@ -29,6 +30,8 @@ from medlight.runs.directory import (
 )
 from medlight.runs.find import is_run
 from medlight.runs.renames import rename_scores
+
+log = logging.getLogger(__name__)
 
 RECORDED_FILES = (CONFIG_FILE, PROVENANCE_FILE, METRICS_FILE, CURVES_FILE)
 BEGIN, END = "<!-- medlight compare table -->", "<!-- end of table -->"
@@ -108,7 +111,12 @@ def render_tables(experiments: Path, readme: Path) -> dict[Path, str]:
     found: dict[Path, str] = {}
     latest: dict[str, Comparison] = {}
     for page in sorted(experiments.glob("*/README.md")):
-        runs = [read_run(path) for path in sorted(page.parent.iterdir()) if is_run(path)]
+        runs = []
+        for path in filter(is_run, sorted(page.parent.iterdir())):
+            try:
+                runs.append(read_run(path))
+            except PartialRunError as error:
+                log.warning("left out: %s", error)
         if not runs:
             continue
         each = [compare(group_runs([run])) for run in runs]

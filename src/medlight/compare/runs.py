@@ -44,6 +44,10 @@ class Run:
         return str(self.get("split.fold"))
 
 
+class PartialRunError(DataError):
+    """A run that was trained or tested on a part of its data: a try-out, not a result."""
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """A run directory that is no part of the comparison, and why."""
@@ -83,12 +87,18 @@ def read_run(folder: Path) -> Run:
     """Read one run.
 
     Raises:
+        PartialRunError: it was trained or tested on a part of its data.
         DataError: something is missing, or cannot be read.
     """
     directory = RunDirectory(folder)
     provenance = directory.provenance()
     if not provenance:
         raise DataError(f"{folder}: no {PROVENANCE_FILE}; the run was not begun here")
+    if left_out := directory.left_out():
+        raise PartialRunError(
+            f"{folder}: a partial run, no result ({', '.join(left_out)}); train or evaluate it on "
+            "all data, or leave it out"
+        )
     status = provenance.get("status")
     if status not in ("finished", None):
         raise DataError(f"{folder}: the run is {status!r}, not finished; medlight resume={folder}")

@@ -100,8 +100,13 @@ def evaluate_folds(runs: Sequence[Path], run_dir: Path, outcome: Outcome) -> Non
     of `runs`, and print a line for each run and the table of all. No case may be in two runs.
 
     Raises:
-        DataError: the runs were scored under different policies, or share test cases.
+        DataError: the runs were scored under different policies, share test cases, or are partial.
     """
+    for run in runs:
+        if left_out := RunDirectory(run).left_out():
+            raise DataError(
+                f"{run}: a partial run, no result ({', '.join(left_out)}); leave it out of run="
+            )
     policies = {run: RunDirectory(run).provenance().get("policy", "not recorded") for run in runs}
     if len(set(policies.values())) > 1:
         told = "\n  ".join(f"{run.name}: {policy}" for run, policy in policies.items())

@@ -51,7 +51,7 @@ def seed_variability(original: Path, siblings: Sequence[Path] = ()) -> SeedVaria
     values: dict[int, dict[str, Any]] = {}
     for run in [original, *places]:
         directory = RunDirectory(run)
-        if directory.has(CONFIG_FILE, METRICS_FILE):
+        if directory.has(CONFIG_FILE, METRICS_FILE) and not directory.left_out():
             other = directory.config()
             if _experiment_config(other) == _experiment_config(config):
                 values.setdefault(int(other.get("seed", 0)), directory.metrics())

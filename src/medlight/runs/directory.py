@@ -44,6 +44,8 @@ PREDICTION_FOLDER = "predictions"
 CHECKPOINT_FOLDER = "checkpoints"
 BEST, LAST = "best", "last"
 LAST_CHECKPOINT_FILE = f"{LAST}.ckpt"
+PARTIAL = "partial"
+"""In provenance.json: what a training or a test left out; and the status of such a run."""
 RUN_FILES = (CONFIG_FILE, PROVENANCE_FILE, CASES_FILE, COMPRESSED_CASES_FILE, METRICS_FILE)
 """A folder with one of these is a run directory."""
 USED_FILES = (
@@ -147,6 +149,11 @@ class RunDirectory:
             DataError: the file is damaged.
         """
         return self._json(PROVENANCE_FILE)
+
+    def left_out(self) -> list[str]:
+        """Say which settings kept the run from all of its data; empty for a whole one."""
+        parts = self.provenance().get(PARTIAL) or {}
+        return list(dict.fromkeys(str(each) for part in parts.values() for each in part))
 
     def metrics(self) -> dict[str, Any]:
         """Read the scores, "<stage>/<metric>[/<class>]" to a value; empty if nothing was scored.
