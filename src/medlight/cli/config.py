@@ -76,11 +76,11 @@ GROUPS = (
 
 
 class UserSearchPath(SearchPathPlugin):
-    """Lets a project's own `./conf` add options to ours."""
+    """Lets the user's own folders add options to ours, and replace them."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for folder in conf_dirs()[1:]:
-            search_path.append(provider="user", path=f"file://{folder}")
+        for folder in conf_dirs()[:-1]:
+            search_path.prepend(provider="user", path=f"file://{folder}", anchor="main")
 
 
 @lru_cache(maxsize=1)

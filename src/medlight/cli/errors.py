@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medlight.cli.config import RunConfig
-from medlight.cli.options import conf_dir, groups, search_path_override
+from medlight.cli.options import conf_dir, groups
 from medlight.cli.overrides import Groups, did_you_mean
 from medlight.cli.rerun import parse_overrides
 from medlight.core.errors import ConfigError, MedlightError
@@ -59,7 +59,7 @@ def _composition(
         choices = [o for o in overrides if o.key_or_group in tree]
         for choice in choices:
             _check_option(choice, tree)
-        cfg = _compose_choices([str(o.input_line) for o in choices], dirs, config_name)
+        cfg = _compose_choices([str(o.input_line) for o in choices], config_name)
         for override in overrides:
             if override not in choices and not override.is_add() and not override.is_force_add():
                 _check_key(override, cfg, tree)
@@ -107,9 +107,9 @@ def _check_key(override: Override, cfg: DictConfig, tree: Groups) -> None:
         node = node[int(part) if isinstance(raw, list) else part]
 
 
-def _compose_choices(choices: list[str], dirs: Sequence[Path], config_name: str) -> DictConfig:
+def _compose_choices(choices: list[str], config_name: str) -> DictConfig:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose(config_name, [*choices, search_path_override(dirs)])
+        return compose(config_name, choices)
 
 
 def _roots(tree: Groups) -> list[str]:

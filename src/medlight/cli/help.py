@@ -18,7 +18,8 @@ EXAMPLES = """\
 OPTIONS = """\
   --cfg job     print the configuration and stop      -m         run every combination
   --info        where the configuration comes from    --version  print the version
-  --config-dir  another folder of configs, beside ./conf
+  --config-dir  another folder of configs, before ./conf and those that are shipped
+  --no-user-conf  leave ./conf out
   tab completion: eval "$(medlight -sc install=bash)\""""
 
 

@@ -10,13 +10,17 @@ from typing import Any, NoReturn
 
 from medlight import __version__
 from medlight.cli import compare, dataset
+from medlight.cli.distributed import rank
 from medlight.cli.options import (
+    NO_USER_CONF,
     VERB_GROUP,
+    choosing_conf_dirs,
     conf_dir,
     conf_dirs,
     groups,
     import_from_here,
     print_error,
+    replaced_files,
     verbs,
 )
 from medlight.cli.overrides import is_sweep, parse_verb
@@ -35,6 +39,7 @@ log = logging.getLogger(__name__)  # goes to run.log only; see `hydra:` in conf/
 log.propagate = False
 
 EXIT_INTERRUPTED = 130
+CONFIG_NAME = "config"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 after an error that was printed, 130 if interrupted.
     """
     argv, trusted = take_trust(sys.argv[1:] if argv is None else argv)
-    with trusting(trusted):
-        return _main(argv)
+    with trusting(trusted), choosing_conf_dirs(argv) as words:
+        return _main(words)
 
 
 def _main(argv: list[str]) -> int:
@@ -95,7 +100,7 @@ class App:
     def __init__(self) -> None:
         self.overrides: list[str] = []
         self.dirs = conf_dirs()
-        self.config_name = "config"
+        self.config_name = CONFIG_NAME
         self.reported: list[BaseException] = []
         self.sweeps = False
         self.failures = 0
@@ -109,14 +114,20 @@ class App:
         args = parser.parse_intermixed_args(argv)
         rest = list(args.overrides)
         flags = [word for word in argv if not (rest and word == rest[0] and rest.pop(0))]
-        self.dirs = conf_dirs(args.config_dir)
-        for folder in self.dirs[1:]:
+        for folder in self.dirs[:-1]:
             trust(targets_of_folder(folder))
         for word in args.overrides:
             trust(targets_of_text(word))
         if args.shell_completion:
             _complete_verbs(self.dirs)
             return flags, args.overrides
+        self.config_name = args.config_name or self.config_name
+        for folder, files in replaced_files(self.dirs).items() if rank() == 0 else ():
+            print(
+                f"note: {os.path.relpath(folder)} replaces {', '.join(files)} "
+                f"(as shipped: {NO_USER_CONF})",
+                file=sys.stderr,
+            )
         renamed, notes = rename_overrides(args.overrides)
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
@@ -134,6 +145,11 @@ class App:
         overrides = parse_overrides(self.overrides)
         rerun = find_rerun(overrides, multirun=multirun)
         if rerun:
+            if self.config_name != CONFIG_NAME:
+                raise ConfigError(
+                    f"--config-name={self.config_name}: {rerun.key}= starts from the config of a "
+                    "run; leave one out"
+                )
             self.config_name = "rerun_config"
             ConfigStore.instance().store(self.config_name, run_primary_config(rerun, overrides))
 
@@ -141,7 +157,7 @@ class App:
         if self.sweeps:
             from medlight.sweep.command import sweep
 
-            self.failures = sweep(overrides, self.dirs)
+            self.failures = sweep(overrides, self.config_name)
             return
         import hydra
 

@@ -4,13 +4,17 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 from medlight.core.errors import ConfigError
 
 VERB_GROUP = "job"
+NO_USER_CONF = "--no-user-conf"
+NO_USER_CONF_VARIABLE = "MEDLIGHT_NO_USER_CONF"
+CONFIG_DIR_VARIABLE = "MEDLIGHT_CONFIG_DIR"
 
 
 class OptionParser(argparse.ArgumentParser):
@@ -45,12 +49,6 @@ def forget_working_directory() -> None:
         del sys.path[0]
 
 
-def search_path_override(dirs: Sequence[Path]) -> str:
-    """Give the override by which Hydra also looks into the user's folders; see `conf_dirs`."""
-    folders = ",".join(f"'file://{folder}'" for folder in dirs[1:])
-    return f"hydra.searchpath=[{folders}]"
-
-
 def conf_dir() -> Path:
     """The configuration that medlight ships: in a wheel beside the code, else the checkout's."""
     here = Path(__file__).resolve().parents[1]
@@ -58,11 +56,50 @@ def conf_dir() -> Path:
     return packaged if packaged.is_dir() else here.parents[1] / "conf"
 
 
-def conf_dirs(extra: str | None = None) -> list[Path]:
-    """Ours, then the user's: `./conf` of the working directory, and `--config-dir`."""
-    ours = conf_dir()
-    theirs = [Path("conf").absolute(), *([Path(extra).absolute()] if extra else [])]
-    return [ours, *(each for each in theirs if each.is_dir() and each.resolve() != ours)]
+def conf_dirs() -> list[Path]:
+    """The user's, `--config-dir` and then `./conf` of the working directory, and last ours.
+
+    A file in an earlier one takes the place of one with its name in a later one.
+    """
+    ours, extra = conf_dir(), os.environ.get(CONFIG_DIR_VARIABLE)
+    theirs = [Path(extra)] if extra else []
+    if NO_USER_CONF_VARIABLE not in os.environ:
+        theirs.append(Path("conf").absolute())
+    return [*(each for each in theirs if each.is_dir() and each.resolve() != ours), ours]
+
+
+@contextmanager
+def choosing_conf_dirs(words: Sequence[str]) -> Iterator[list[str]]:
+    """Take `--no-user-conf` from the words of a command, and note its `--config-dir`.
+
+    Both hold here and in the processes that are started meanwhile; the other words are given.
+    """
+    names = (CONFIG_DIR_VARIABLE, NO_USER_CONF_VARIABLE)
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    for word, following in zip(words, [*words[1:], ""], strict=False):
+        name, _, value = word.partition("=")
+        if name in ("--config-dir", "-cd"):
+            os.environ[CONFIG_DIR_VARIABLE] = os.path.abspath(value or following)
+    if NO_USER_CONF in words:
+        os.environ[NO_USER_CONF_VARIABLE] = "1"
+    try:
+        yield [word for word in words if word != NO_USER_CONF]
+    finally:
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ.update(before)
+
+
+def replaced_files(dirs: Sequence[Path]) -> dict[Path, list[str]]:
+    """Folder of the user to the files in it that take the place of other ones of ours."""
+    *theirs, ours = dirs
+    found: dict[Path, list[str]] = {}
+    for folder in theirs:
+        for file in sorted(folder.rglob("*.yaml")):
+            shipped = ours / file.relative_to(folder)
+            if shipped.is_file() and shipped.read_bytes() != file.read_bytes():
+                found.setdefault(folder, []).append(file.relative_to(folder).as_posix())
+    return found
 
 
 def groups(dirs: Sequence[Path]) -> dict[str, dict[str, Path]]:

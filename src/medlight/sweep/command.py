@@ -5,7 +5,6 @@ import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from hydra import initialize_config_dir
@@ -14,12 +13,12 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from hydra.utils import instantiate
 
-from medlight.cli.options import conf_dir, import_from_here, search_path_override
+from medlight.cli.options import conf_dir, import_from_here
 from medlight.cli.overrides import SWEEP_OVERRIDE
 from medlight.cli.rerun import parse_overrides
 from medlight.cli.trust import trusted_names
 from medlight.cli.validate import check_targets
-from medlight.core.errors import MissingExtraError
+from medlight.core.errors import ConfigError, MissingExtraError
 from medlight.sweep.job_names import short_keys
 from medlight.sweep.process import process_context
 from medlight.sweep.progress import print_line
@@ -34,21 +33,25 @@ LAUNCHER_PACKAGES = {
 }
 """Launcher to the package that it is made of."""
 
+HYDRA_PLACES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 
-def sweep(argv: Sequence[str], dirs: Sequence[Path]) -> int:
+
+def sweep(argv: Sequence[str], config_name: str = "config") -> int:
     """Run a sweep.
 
     Args:
         argv: overrides, with several values for what varies.
-        dirs: folders of configurations, ours first.
+        config_name: of the file that all others are composed into.
 
     Returns:
         The number of jobs that did not finish.
 
     Raises:
+        ConfigError: an override has no say in a sweep.
         MissingExtraError: a package of the launcher is not installed.
     """
     overrides = parse_overrides(argv)
+    check_place(overrides)
     if not any(override.key_or_group == "sweep" for override in overrides):
         overrides += parse_overrides(["sweep=grid"])
     check_launcher(next((o.value() for o in overrides if o.key_or_group == "launcher"), None))
@@ -57,10 +60,8 @@ def sweep(argv: Sequence[str], dirs: Sequence[Path]) -> int:
     with initialize_config_dir(str(conf_dir()), job_name="medlight", version_base="1.3"):
         hydra: Any = GlobalHydra.instance().hydra
         fixed_overrides = [str(o.input_line) for o in overrides if not o.is_sweep_override()]
-        if len(dirs) > 1:
-            fixed_overrides.append(search_path_override(dirs))
         cfg = hydra.compose_config(
-            "config", fixed_overrides, run_mode=RunMode.MULTIRUN, with_log_configuration=True
+            config_name, fixed_overrides, run_mode=RunMode.MULTIRUN, with_log_configuration=True
         )
         check_targets(cfg.sweep)
         sweeper = instantiate(cfg.sweep, _convert_="all")
@@ -68,7 +69,10 @@ def sweep(argv: Sequence[str], dirs: Sequence[Path]) -> int:
         shared = [word for word in fixed_overrides if not SWEEP_OVERRIDE.match(word)]
         if not any(word.startswith("group=") for word in shared):
             shared.append(f"group={name}")  # one group in W&B
-        one = Sweep(cfg=cfg, loader=hydra.config_loader, fixed_overrides=shared, folder=ROOT / name)
+        one = Sweep(
+            cfg=cfg, loader=hydra.config_loader, fixed_overrides=shared, folder=ROOT / name,
+            config_name=config_name,
+        )  # fmt: skip
         with interrupt_on_sigterm():
             try:
                 jobs = sweeper.run(one, overrides)
@@ -76,6 +80,16 @@ def sweep(argv: Sequence[str], dirs: Sequence[Path]) -> int:
                 print_line("Type the same command again to resume")
                 raise
     return report_sweep(one.folder, jobs, metric=cfg.metric, mode=cfg.mode, compare=sweeper.compare)
+
+
+def check_place(overrides: Iterable[Override]) -> None:
+    """Raise ConfigError for a key of Hydra's that says where results go."""
+    for override in overrides:
+        if override.key_or_group in HYDRA_PLACES:
+            raise ConfigError(
+                f"{override.input_line}: a sweep lies in {ROOT}/<sweep.name>, each job in a folder "
+                "named after its settings; give sweep.name=<name>, and leave this out"
+            )
 
 
 def default_name(experiment: str, overrides: Sequence[Override], varied: Iterable[str]) -> str:

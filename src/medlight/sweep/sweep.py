@@ -70,12 +70,14 @@ class Sweep:
         loader: Hydra's, which composes the rest.
         fixed_overrides: overrides that all jobs share.
         folder: where the jobs' directories lie.
+        config_name: of the file that all others are composed into.
     """
 
     cfg: DictConfig
     loader: ConfigLoader
     fixed_overrides: list[str]
     folder: Path
+    config_name: str = "config"
     fingerprints: Fingerprints = field(default_factory=Fingerprints)
 
     def __post_init__(self) -> None:
@@ -90,7 +92,7 @@ class Sweep:
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The configuration of one job."""
         words = [*self.fixed_overrides, *overrides]
-        cfg = self.loader.load_configuration("config", words, run_mode=RunMode.RUN)
+        cfg = self.loader.load_configuration(self.config_name, words, run_mode=RunMode.RUN)
         HydraConfig.instance().set_config(cfg)
         with open_dict(cfg):
             del cfg["hydra"]
