@@ -167,7 +167,14 @@ class Task(pl.LightningModule, ABC):
             batch_size=len(batch["image"]),
         )
         self._batch = batch
-        return loss
+        return self._share_of_step(loss, batch_idx)
+
+    def _share_of_step(self, loss: Tensor, batch_idx: int) -> Tensor:
+        """Lightning divides by `accumulate_grad_batches`; the last step of an epoch may be of
+        fewer batches."""
+        whole = self.trainer.accumulate_grad_batches
+        batches = min(whole, self.trainer.num_training_batches - batch_idx // whole * whole)
+        return loss if batches == whole else loss * (whole / batches)
 
     def on_after_backward(self) -> None:
         finite, self._finite, batch = self._finite, None, self.__dict__.pop("_batch", {})
