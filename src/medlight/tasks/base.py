@@ -21,7 +21,13 @@ from medlight.core.outcome import Metric
 from medlight.metrics.names import COUNTS
 from medlight.nets.build import build, enable_gradient_checkpointing
 from medlight.runs.directory import NON_FINITE_FILE
-from medlight.tasks.finite import ON_NAN, FiniteFlag, nan_unless_finite, save_batch
+from medlight.tasks.finite import (
+    ON_NAN,
+    FiniteFlag,
+    cases_not_finite,
+    nan_unless_finite,
+    save_batch,
+)
 from medlight.tasks.outcome import Outcome
 from medlight.tasks.schedule import build_optimizer
 
@@ -154,7 +160,8 @@ class Task(pl.LightningModule, ABC):
         buffers = [each.clone() for each in self.net.buffers()] if self.on_nan == "skip" else []
         self._output_sum = None
         loss = self.step(batch)
-        told = all_reduce_mean(nan_unless_finite(loss.detach(), self._output_sum))
+        self._own_loss = nan_unless_finite(loss.detach(), self._output_sum)
+        told = all_reduce_mean(self._own_loss)
         self._finite = FiniteFlag(told)
         if self.on_nan == "skip" and not self._finite:
             return self._skip(batch, buffers)
@@ -190,13 +197,10 @@ class Task(pl.LightningModule, ABC):
         if not torch.isfinite(nothing):  # the weights themselves: no batch will ever do
             raise self._non_finite_error(batch)
         self.skipped_batches += 1
+        cases = cases_not_finite(self._own_loss, batch)
         if self.trainer.is_global_zero:
-            cases = ", ".join(map(str, batch.get("case", ())))
-            log.warning(
-                "step %d: the loss is not finite; batch skipped (%s)",
-                self.trainer.global_step + 1,
-                cases,
-            )
+            step = self.trainer.global_step + 1
+            log.warning("step %d: the loss is not finite; batch skipped (%s)", step, cases)
         return nothing
 
     def _non_finite_error(self, batch: Batch) -> NonFiniteError:
@@ -206,15 +210,16 @@ class Task(pl.LightningModule, ABC):
             "epoch": trainer.current_epoch + 1,
             "batch_of_epoch": trainer.fit_loop.batch_idx + 1,
         }
-        name = Path(NON_FINITE_FILE)
+        shown = path = Path(trainer.default_root_dir) / NON_FINITE_FILE
         if trainer.world_size > 1:
-            name = name.with_stem(f"{name.stem}_rank{trainer.global_rank}")
-        path = Path(trainer.default_root_dir) / name
-        save_batch(path, batch, self.state_dict(), **place)
-        cases = ", ".join(map(str, batch.get("case", ()))) or "unknown"
+            shown = path.with_stem(f"{path.stem}_rank*")
+            path = path.with_stem(f"{path.stem}_rank{trainer.global_rank}")
+        if not torch.isfinite(self._own_loss) or trainer.world_size == 1:
+            save_batch(path, batch, self.state_dict(), **place)
+        cases = cases_not_finite(self._own_loss, batch)
         return NonFiniteError(
             f"the loss or the net's output is not finite at step {place['step']} (batch "
-            f"{place['batch_of_epoch']} of epoch {place['epoch']}; cases {cases}); {path} holds "
+            f"{place['batch_of_epoch']} of epoch {place['epoch']}; cases {cases}); {shown} holds "
             "the batch and the weights. Lower optimizer.lr, look at these cases, or type "
             "task.on_nan=skip to leave such batches out"
         )

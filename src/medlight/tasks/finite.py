@@ -1,10 +1,11 @@
 """Notice numbers that are not finite before they become weights, predictions or scores."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from medlight.core.errors import NonFiniteError
@@ -37,6 +38,21 @@ def nan_unless_finite(loss: Tensor, output_sum: Tensor | None) -> Tensor:
     if output_sum is None:
         return loss
     return torch.where(torch.isfinite(output_sum), loss, torch.full_like(loss, torch.nan))
+
+
+def cases_not_finite(own_loss: Tensor, batch: Mapping[str, Any]) -> str:
+    """Name the cases of the batches whose loss is not finite, on whichever rank they are.
+
+    Args:
+        own_loss: of this rank's batch.
+        batch: of this rank, with its `case`s.
+    """
+    own = [] if torch.isfinite(own_loss) else [str(case) for case in batch.get("case", ())]
+    parts = [own]
+    if dist.is_available() and dist.is_initialized():
+        parts = [[] for _ in range(dist.get_world_size())]
+        dist.all_gather_object(parts, own)
+    return ", ".join(case for part in parts for case in part) or "unknown"
 
 
 def check_finite_parts(parts: Iterable[Tensor], case: str) -> Iterator[Tensor]:
