@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -169,7 +170,7 @@ class LastCheckpoint(pl.Callback):
         if trainer.is_global_zero and self._saved:
             epoch, batch = self._saved
             place = f"batch {batch} of epoch {epoch + 1}" if batch else f"epoch {epoch}"
-            run = os.path.relpath(self.path.parent.parent)
+            run = shlex.quote(os.path.relpath(self.path.parent.parent))
             log.info("Stopped. To resume after %s: medlight resume=%s", place, run)
 
     def _save(self, trainer: pl.Trainer, position: tuple[int, int]) -> None:

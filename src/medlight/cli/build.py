@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -90,7 +91,7 @@ def load_trained(run_dir: Path, checkpoint: str, *, trainer: DictConfig) -> Trai
     if not isinstance(spec, Mapping) or "modality" not in spec:
         raise DataError(
             f"{path}: it does not say what images its net was made for; train again, or write a "
-            f"new checkpoint with resume={run_dir}"
+            f"new checkpoint with resume={shlex.quote(str(run_dir))}"
         )
     try:
         known = DataSpec.from_dict(cast(dict[str, Any], spec))

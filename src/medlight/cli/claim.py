@@ -1,6 +1,7 @@
 """One run in one directory: whether a command may write to a run directory, and alone."""
 
 import logging
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,8 +83,9 @@ def _settle(cfg: DictConfig, run_dir: Path, *, automatic: bool) -> None:
         RunDirectory(run_dir).clear()
     elif used and not cfg.resume:
         _close_log()
+        typed = shlex.quote(str(run_dir))
         raise ConfigError(
-            f"{run_dir} holds a run already: resume={run_dir} goes on with it, resume=auto starts "
+            f"{run_dir} holds a run already: resume={typed} goes on with it, resume=auto starts "
             "or goes on, overwrite=true removes it first; or give another hydra.run.dir"
         )
 
@@ -99,7 +101,8 @@ def _check_same_run(cfg: DictConfig, run_dir: Path) -> None:
         more = f" and {len(other) - MAX_SHOWN} more" if len(other) > MAX_SHOWN else ""
         raise ConfigError(
             f"resume=auto: {run_dir} holds another run ({'; '.join(shown)}{more}); "
-            f"resume={run_dir} goes on with that one, or give another hydra.run.dir"
+            f"resume={shlex.quote(str(run_dir))} goes on with that one, or give another "
+            "hydra.run.dir"
         )
 
 

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medlight.cli.config import RunConfig
-from medlight.cli.options import conf_dir, groups
+from medlight.cli.options import conf_dir, explain_os_error, groups
 from medlight.cli.overrides import Groups, did_you_mean
 from medlight.cli.rerun import parse_overrides
 from medlight.core.errors import ConfigError, MedlightError
@@ -42,7 +42,7 @@ def explain_error(
         return f"{key[1]}: {_one_line(cause)}" if key else _one_line(cause)
     if isinstance(error, OmegaConfBaseException):
         return _one_line(error)
-    return _one_line(error) if _is_refusal(error) else None
+    return _one_line(error) if _is_refusal(error) else explain_os_error(error)
 
 
 def _is_refusal(error: BaseException | None) -> TypeGuard[BaseException]:

@@ -17,6 +17,7 @@ from medlight.cli.options import (
     choosing_conf_dirs,
     conf_dir,
     conf_dirs,
+    explain_os_error,
     groups,
     import_from_here,
     print_error,
@@ -59,7 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: list[str]) -> int:
     for module in (dataset, compare):  # on finished files, with ordinary options
         if argv[:1] == [module.VERB]:
-            return module.main(argv[1:])
+            try:
+                return module.main(argv[1:])
+            except OSError as error:
+                if (line := explain_os_error(error)) is None:
+                    raise
+                print_error(line)
+                return 1
     if not argv or {"-h", "--help"} & set(argv):
         from medlight.cli.help import help_screen, verb_screen
 
@@ -82,6 +89,7 @@ def _main(argv: list[str]) -> int:
 
 def _dispatch(argv: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come out whole, and `report` tells them
+    logging.raiseExceptions = False  # a run.log on a full disk is not what to report
     from medlight.cli.config import register
 
     app = App()

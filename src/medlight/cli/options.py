@@ -1,6 +1,7 @@
 """What conf/ offers: its folders, its groups and the options of each. Hydra is not needed here."""
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -12,6 +13,8 @@ from typing import NoReturn
 from medlight.core.errors import ConfigError
 
 VERB_GROUP = "job"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 NO_USER_CONF = "--no-user-conf"
 NO_USER_CONF_VARIABLE = "MEDLIGHT_NO_USER_CONF"
 CONFIG_DIR_VARIABLE = "MEDLIGHT_CONFIG_DIR"
@@ -140,6 +143,31 @@ def header_field(file: Path, word: str) -> str:
     """What the header states after `# Run:`, `# Takes:` or `# Reaches:`."""
     match = re.search(rf"^# {word}: *(.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
     return match[1].strip() if match else ""
+
+
+def explain_os_error(error: BaseException | None) -> str | None:
+    """Say in one line that a place cannot be written to, or that a disk is full.
+
+    Args:
+        error: whatever was raised; what it was raised from counts as well, and a full disk behind
+            an error of clearing up.
+
+    Returns:
+        The line; None for any other error.
+    """
+    known = (*FULL, *FORBIDDEN)
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in known:
+            what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+            if error.errno in FULL:
+                return f"{what}: make room, and go on with medlight resume=<run directory>"
+            return (
+                f"{what}: give a place that may be written to: hydra.run.dir=<folder> for a run, "
+                "--output for compare, another working directory for a sweep"
+            )
+        known = known if error.__cause__ else FULL
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def print_error(line: str) -> None:

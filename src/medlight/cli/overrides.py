@@ -91,7 +91,9 @@ def _quote_for_hydra(text: str, tree: Groups) -> str:
     key, _, value = text.partition("=")
     if value == "null" and key in tree:
         return f"{key}=none" if "none" in tree[key] else f"~{key}"
-    if value.startswith("~") or (set(value) & set(" ,:=()[]{}'") and _is_path(value)):
+    if "=" not in text:
+        return text
+    if value.startswith("~") or (set(value) & set(" ,:=()[]{}'\"") and _is_path(value)):
         return f"{key}={_quoted(value)}"
     last = key.lstrip("+").rpartition(".")[2]
     if last == PATTERN_KEY and value != "null" and value[:1] not in ("'", '"'):

@@ -1,5 +1,6 @@
 """`resume=` and `run=`: start from the config.yaml of a run instead of from conf/."""
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ def find_rerun(overrides: Sequence[Override], *, multirun: bool = False) -> Reru
     if key == "run" and verbs in ([], ["fit"]):
         raise ConfigError("run= says which run a verb works on: medlight evaluate run=...")
     if key == "resume" and verbs not in ([], ["fit"]):
-        raise ConfigError(f"resume= continues training; {verbs[0]} takes run={value}")
+        raise ConfigError(f"resume= continues training; {verbs[0]} takes run={shlex.quote(value)}")
     folder = Path(value).expanduser() if isinstance(value, str) else None
     runs = [folder] if folder and key == "resume" else find_trained_runs(value)
     where = runs[0] if len(runs) == 1 else folder if folder and folder.is_dir() else None

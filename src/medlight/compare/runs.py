@@ -1,6 +1,7 @@
 """Run directories, read as they lie: nothing here needs the data, the net or Hydra."""
 
 import csv
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +102,8 @@ def read_run(folder: Path) -> Run:
         )
     status = provenance.get("status")
     if status not in ("finished", None):
-        raise DataError(f"{folder}: the run is {status!r}, not finished; medlight resume={folder}")
+        typed = f"medlight resume={shlex.quote(str(folder))}"
+        raise DataError(f"{folder}: the run is {status!r}, not finished; {typed}")
     config = dict(flatten(directory.config()))
     return Run(folder, config, provenance, read_case_scores(folder))
 

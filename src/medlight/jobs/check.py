@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -172,5 +173,7 @@ def _raise_on_errors(issues: Sequence[Issue], name: str, where: str, run_dir: st
     cases = {case for issue in errors for case in issue.cases}
     advice = first.advice
     if run_dir and len(cases) > 1:
-        advice = f"train without all of them by data.exclude={run_dir}/exclude.txt"
+        advice = (
+            f"train without all of them by data.exclude={shlex.quote(f'{run_dir}/exclude.txt')}"
+        )
     raise DataError(f"{name}: {first.message}{others}; {advice}; {where}")

@@ -5,6 +5,7 @@ Nothing here needs torch, Hydra or the data of the run.
 
 import json
 import logging
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -189,7 +190,7 @@ class RunDirectory:
         if self.cases_file is None:
             raise DataError(
                 f"{self.path}: no {CASES_FILE}: it has not been tested; "
-                f"type medlight evaluate run={self.path}"
+                f"type medlight evaluate run={shlex.quote(str(self.path))}"
             )
         return read_case_table(self.cases_file)
 
