@@ -1,9 +1,19 @@
 """What a training cannot do is said in one line before its first epoch."""
 
+import logging
 import shlex
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from omegaconf import OmegaConf
+
+from medlight.cli.rerun import parse_overrides
+from medlight.cli.validate import check_bounds
+from medlight.core.errors import ConfigError
+from medlight.sweep import command
+from medlight.sweep.sweep import Fingerprints
 
 TINY = [
     "experiment=seg_unet2d", "data.n_cases=20", "data.batch_size=2", "data.epoch_samples=4",
@@ -13,13 +23,16 @@ TINY = [
 
 MISTAKES = {
     "metric=val/dce": ["no validation gives val/dce", "did you mean metric=val/dice"],
-    "metric=test/dice": ["no validation gives test/dice", "metric=val/dice"],
-    "metric=val/dice/livr": ["val/dice/liver"],
     "mode=maximum": ["callbacks.checkpoint", "min, max", "maximum"],
     "mode=min": ["val/dice is better higher", "give mode=max"],
-    "metric=train/loss": ["train/loss is better lower", "give mode=min"],
     "callbacks.checkpoint.monitor=val/hd95_mm": ["no validation gives val/hd95_mm"],
     "callbacks=early_stopping +trainer.limit_val_batches=0": ["callbacks=early_stopping"],
+    "seed=-1": ["seed must be at least 0 and at most 4.29497e+09, got -1"],
+    "trainer.max_epochs=0": ["trainer.max_epochs must be at least 1, or null, or -1, got 0"],
+    "optimizer.lr=-1": ["optimizer: Invalid learning rate: -1"],
+    "model.channels=[4,8,16]": ["model.channels has 3 levels", "give model.strides=[2, 2]"],
+    "model.norm=nothing": ["model: UNet cannot be built"],
+    "+trainer.enable_checkpointing=false": ["trainer: ", "ModelCheckpoint"],
     "callbacks.checkpoint.save_last=true": ["callbacks.checkpoint.save_last", "leave save_last"],
 }
 
@@ -38,3 +51,66 @@ def test_one_line_before_training(
         assert part in err
     assert not list(tmp_path.rglob("*.ckpt"))
     assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "seed=4294967296", "data.epoch_samples=0", "data.num_workers=-1",
+        "trainer.accumulate_grad_batches=0", "trainer.check_val_every_n_epoch=0",
+        "trainer.gradient_clip_val=-1", "callbacks.ema.decay=2", "trainer.max_epochs=-5",
+        "callbacks.checkpoint.save_top_k=-2",
+    ],
+)  # fmt: skip
+def test_numbers_out_of_their_range(word: str) -> None:
+    """A traceback of torch's or NumPy's, or a run that trained nothing and finished."""
+    key, value = word.split("=")
+    with pytest.raises(ConfigError, match=f"^{key} must be at least .*, got {value}$"):
+        check_bounds(OmegaConf.from_dotlist([word]))
+
+
+def test_numbers_within_it(run_cli) -> None:
+    for experiment in ("seg_unet3d", "cls_resnet_fast"):
+        check_bounds(OmegaConf.create(run_cli(f"experiment={experiment}", "--cfg", "job").out))
+    words = ["trainer.max_epochs=-1", "trainer.max_epochs=null", "seed=0", "callbacks=null"]
+    for word in words:
+        check_bounds(OmegaConf.from_dotlist([word]))
+
+
+MANY = {
+    "-m model=unet3d,segresnet optimizer.lrx=1": "there is no key optimizer.lrx; did you mean",
+    "-m model=unet3d,dynunet model.deep_supervision=true": "no key model.deep_supervision",
+    "-m seed=0,1 --cfg job": "-m runs a sweep, --cfg and --info show one configuration",
+}
+
+
+@pytest.mark.parametrize("words", MANY)
+def test_one_line_for_a_sweep(run_cli, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a group, every slip was answered with: add --multirun, which was there."""
+    context = SimpleNamespace(Process=threading.Thread)
+    monkeypatch.setattr(command, "process_context", lambda: context)
+    monkeypatch.setattr(Fingerprints, "of", lambda *_: "data")
+    code, _, err = run_cli(*shlex.split(words))
+    assert (code, err.count("\n")) == (1, 1), err
+    assert MANY[words] in err
+
+
+@pytest.mark.parametrize("typed", ["2024", "nan", "1e5", "1_2", "'quoted'"])
+def test_a_sweep_is_called_what_was_typed(typed: str) -> None:
+    """2024 was a number, and the folder of the sweep a TypeError."""
+    words = parse_overrides(["seed=0,1", f"sweep.name={typed}"])
+    assert command.typed_name(words) == typed.strip("'")
+    assert command.typed_name(parse_overrides(["sweep.name=null"])) is None
+
+
+def test_profilers_print(
+    run_cli, shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their reports were swallowed, on the screen and in run.log."""
+    monkeypatch.setenv("MEDLIGHT_CACHE", str(shared_cache))
+    monkeypatch.setattr(logging.getLogger("pytorch_lightning"), "propagate", True)
+    words = ["+trainer.profiler=simple", "~callbacks.panels", "~callbacks.checkpoint"]
+    code, _, err = run_cli(*TINY, *words)
+    assert code == 0, err
+    assert "FIT Profiler Report" in (tmp_path / "run" / "run.log").read_text()
+    assert [path.name for path in tmp_path.rglob("*.ckpt")] == ["last.ckpt"]

@@ -29,6 +29,7 @@ from medlight.cli.config import (
     save_portable_config,
 )
 from medlight.cli.rerun import find_trained_runs
+from medlight.cli.validate import check_bounds
 from medlight.core.errors import ConfigError
 from medlight.core.malloc import tune_malloc
 from medlight.data.datamodule import DataModule
@@ -69,8 +70,10 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
     rank_zero_only.rank = distributed.rank()  # type: ignore[attr-defined]  # Lightning looks at import
     tune_malloc()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("pytorch_lightning.profilers").setLevel(logging.INFO)  # their reports
     for message in IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
+    check_bounds(cfg)
     if missing := sorted(key.rpartition(".")[2] for key in OmegaConf.missing_keys(cfg.job)):
         raise ConfigError(f"this verb needs {' and '.join(f'{key}=...' for key in missing)}")
     job = instantiate(cfg.job, _partial_=True)

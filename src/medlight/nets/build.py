@@ -33,7 +33,8 @@ def build(net: Callable[..., nn.Module], spec: DataSpec, *, out_channels: int) -
         out_channels: what the task needs.
 
     Raises:
-        ConfigError: it wants an image size, and the training images have no common shape.
+        ConfigError: it wants an image size, and the training images have no common shape; or it
+            cannot be built with its settings.
     """
     known = {
         "spatial_dims": spec.spatial_dims,
@@ -52,7 +53,25 @@ def build(net: Callable[..., nn.Module], spec: DataSpec, *, out_channels: int) -
                 f"shape; cut them to one with data.patch=[{word}], or resize them (transforms)"
             )
         told[IMAGE_SIZE] = spec.shape
-    return net(**told)
+    _check_levels(net)
+    try:
+        return net(**told)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        text = " ".join(str(error).split())
+        raise ConfigError(f"model: {class_name(net)} cannot be built: {text}") from error
+
+
+def _check_levels(net: Callable[..., nn.Module]) -> None:
+    given = getattr(net, "keywords", {})
+    channels, strides = given.get("channels"), given.get("strides")
+    if channels and strides and len(strides) != len(channels) - 1:
+        fitting = ", ".join("2" for _ in channels[1:])
+        raise ConfigError(
+            f"model.channels has {len(channels)} levels and model.strides {len(strides)} steps "
+            f"between them: give model.strides=[{fitting}]"
+        )
 
 
 def class_name(net: Callable[..., nn.Module]) -> str:

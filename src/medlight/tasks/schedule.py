@@ -5,7 +5,7 @@ resumed with more steps follows the longer curve from there.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
 from medlight.compat.torch import allow_clipping
+from medlight.core.errors import ConfigError
 
 
 def warmup_cosine(optimizer: Optimizer, *, total_steps: int, warmup: float = 0.1) -> LambdaLR:
@@ -106,6 +107,18 @@ def build_optimizer(
             fused optimizer unscales them itself, which makes clipping them impossible.
     """
     weights = list(parameters)
+    try:
+        return _call_optimizer(optimizer, weights, uses_grad_scaler=uses_grad_scaler)
+    except ValueError as error:  # of a number out of its range
+        raise ConfigError(f"optimizer: {error}") from error
+
+
+def _call_optimizer(
+    optimizer: Callable[..., torch.optim.Optimizer],
+    weights: Sequence[Parameter],
+    *,
+    uses_grad_scaler: bool,
+) -> torch.optim.Optimizer:
     if getattr(optimizer, "keywords", {}).get("fused") != "auto":
         return optimizer(weights)
     fused = not uses_grad_scaler and all(weight.device.type in FUSED_DEVICES for weight in weights)
