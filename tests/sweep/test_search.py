@@ -7,6 +7,7 @@ import signal
 import socket
 import statistics
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from optuna.trial import TrialState
 
 from medlight.cli.rerun import parse_overrides
 from medlight.core.errors import ConfigError
-from medlight.sweep import search
+from medlight.sweep import command, search
 from medlight.sweep.credentials import PASSWORD_VARIABLE, hide_password, with_password
 from medlight.sweep.job import DONE, Job, Status
 from medlight.sweep.optuna_study import (
@@ -236,9 +237,11 @@ def test_postgresql_serves_several_at_a_time_and_no_file_holds_its_password(
     ],
 )
 def test_a_search_that_never_validates_is_refused(
-    words: list[str], run_cli, tmp_path: Path
+    words: list[str], run_cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each trial was trained, failed with a traceback, and was ranked."""
+    context = SimpleNamespace(Process=threading.Thread)  # a server of processes takes seconds
+    monkeypatch.setattr(command, "process_context", lambda: context)
     code, out, err = run_cli("sweep=optuna", "sweep.name=s", *SPACE, *words)
     assert (code, err.count("\n")) == (1, 1), out
     assert err.startswith("error: a search goes by val/dice")
@@ -258,3 +261,14 @@ def test_a_trial_without_a_score_ends_the_search(
     with pytest.raises(ConfigError, match=r"goes by val/dice, and no checkpoint is chosen"):
         trial(cfg)
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_other_values_on_a_resume_are_one_line(study_config: StudyConfig) -> None:
+    """Optuna's traceback told that its value space is not dynamic."""
+    study = study_config.open(reporting=True)
+    first = parse_overrides(["loss=dice_ce,cross_entropy"])
+    suggest(study.ask(), {o.get_key_element(): o for o in first})
+    for words in ("loss=dice_ce,cross_entropy,tversky", "loss=interval(1,2)"):
+        other = {o.get_key_element(): o for o in parse_overrides([words])}
+        with pytest.raises(ConfigError, match=r"has tried other values of loss.*sweep\.name="):
+            suggest(study.ask(), other)

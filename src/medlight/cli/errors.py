@@ -1,5 +1,6 @@
 """One line for what a user got wrong, with what is near it."""
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ from medlight.cli.options import conf_dir, explain_os_error, groups
 from medlight.cli.overrides import Groups, did_you_mean
 from medlight.cli.rerun import parse_overrides
 from medlight.core.errors import ConfigError, MedlightError
+
+MAX_CHOICES = 16
+"""Combinations of swept groups that are looked at for a key that one of them lacks."""
 
 
 def explain_error(
@@ -59,15 +63,25 @@ def _composition(
         choices = [o for o in overrides if o.key_or_group in tree]
         for choice in choices:
             _check_option(choice, tree)
-        cfg = _compose_choices([str(o.input_line) for o in choices], config_name)
-        for override in overrides:
-            if override not in choices and not override.is_add() and not override.is_force_add():
-                _check_key(override, cfg, tree)
+        for words in itertools.islice(itertools.product(*map(_each, choices)), MAX_CHOICES):
+            cfg = _compose_choices(list(words), config_name)
+            for override in overrides:
+                added = override.is_add() or override.is_force_add()
+                if override not in choices and not added:
+                    _check_key(override, cfg, tree)
     except ConfigError as found:
         return str(found)
     except (HydraException, OmegaConfBaseException) as deeper:
         error = deeper  # the yaml files themselves do not compose
     return _rephrase(error, tree)
+
+
+def _each(choice: Override) -> list[str]:
+    """The words of a choice; of a sweep over several, one for each."""
+    if not choice.is_sweep_override():
+        return [str(choice.input_line)]
+    key = choice.get_key_element()
+    return [f"{key}={value}" for value in choice.sweep_string_iterator()]
 
 
 def _check_option(choice: Override, tree: Groups) -> None:

@@ -140,6 +140,8 @@ class App:
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
         self.overrides = parse_verb(renamed, groups(self.dirs))
+        if args.multirun and (args.cfg or args.info):
+            raise ConfigError("-m runs a sweep, --cfg and --info show one configuration: give one")
         asked = is_sweep(self.overrides, multirun=args.multirun)
         self._use_run_config(multirun=asked or args.multirun)
         self.sweeps = asked and not (args.cfg or args.info or args.help or args.hydra_help)

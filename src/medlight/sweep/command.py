@@ -65,12 +65,13 @@ def sweep(argv: Sequence[str], config_name: str = "config") -> int:
         )
         check_targets(cfg.sweep)
         sweeper = instantiate(cfg.sweep, _convert_="all")
-        name = sweeper.name or default_name(cfg.name, overrides, sweeper.sweep_params(overrides))
+        name = typed_name(overrides) or sweeper.name
+        name = name or default_name(cfg.name, overrides, sweeper.sweep_params(overrides))
         shared = [word for word in fixed_overrides if not SWEEP_OVERRIDE.match(word)]
         if not any(word.startswith("group=") for word in shared):
             shared.append(f"group={name}")  # one group in W&B
         one = Sweep(
-            cfg=cfg, loader=hydra.config_loader, fixed_overrides=shared, folder=ROOT / name,
+            cfg=cfg, loader=hydra.config_loader, fixed_overrides=shared, folder=ROOT / str(name),
             config_name=config_name,
         )  # fmt: skip
         with interrupt_on_sigterm():
@@ -90,6 +91,13 @@ def check_place(overrides: Iterable[Override]) -> None:
                 f"{override.input_line}: a sweep lies in {ROOT}/<sweep.name>, each job in a folder "
                 "named after its settings; give sweep.name=<name>, and leave this out"
             )
+
+
+def typed_name(overrides: Iterable[Override]) -> str | None:
+    """The name of a sweep as it was typed: 2024 and 1e5 are names, too."""
+    words = [str(o.input_line) for o in overrides if o.key_or_group == "sweep.name"]
+    text = words[-1].partition("=")[2].strip("'\"") if words else ""
+    return None if text in ("", "null") else text
 
 
 def default_name(experiment: str, overrides: Sequence[Override], varied: Iterable[str]) -> str:

@@ -218,7 +218,16 @@ DIGITS = 4
 
 def suggest(trial: Any, space: Mapping[str, Override]) -> list[str]:
     """Ask an Optuna trial for a value of each key; overrides."""
-    return [f"{key}={_value(trial, key, override)}" for key, override in space.items()]
+    words = []
+    for key, override in space.items():
+        try:
+            words.append(f"{key}={_value(trial, key, override)}")
+        except ValueError as error:  # of Optuna
+            raise ConfigError(
+                f"{override.input_line}: this search has tried other values of {key} ({error}); "
+                "give sweep.name=<a new one>, or the values it began with"
+            ) from error
+    return words
 
 
 def _value(trial: Any, key: str, override: Override) -> Any:
