@@ -19,6 +19,7 @@ from medlight.callbacks.epoch_reporter import TrialPruned
 from medlight.callbacks.provenance import Provenance
 from medlight.callbacks.results import Results
 from medlight.callbacks.wandb_panels import WandbPanels, hash_case_id, hash_key
+from medlight.core.errors import ConfigError
 from medlight.loggers.wandb import WandbRunLogger
 
 pytestmark = pytest.mark.usefixtures("nobody")
@@ -160,3 +161,15 @@ def test_names_are_hashed_with_a_key_nobody_else_reads() -> None:
     assert hash_case_id("case_1", key) == hash_case_id("case_1", key)
     assert hash_case_id("case_1", key) != hash_case_id("case_2", key)
     assert hash_case_id("case_1", key) != hash_case_id("case_1", b"another key")
+
+
+def test_names_are_cut_to_what_wandb_takes_and_tags_are_checked(tmp_path: Path) -> None:
+    """A name of 337 characters was recorded, and a tag of 73 a traceback of pydantic's."""
+    logger = WandbRunLogger(run_dir=tmp_path, offline=True, name="n" * 337, group="g" * 200)
+    sent = logger._wandb_init
+    assert (len(sent["name"]), len(sent["group"])) == (128, 128)
+    assert sent["name"].endswith("n...")
+    WandbRunLogger(run_dir=tmp_path, offline=True, name="n" * 128, tags=["t" * 64])
+    for tag in ("t" * 65, ""):
+        with pytest.raises(ConfigError, match=rf"^tags: W&B takes 1 to 64 .*got {len(tag)}"):
+            WandbRunLogger(run_dir=tmp_path, offline=True, tags=["ok", tag])

@@ -12,9 +12,13 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from medlight.compat.wandb import begin_as, finish_run, init_arguments
+from medlight.core.errors import ConfigError
 from medlight.runs.private import hide_settings
 
 log = logging.getLogger(__name__)
+
+MAX_NAME, MAX_TAG = 128, 64
+"""Characters that W&B takes."""
 
 INIT_TIMEOUT_S = 30
 """For the server, at the start. Afterwards a lost server never stops a run."""
@@ -79,9 +83,9 @@ class WandbRunLogger(WandbLogger):
         )
         super().__init__(
             project=project,
-            name=name or Path(run_dir).name,
-            group=group,
-            tags=list(tags),
+            name=_cut(name or Path(run_dir).name),
+            group=group and _cut(group),
+            tags=_checked(tags),
             job_type=job_type,
             save_dir=run_dir,
             id=read_or_create_id(self._id_file) if first else None,
@@ -111,6 +115,18 @@ class WandbRunLogger(WandbLogger):
             self._id_file.unlink()  # W&B holds on to the id of the failed attempt
             begin_as(self, read_or_create_id(self._id_file))
             return super().experiment
+
+
+def _cut(name: str) -> str:
+    """What W&B takes of a name."""
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 3]}..."
+
+
+def _checked(tags: Sequence[str]) -> list[str]:
+    for tag in map(str, tags):
+        if not 1 <= len(tag) <= MAX_TAG:
+            raise ConfigError(f"tags: W&B takes 1 to {MAX_TAG} characters, got {len(tag)}: {tag!r}")
+    return list(map(str, tags))
 
 
 def key_is_configured() -> bool:
