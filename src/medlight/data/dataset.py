@@ -20,6 +20,7 @@ from medlight.data.cases import MASK_ROLE, open_cases
 from medlight.data.patch import ForegroundSampler, clip_to_case, crop_annotations, patch_starts
 from medlight.data.sampling import PaddingRow, SampleIndex, rng_of
 from medlight.io.read import read_mask
+from medlight.io.store.case_file import DamagedError
 from medlight.io.store.store import Store
 from medlight.io.store.stored_cases import InMemoryCases, StoredCases
 from medlight.transforms.preprocessor import Preprocessor
@@ -106,7 +107,9 @@ class CaseDataset(Dataset[Sample]):
         To be called before worker processes start, which then share them.
         """
         if self.in_memory is None:
-            self.in_memory = self.store.load_into_memory(self.stored, self.patch)
+            self.in_memory = self._read_or_rebuild(
+                None, self.store.load_into_memory, self.stored, self.patch
+            )
 
     @cached_property
     def _normalise(self) -> IntensityNorm:
@@ -253,12 +256,14 @@ class CaseDataset(Dataset[Sample]):
             self._read_or_rebuild(row, self.stored.read, row, window, image[every], part)
         self._normalise(image, row)  # now, while it is in the cache
 
-    def _read_or_rebuild(self, row: int, read: Callable[..., Any], *what: Any) -> Any:
-        """Read from a stored case, which is made again where another run has let it go."""
+    def _read_or_rebuild(self, row: int | None, read: Callable[..., Any], *what: Any) -> Any:
+        """Read from a stored case, or all; made again where another run has let it go, or where
+        it is no longer what was stored."""
         try:
             return read(*what)
-        except FileNotFoundError:
-            self._open(self.index.subset([self.index.ids[row]]))
+        except (FileNotFoundError, DamagedError) as error:
+            index = self.index if row is None else self.index.subset([self.index.ids[row]])
+            self._open(index, check=isinstance(error, DamagedError))
             return read(*what)
 
 

@@ -16,6 +16,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from io import FileIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
+from medlight.core.errors import DataError
 from medlight.core.grid import Grid
 from medlight.core.intensity import IntensityStatistics
 from medlight.io.atomic import atomic_path
@@ -66,12 +68,13 @@ def _background(labels: NDArray[np.integer], random: np.random.Generator) -> NDA
 MAGIC = b"MEDLIGHT"
 _START = struct.Struct("<8sII")
 _ALIGN = 64
+_BLOCK = 2**20  # bytes
 LOCATIONS_ROLE = "marks"
 """What the array of class locations is called on disk, since format 2."""
 STATISTICS_FIELDS = tuple(field.name for field in fields(IntensityStatistics))
 
 
-class DamagedError(Exception):
+class DamagedError(DataError):
     """A file of the store that cannot be trusted; the store makes it again."""
 
 
@@ -231,20 +234,29 @@ def read_case_header(path: Path) -> CaseHeader:
     return CaseHeader(metadata, arrays)
 
 
-def verify_checksums(path: Path, header: CaseHeader) -> None:
-    """Compare the voxels with their checksums.
+def verify_checksums(path: Path, arrays: Mapping[str, ArrayLocation | None]) -> None:
+    """Compare voxels with their checksums, holding a block of them at a time.
 
     Args:
         path: of the file.
-        header: of the same file.
+        arrays: where they lie; None is passed over.
 
     Raises:
+        FileNotFoundError: there is no such case.
         DamagedError: they differ.
     """
-    content = map_file(path)
-    for role, place in header.arrays.items():
-        if isal_zlib.crc32(content[place.start : place.start + place.length]) != place.crc:
-            raise DamagedError(f"{path}: its {role} does not have the checksum it should")
+    with path.open("rb", buffering=0) as file:
+        for role, place in arrays.items():
+            if place is not None and _crc(file, place) != place.crc:
+                raise DamagedError(f"{path}: its {role} does not have the checksum it should")
+
+
+def _crc(file: FileIO, place: ArrayLocation) -> int:
+    file.seek(place.start)
+    crc, left = 0, place.length
+    while left and (block := file.read(min(left, _BLOCK))):
+        crc, left = isal_zlib.crc32(block, crc), left - len(block)
+    return crc
 
 
 def map_file(path: Path) -> memoryview:

@@ -254,7 +254,7 @@ def look_up(
 def _checked_header(path: Path, *, check: bool) -> CaseHeader:
     header = read_case_header(path)
     if check:
-        verify_checksums(path, header)
+        verify_checksums(path, header.arrays)
     with suppress(OSError):  # where nothing can be written, nothing ever leaves
         os.utime(path)  # it was used
     return header

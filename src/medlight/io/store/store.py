@@ -149,8 +149,9 @@ class Store:
         size = memory_bytes(stored, min_shape) if len(stored) else 0
         if not size or size > self._memory_left:
             return None
+        held = InMemoryCases(stored, min_shape=min_shape)
         self._memory_left -= size
-        return InMemoryCases(stored, min_shape=min_shape)
+        return held
 
     def delete(self, name: str, cases: Collection[str]) -> int:
         """Remove all that was ever made of some cases of a data set, by any codec and recipe.

@@ -4,6 +4,7 @@ memory as well.
 Shapes: N cases, C channels, *S spatial axes.
 """
 
+import mmap
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +20,10 @@ from medlight.io.store.case_file import (
     LOCATIONS_ROLE,
     STATISTICS_FIELDS,
     CaseHeader,
+    DamagedError,
     map_file,
     read_case_header,
+    verify_checksums,
 )
 
 Slices = tuple[slice, ...]
@@ -75,6 +78,8 @@ class StoredCases:
         noted = [header.metadata.get("annotations", {}) for header in headers]
         self.annotations = noted if any(noted) else None
         self.has_mask = np.array([mask is not None for mask in self._masks], bool)
+        # Shared with the processes that this one forks: what one has compared, all have.
+        self._verified = np.frombuffer(mmap.mmap(-1, len(headers) + 1), np.uint8)
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -99,7 +104,7 @@ class StoredCases:
         place = self._class_locations[row]
         if place is None:
             return np.zeros((0, 1 + self.shapes.shape[1]), np.int32)
-        found: NDArray[np.int32] = place.read_from(map_file(self.paths[row]))
+        found: NDArray[np.int32] = place.read_from(self._content(row))
         return found
 
     def grids(self, row: int) -> tuple[Grid, Grid]:
@@ -112,16 +117,38 @@ class StoredCases:
         """Copy part of a case, in the units it is stored in, to arrays of any type.
 
         Args:
-            window: a slice for each spatial axis; nothing outside of it is read.
+            window: a slice for each spatial axis; nothing outside of it is read, but for the
+                checksum of the whole case, once.
             image: (C, *S of the window).
             mask: (1, *S of the window), or None to leave it.
+
+        Raises:
+            FileNotFoundError: another process made room in the store.
+            DamagedError: the voxels are not what was stored.
         """
         every = (slice(None), *window)
-        content = map_file(self.paths[row])
+        content = self._content(row)
         image[...] = self._images[row].read_from(content)[every]
         place = self._masks[row]
         if mask is not None and place is not None:
             mask[...] = place.read_from(content)[every]
+
+    def _content(self, row: int) -> memoryview:
+        """The file of a case, compared with its checksums when it is read for the first time."""
+        if not self._verified[row]:
+            arrays = self._images[row], self._masks[row], self._class_locations[row]
+            try:
+                verify_checksums(
+                    self.paths[row],
+                    dict(zip(("image", "mask", LOCATIONS_ROLE), arrays, strict=True)),
+                )
+            except DamagedError as error:
+                raise DamagedError(
+                    f"case {self.cases[row]!r}: {error}; type medlight prepare with the same data, "
+                    f"and job.check=true, which makes it again"
+                ) from error
+            self._verified[row] = 1
+        return map_file(self.paths[row])
 
 
 class InMemoryCases:
