@@ -3,6 +3,12 @@
 The front door prints these as one line; anything else keeps its traceback.
 """
 
+import csv
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class MedlightError(Exception):
     """An expected error. Its message alone tells the user what to do."""
@@ -34,3 +40,43 @@ class ExportError(MedlightError, RuntimeError):
 
 class MissingExtraError(MedlightError, ImportError):
     """An optional dependency that is not installed. The message holds the install line."""
+
+
+MALFORMED = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+    csv.Error,
+    zlib.error,
+)
+"""What reading a file raises whose content is not what it should be."""
+
+
+@contextmanager
+def reading(path: Path, advice: str = "copy it again, or remove it") -> Iterator[None]:
+    """Raise DataError, in one line that names the file, for whatever is wrong with its content.
+
+    Args:
+        path: of the file that is read in this block.
+        advice: what to do about it, after a semicolon.
+
+    Raises:
+        DataNotFoundError: there is no such file.
+        DataError: it cannot be read.
+    """
+    try:
+        yield
+    except MedlightError:
+        raise
+    except FileNotFoundError as error:
+        raise DataNotFoundError(f"{path}: there is no such file") from error
+    except MALFORMED as error:
+        text = " ".join(str(error).split()) or "damaged"
+        why = text if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {text}"
+        raise DataError(f"{path}: cannot be read ({why[:200]}); {advice}") from error

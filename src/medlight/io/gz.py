@@ -7,7 +7,6 @@ isal (igzip) unpacks two to three times faster than zlib, and packs four times f
 import os
 import stat
 import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +19,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medlight.compat.isal import gzip_reader
-from medlight.core.errors import DataError, DataNotFoundError
+from medlight.core.errors import MALFORMED, DataError, DataNotFoundError
 
 READ_LIMIT_ENV = "MEDLIGHT_READ_GB"
 READ_LIMIT_GB = 16.0
-"""What one file may take in memory; the environment variable MEDLIGHT_READ_GB overrides it."""
+"""What one file may take in memory, as it is stored and as an array; the environment variable
+MEDLIGHT_READ_GB overrides it."""
 GZIP_LEVEL = 1  # of igzip's 0 to 3; its size is that of zlib's level 1
 MAX_RATIO = 1032  # deflate cannot pack tighter: a file that promises more is damaged
 _BLOCK = 2**19
@@ -33,10 +33,10 @@ MAX_TRAILING_BYTES = 2**24  # bytes that may follow the voxels; nobody writes mo
 
 
 def check_read_limit(total: int) -> None:
-    """Check a declared size before room is made for it.
+    """Check what a file says it will take in memory, before room is made for it.
 
     Args:
-        total: bytes.
+        total: bytes, of the arrays that are made of its content too.
 
     Raises:
         ValueError: it is more than the limit.
@@ -44,7 +44,7 @@ def check_read_limit(total: int) -> None:
     limit = float(os.environ.get(READ_LIMIT_ENV, READ_LIMIT_GB))
     if total > limit * 2**30:
         raise ValueError(
-            f"it declares {total / 2**30:.1f} GB, more than the limit of {limit:g} GB; "
+            f"it would take {total / 2**30:.1f} GB of memory, more than the limit of {limit:g} GB; "
             f"if that is true, set {READ_LIMIT_ENV} to a larger number"
         )
 
@@ -68,23 +68,24 @@ class ByteReader:
         """The next bytes; fewer where the file ends."""
         return b"".join(self._blocks(count))
 
-    def read_array(self, head: bytes, total: int) -> NDArray[np.uint8]:
+    def read_array(self, head: bytes, total: int, made: int = 0) -> NDArray[np.uint8]:
         """Read the rest of the content into one array.
 
         Args:
             head: the bytes that were read before.
             total: bytes of the whole content, `head` included.
+            made: bytes of the arrays that will be made of it.
 
         Returns:
             (total,) bytes, `head` first.
 
         Raises:
-            ValueError: `total` is more than the limit or than the file can hold (before room is
+            ValueError: it takes more than the limit, or than the file can hold (before room is
                 made), the file ends early, or too much follows. isal raises for a wrong checksum.
         """
         if total > self.max_size:
             raise ValueError(f"it should hold {total} bytes, but holds {self.max_size} at most")
-        check_read_limit(total)
+        check_read_limit(total + made)
         content = np.empty(total, np.uint8)
         content[: len(head)] = np.frombuffer(head[:total], np.uint8)
         place, view = len(head), memoryview(content.data)
@@ -153,12 +154,8 @@ def gzip_writer(path: Path) -> Iterator[Any]:
 
 
 READ_ERRORS = (
-    OSError,
-    EOFError,
+    *MALFORMED,
     SyntaxError,
-    ValueError,
-    KeyError,
-    zlib.error,
     struct.error,
     cast(type[Exception], isal_zlib.error),  # its stubs take it for an instance
     Image.DecompressionBombError,
@@ -185,6 +182,6 @@ def errors_name_file(path: Path, advice: str = "") -> Iterator[None]:
         raise
     except READ_ERRORS as error:
         empty = path.is_file() and not path.stat().st_size
-        why = "it is cut short" if isinstance(error, EOFError) else error
+        why = "it is cut short" if isinstance(error, EOFError) else str(error) or "damaged"
         what = "is empty" if empty else f"cannot be read ({why})"
         raise DataError(f"{path}: {what}{advice and f'; {advice}'}") from error

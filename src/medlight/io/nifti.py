@@ -46,7 +46,7 @@ def read_nifti(path: Path) -> tuple[NDArray[np.float32], Grid]:
     Raises:
         DataError: it is not such a file, or damaged.
     """
-    header, stored = load_nifti(path)
+    header, stored = load_nifti(path, mask=False)
     return _channels_first(header, _channels_last(stored)), header.grid
 
 
@@ -62,7 +62,7 @@ def read_nifti_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
     Raises:
         DataError: it is not such a file, has several channels, or holds numbers that are not whole.
     """
-    header, stored = load_nifti(path)
+    header, stored = load_nifti(path, mask=True)
     values = _channels_last(stored)
     if values.shape[-1] != 1:
         raise DataError(
@@ -73,9 +73,8 @@ def read_nifti_mask(path: Path) -> tuple[NDArray[np.int64], Grid]:
     if values.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
             whole = np.rint(values)
-            wrong = ~(
-                (np.abs(values - whole) <= _INTEGER_TOLERANCE) & (np.abs(values) < 2**31)
-            )  # or nan
+            right = (np.abs(values - whole) <= _INTEGER_TOLERANCE) & (np.abs(values) < 2**31)
+        wrong = ~right  # or nan
         if wrong.any():
             raise DataError(
                 f"{path}: a mask holds whole numbers, but this file holds {values[wrong][0]:g}; "
@@ -147,6 +146,11 @@ class NiftiHeader:
         """Bytes that the file must hold."""
         return self.start + math.prod(self.shape) * self.dtype.itemsize
 
+    def decoded_bytes(self, *, mask: bool) -> int:
+        """Bytes of the float32 that voxels become, or the int64 of labels; rounding takes more."""
+        whole = self.dtype.kind in "iu" and (self.slope, self.inter) == (1.0, 0.0)
+        return math.prod(self.shape) * (4 if not mask else 8 if whole else 24)
+
 
 def parse_header(head: bytes) -> NiftiHeader:
     """Read the first bytes of a file, as nibabel does, which mends what it can in silence.
@@ -193,7 +197,7 @@ def parse_header(head: bytes) -> NiftiHeader:
     return NiftiHeader(shape, dtype, start, grid, *scale, sform, qform)
 
 
-def parse_nifti(content: ByteReader) -> tuple[NiftiHeader, NDArray[Any]]:
+def parse_nifti(content: ByteReader, *, mask: bool) -> tuple[NiftiHeader, NDArray[Any]]:
     """Read header and voxels of a file from its start.
 
     Returns:
@@ -201,7 +205,7 @@ def parse_nifti(content: ByteReader) -> tuple[NiftiHeader, NDArray[Any]]:
     """
     head = content.read(_HEADER_BYTES)
     header = parse_header(head)
-    held = content.read_array(head, header.end)
+    held = content.read_array(head, header.end, header.decoded_bytes(mask=mask))
     return header, held[header.start :].view(header.dtype).reshape(header.shape, order="F")
 
 
@@ -229,10 +233,10 @@ def spare_bytes(path: Path, header: NiftiHeader) -> int:
         return (int.from_bytes(file.read(4), "little") - header.end) % 2**32
 
 
-def load_nifti(path: Path) -> tuple[NiftiHeader, NDArray[Any]]:
+def load_nifti(path: Path, *, mask: bool) -> tuple[NiftiHeader, NDArray[Any]]:
     """Read header and voxels; see `parse_nifti`. DataError names the file if it cannot be used."""
     with errors_name_file(path, _ADVICE), open_bytes(path) as content:
-        return parse_nifti(content)
+        return parse_nifti(content, mask=mask)
 
 
 def _scaled(header: NiftiHeader, values: NDArray[Any]) -> NDArray[Any]:

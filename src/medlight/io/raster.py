@@ -26,6 +26,9 @@ _LARGEST = {"L": 255, "RGB": 255, "I;16": 65535, "I;16B": 65535, "I;16L": 65535}
 GREY_MODES = ("L", "I;16", "I;16B", "I;16L", "I", "F")
 """Modes of one channel, whose numbers are read as stored."""
 _LABEL_MODES = (*GREY_MODES, "P", "1")
+_STORED_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+"""Of a pixel in Pillow's memory; all other modes take four, whatever their channels."""
+_COPIES = 4  # unpacked, upright, grey, and as an array
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF 6.0
 _UNSIGNED, _SIGNED, _WHITE_IS_ZERO = 1, 2, 0
 _PNG_COLOUR_TYPES = (2, 4, 6)
@@ -131,7 +134,8 @@ def decode_picture(path: Path, content: bytes, *, mask: bool, page: int | None =
         ) from error
     with opened as file:
         width, height = file.size
-        check_read_limit(width * height * 4)
+        pixel = _COPIES * _STORED_BYTES.get(file.mode, 4) + (8 if mask else 4)
+        check_read_limit(len(content) + width * height * pixel)
         frames = _count(file)
         if page is not None:
             if page >= frames:

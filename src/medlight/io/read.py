@@ -18,7 +18,7 @@ from medlight.core.errors import DataError
 from medlight.core.file_ref import FileRef
 from medlight.core.grid import Grid, gap_mm
 from medlight.io.arrays import ARRAY_SUFFIXES, read_row, split_part, values_and_grid
-from medlight.io.gz import ByteReader, check_regular, errors_name_file
+from medlight.io.gz import ByteReader, errors_name_file, open_bytes
 from medlight.io.itk import ParseHeader, read_header_of, read_voxels
 from medlight.io.metaimage import META_SUFFIXES, parse_meta
 from medlight.io.nifti import parse_nifti, read_header, read_nifti, read_nifti_mask
@@ -256,13 +256,13 @@ def _raw_part(ref: FileRef) -> RawImage:
 def _raw_file(ref: FileRef, mask: bool) -> RawImage:
     path = ref.path
     with errors_name_file(path):
-        check_regular(path)
-        data = path.read_bytes()
+        with open_bytes(path) as content:
+            data = content.read_all()
         if not data:
             raise ValueError("it is empty")
         sha256 = hashlib.sha256(data + ref.part.encode()).hexdigest()
         if is_nifti(path):
-            return _nifti(data, sha256)
+            return _nifti(data, sha256, mask=mask)
         if (parse := _itk_parser(path)) is not None:
             values, grid = read_voxels(path, parse, data)
             return RawImage(sha256, len(data), values, grid, values.dtype.newbyteorder("=").name)
@@ -281,8 +281,8 @@ def page_of(ref: FileRef) -> int | None:
     return page
 
 
-def _nifti(data: bytes, sha256: str) -> RawImage:
-    header, values = parse_nifti(ByteReader(io.BytesIO(data)))
+def _nifti(data: bytes, sha256: str, *, mask: bool) -> RawImage:
+    header, values = parse_nifti(ByteReader(io.BytesIO(data)), mask=mask)
     return RawImage(
         sha256=sha256,
         size=len(data),
