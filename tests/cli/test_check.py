@@ -86,7 +86,7 @@ def test_a_data_set_that_cannot_be_listed(run_cli, task: Path) -> None:
     (task / "dataset.json").write_text("{")
     code, _, err = run_cli("check", "data=decathlon", *QUIET)
     assert code == 1
-    assert "dataset.json: not valid JSON" in err
+    assert "dataset.json: cannot be read" in err
     report = json.loads(Path("out/check.json").read_text())
     assert [issue["kind"] for issue in report["issues"]] == ["index"]
 

@@ -134,8 +134,8 @@ def test_a_check_reads_them(index: Index, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("{", "cannot be read as annotations"),
-        ("[1]", "cannot be read as annotations"),
+        ("{", "cannot be read"),
+        ("[1]", "cannot be read"),
         ('{"ponts": []}', "unknown key 'ponts'"),
         ('{"points": [[1, 2]]}', "points must hold 3 numbers"),
         ('{"boxes": [[1, 2, 3, 4, 5, 6]], "box_labels": [1, 2]}', "a number for each of 1 boxes"),

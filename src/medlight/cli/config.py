@@ -23,7 +23,7 @@ from medlight.cli.options import conf_dir, conf_dirs
 from medlight.cli.trust import check_trusted
 from medlight.core.errors import ConfigError
 from medlight.runs.config_keys import Role, key_role
-from medlight.runs.directory import CONFIG_FILE
+from medlight.runs.directory import CONFIG_FILE, read_yaml_text
 from medlight.runs.private import hide_words
 from medlight.runs.renames import rename_config
 
@@ -177,7 +177,7 @@ def load_config(run_dir: str | Path) -> DictConfig:
         what = "holds no config.yaml" if file.parent.is_dir() else "does not exist"
         raise ConfigError(f"{run_dir} is not a run directory: it {what}")
     try:
-        saved = OmegaConf.to_container(OmegaConf.load(file))
+        saved = OmegaConf.to_container(OmegaConf.create(read_yaml_text(file)))
         if not isinstance(saved, dict):
             raise ValueError("it holds no mapping")
         renamed = rename_config(cast(dict[str, Any], saved))
@@ -186,8 +186,8 @@ def load_config(run_dir: str | Path) -> DictConfig:
         cfg = cast(DictConfig, OmegaConf.merge(root, OmegaConf.create(renamed)))
     except ConfigError:
         raise
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError, YAMLError,
-            OmegaConfBaseException) as error:  # fmt: skip
+    except (OSError, ValueError, TypeError, AttributeError, AssertionError, RecursionError,
+            YAMLError, OmegaConfBaseException) as error:  # fmt: skip
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
             f"{file}: cannot be read ({why}); take the file from a copy of the run, or train again"

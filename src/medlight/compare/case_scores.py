@@ -1,6 +1,5 @@
 """What each test case of a finished run scored: its cases.csv, read as its outcome.json says."""
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from medlight.core.errors import DataError
 from medlight.core.outcome import CLASS_COLUMN, Metric, OutcomeSpec
 from medlight.runs.case_table import CaseTable
-from medlight.runs.directory import OUTCOME_FILE, RunDirectory
+from medlight.runs.directory import OUTCOME_FILE, RunDirectory, read_json
 from medlight.tasks.outcome_of_columns import outcome_of_columns
 
 Values = NDArray[np.float64]
@@ -213,9 +212,11 @@ def read_case_scores(folder: Path) -> CaseScores:
 def read_outcome(folder: Path, lines: CaseTable) -> OutcomeSpec:
     """What the rows of a run are; the columns tell it of runs from before outcome.json."""
     path = Path(folder) / OUTCOME_FILE
+    found = path if path.is_file() else lines.path
     try:
-        if not path.is_file():
-            return outcome_of_columns(lines.columns)
-        return OutcomeSpec.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, DataError) as error:
-        raise DataError(f"{lines.path}: {error}; another version wrote it") from error
+        if found == path:
+            return OutcomeSpec.from_dict(read_json(path))
+        return outcome_of_columns(lines.columns)
+    except DataError as error:
+        said = str(error).removeprefix(f"{found}: ")
+        raise DataError(f"{found}: {said}; another version wrote it") from error

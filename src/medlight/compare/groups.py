@@ -86,7 +86,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     """
     keys = {id(run): (_settings(run), str(run.get("data.fingerprint"))) for run in runs}
     refined: dict[int, tuple[Any, ...]] = dict(keys)
-    for extra in (lambda run: run.get("code.commit"), lambda run: str(run.path)):
+    for extra in (lambda run: str(run.get("code.commit")), lambda run: str(run.path)):
         count = Counter((refined[id(run)], run.seed, run.fold) for run in runs)
         twice = {key for (key, _, _), n in count.items() if n > 1}
         for run in runs:

@@ -1,6 +1,7 @@
 """Run directories, read as they lie: nothing here needs the data, the net or Hydra."""
 
 import csv
+import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from medlight.compare.case_scores import CaseScores, read_case_scores
-from medlight.core.errors import ConfigError, DataError
-from medlight.runs.directory import CURVES_FILE, PROVENANCE_FILE, RunDirectory
+from medlight.core.errors import ConfigError, DataError, reading
+from medlight.runs.directory import CURVES_FILE, PROVENANCE_FILE, RESTORE, RunDirectory
 from medlight.runs.find import find_runs
 
 
@@ -113,7 +114,7 @@ def read_curves(run: Run) -> dict[str, list[tuple[float, float]]]:
     path = run.path / CURVES_FILE
     if not path.exists():
         return {}
-    with path.open(encoding="utf-8") as file:
+    with reading(path, RESTORE), path.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     curves: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
@@ -122,7 +123,7 @@ def read_curves(run: Run) -> dict[str, list[tuple[float, float]]]:
                 pair = (float(row["epoch"]), float(text))
             except (KeyError, TypeError, ValueError):
                 continue
-            if name not in ("epoch", "step", "seconds"):
+            if name not in ("epoch", "step", "seconds") and all(map(math.isfinite, pair)):
                 curves.setdefault(name, []).append(pair)
     return curves
 

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from medlight.core.errors import DataError
+
 LabelKind = Literal["multiclass", "multilabel", "number", "mask"]
 LABEL_KINDS: tuple[LabelKind, ...] = ("multiclass", "multilabel", "number", "mask")
 
@@ -42,7 +44,7 @@ class Labels:
         if self.kind not in LABEL_KINDS:
             raise ValueError(f"Labels.kind must be one of {LABEL_KINDS}, got {self.kind!r}")
         if len(set(self.names)) != len(self.names) or not self.names:
-            raise ValueError(f"Labels.names must be distinct and not empty, got {self.names}")
+            raise DataError(f"labels must have names, each of its own, got {self.names}")
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> "Labels":

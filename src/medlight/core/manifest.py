@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-from medlight.core.errors import DataError
+from medlight.core.errors import MALFORMED, DataError
 from medlight.core.index import Index
 from medlight.core.natural_order import natural_key
 
@@ -121,16 +121,20 @@ class Manifest:
             sources = tuple(head.get("sources", ()))
             labels = tuple(head["labels"])
             manifest = cls(head["name"], head["version"], labels, entries, sources)
-            noted = head["id"]
+            noted, told = head["id"], manifest.id
+            if not all(0 <= entry.source < max(len(sources), 1) for entry in entries):
+                raise ValueError("a source that it does not name")
+        except DataError:
+            raise
         except FileNotFoundError as error:
             raise DataError(f"{path}: there is no such manifest") from error
-        except (StopIteration, KeyError, TypeError, ValueError) as error:
+        except (StopIteration, *MALFORMED) as error:
             raise DataError(
                 f"{path}: not a manifest ({error!r}); make one: medlight dataset snapshot"
             ) from error
-        if noted != manifest.id:
+        if noted != told:
             raise DataError(
-                f"{path}: says it is {noted}, but its lines are {manifest.id}: it was edited or "
+                f"{path}: says it is {noted!r}, but its lines are {told}: it was edited or "
                 f"cut short; restore it, or take a new snapshot"
             )
         return manifest

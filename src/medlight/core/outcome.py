@@ -6,8 +6,8 @@ never seen.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
 
 from medlight.core.errors import DataError
 
@@ -130,9 +130,27 @@ class OutcomeSpec:
             plain: dict[str, Any] = {
                 k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()
             }
-            return cls(**{**plain, "metrics": metrics})
-        except (KeyError, TypeError) as error:
+            spec = cls(**{**plain, "metrics": metrics})
+        except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"not the description of an outcome ({error!r})") from error
+        for each in (spec, *metrics.values()):
+            for part in fields(each):
+                _check_kind(part.name, getattr(each, part.name))
+        if not any(metric.value == "column" for metric in metrics.values()):
+            raise DataError("an outcome without a metric in a column")
+        return spec
+
+
+def _check_kind(name: str, value: Any) -> None:
+    """DataError where a text, a list of texts or a flag is something else."""
+    known = {"better": get_args(Better), "level": get_args(Level)}
+    texts = isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+    kinds: dict[str, bool] = {
+        "metrics": True, "format": True, "classes": texts, "text_columns": texts, "shown": texts,
+        "per_class_rows": isinstance(value, bool), "macro": isinstance(value, bool),
+    }  # fmt: skip
+    if not kinds.get(name, isinstance(value, str)) or value not in known.get(name, (value,)):
+        raise DataError(f"not the description of an outcome: {name} is {value!r}")
 
 
 def rows_by_case(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
+from medlight.core.errors import ConfigError
 from medlight.core.index import Index
 from medlight.core.intensity import IntensityMap
 from medlight.core.sample import LIST_KEYS, Sample
@@ -39,6 +40,11 @@ class IntensityNorm:
     ) -> None:
         intensity = IntensityMap.identity(*stored.scale.shape)
         if transforms is not None:
+            if len(modality) not in (0, stored.channels):
+                raise ConfigError(
+                    f"there are names for {len(modality)} channels ({', '.join(modality)}), but "
+                    f"images have {stored.channels}; type data.modality=[one for each channel]"
+                )
             intensity = transforms.intensity(stored.statistics, modality)
         intensity = intensity.compose(stored.scale, stored.shift)
         spatial = (1,) * stored.shapes.shape[1]

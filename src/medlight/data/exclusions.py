@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import translate
 from pathlib import Path
 
-from medlight.core.errors import ConfigError
+from medlight.core.errors import ConfigError, reading
 from medlight.core.index import Index
 
 WITHDRAWN_FILE = "withdrawn.txt"
@@ -150,5 +150,6 @@ def _excluded(index: Index, exclude: str | Path | Sequence[str] | None) -> list[
 
 
 def _lines(path: Path) -> list[str]:
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    with reading(path, "save it as UTF-8 text, one id a line"):
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     return [name for line in lines if (name := line.partition("#")[0].strip())]

@@ -2,13 +2,14 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from medlight.core.errors import ConfigError, DataError, SplitError
+from medlight.core.errors import ConfigError, DataError, SplitError, reading
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.data.datamodule import DataModule
@@ -103,10 +104,9 @@ class DecathlonDataModule(DataModule):
         path = self.folder / "dataset.json"
         if not path.is_file():
             return {}
-        try:
+        with reading(path, "mend it, or copy it again"):
             content = json.loads(path.read_text(encoding="utf-8-sig"))
-        except ValueError as error:
-            raise DataError(f"{path}: not valid JSON ({error})") from error
+            json.dumps(content, ensure_ascii=False).encode()  # half a character has no encoding
         if not isinstance(content, dict):
             raise DataError(f"{path}: expected an object with modality, labels and training")
         if "channel_names" in content or "file_ending" in content:
@@ -127,7 +127,10 @@ class DecathlonDataModule(DataModule):
             raise ConfigError(f"{where}; type data.{setting}")
         if not isinstance(names, dict) or set(names) != {str(k) for k in range(len(names))}:
             raise DataError(f'{path}: expected {key} {{"0": ..., "1": ...}}, got {names}')
-        return tuple(str(names[str(k)]) for k in range(len(names)))
+        told = tuple(str(names[str(k)]) for k in range(len(names)))
+        if key == "labels" and len({*told}) < len(told):
+            raise DataError(f"{path}: two labels have the same name, of {', '.join(told)}")
+        return told
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -163,7 +166,10 @@ class DecathlonDataModule(DataModule):
         training name all that are missing at once. DataError for an entry without an image."""
         where = self.folder / "dataset.json"
         records: list[dict[str, Any]] = []
-        for entry in self._json.get("training") or ():
+        training = self._json.get("training") or []
+        if not isinstance(training, list):
+            raise DataError(f"{where}: expected a list of training cases, got {training!r:.80}")
+        for entry in training:
             named = entry if isinstance(entry, dict) else {}
             if Path(str(named.get("image"))).name.startswith("._"):
                 continue
@@ -174,6 +180,11 @@ class DecathlonDataModule(DataModule):
             }
             if "image" not in files:
                 raise DataError(f"{where}: the training entry {entry} has no image; add it")
+            if outside := [each for each in files.values() if _leaves(Path(each))]:
+                raise DataError(
+                    f"{where}: {outside[0]} lies outside of the data set; put the file, or a link "
+                    f"to it, into {self.folder}"
+                )
             stem = image_stem(Path(files["image"]).name)
             image = self.folder / files["image"]
             first = image.with_name(f"{stem}_0000.nii.gz")
@@ -184,6 +195,9 @@ class DecathlonDataModule(DataModule):
                 )
             case = case_id(stem)
             records.append({"id": case, "patient": case, "files": files})
+        counts = Counter(str(record["id"]) for record in records)
+        if twice := [case for case, count in counts.items() if count > 1]:
+            raise DataError(f"{where}: it lists {twice[0]!r} more than once; keep one of them")
         if not records:
             raise DataError(f"{where}: it lists no training cases; is the archive complete?")
         return records
@@ -232,6 +246,10 @@ class DecathlonDataModule(DataModule):
             shapes=((24, 24, 20), (32, 32, 28)),
         )
         (folder / "imagesTr" / "._hippocampus_001.nii.gz").write_bytes(b"not a volume")
+
+
+def _leaves(path: Path) -> bool:
+    return path.is_absolute() or ".." in path.parts
 
 
 def _is_dataset(folder: Path) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from medlight.core.errors import reading
 from medlight.metrics.segmentation_cases import dice
 from medlight.runs.directory import POSTPROCESSING_FILE
 
@@ -187,7 +188,17 @@ class CandidateMeans:
 
     @classmethod
     def from_dict(cls, held: dict[str, Any]) -> "CandidateMeans":
-        return cls(int(held["spatial_dims"]), held["classes"])
+        ndim = int(held["spatial_dims"])
+        means = {
+            str(name): {
+                "cases": int(about["cases"]),
+                "dice": {each.name: float(about["dice"][each.name]) for each in candidates(ndim)},
+            }
+            for name, about in held["classes"].items()
+        }
+        if not all(each["cases"] > 0 for each in means.values()):
+            raise ValueError("a class without a case")
+        return cls(ndim, means)
 
 
 def load_candidate_means(run_dir: Path) -> CandidateMeans | None:
@@ -195,7 +206,8 @@ def load_candidate_means(run_dir: Path) -> CandidateMeans | None:
     path = Path(run_dir) / POSTPROCESSING_FILE
     if not path.is_file():
         return None
-    return CandidateMeans.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    with reading(path, "type medlight postprocess run=<the run> to write it again"):
+        return CandidateMeans.from_dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def select_postprocessing(choices: Sequence[CandidateMeans]) -> Postprocessing:

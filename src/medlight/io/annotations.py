@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.core.errors import DataError
+from medlight.core.errors import DataError, reading
 
 ANNOTATIONS_ROLE = "annotations"
 Annotations = dict[str, NDArray[np.float64]]
@@ -31,13 +31,9 @@ def read_annotations(path: Path, ndim: int) -> Annotations:
     Raises:
         DataError: the file is missing, is not such JSON, or has other dimensions.
     """
-    try:
+    with reading(path, "mend the annotations, or leave the case out"):
         content = json.loads(path.read_text(encoding="utf-8"))
         found = {key: np.array(values, np.float64) for key, values in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{path}: cannot be read as annotations ({error}); mend it, or leave the case out"
-        ) from error
     unknown = found.keys() - {"points", "boxes", "box_labels"}
     if unknown:
         raise DataError(f"{path}: unknown key {min(unknown)!r}; use points, boxes, box_labels")

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from medlight.core.errors import MALFORMED
+
 VERIFIED_FILE = ".verified.json"
 _LEVELS = 3  # folders from that of a data set up to that of its archive
 
@@ -33,10 +35,10 @@ def verified_md5(folder: Path) -> str | None:
     for place in (whole, *whole.parents)[:_LEVELS]:
         try:
             noted = json.loads((place / VERIFIED_FILE).read_text(encoding="utf-8"))
-            same = noted["files"] == dict(_sizes(place))
-        except (OSError, ValueError, KeyError, TypeError):
+            md5, same = str(noted["md5"]), noted["files"] == dict(_sizes(place))
+        except MALFORMED:
             continue
-        return str(noted["md5"]) if same else None
+        return md5 if same else None
     return None
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from medlight.core.errors import ConfigError, DataError, DataNotFoundError
+from medlight.core.errors import MALFORMED, ConfigError, DataError, DataNotFoundError
 from medlight.io.read import RASTER_SUFFIXES, VOLUME_SUFFIXES
 
 log = logging.getLogger(__name__)
 _SUFFIXES = (*VOLUME_SUFFIXES[::-1], *RASTER_SUFFIXES)
 MAX_LISTED = 5
+MAX_LABEL = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,11 @@ def _read_dataset_json(path: Path) -> NamedLabels:
             if isinstance(numbers, list)
         }
         single = {int(n): str(name) for name, n in stated.items() if not isinstance(n, list)}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        numbers = {0, *single, *(number for union in unions.values() for number in union)}
+        if wrong := [n for n in numbers if not 0 <= n <= MAX_LABEL]:
+            raise ValueError(f"{wrong[0]} is no label: they are whole numbers up to {MAX_LABEL}")
+    except MALFORMED as error:
         raise DataError(f'{path}: expected labels {{"background": 0, ...}} ({error!r})') from error
-    numbers = {0, *single, *(number for union in unions.values() for number in union)}
     names = {n: single.get(n, f"label {n}" if n else "background") for n in sorted(numbers)}
     alone = {name: (k,) for k, name in single.items() if k and name != "ignore"}
     return NamedLabels(names, {**unions, **alone} if unions else {})

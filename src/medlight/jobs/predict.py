@@ -20,6 +20,7 @@ from medlight.io.inputs import InputCase, InputPaths, find_inputs
 from medlight.io.read import read_image
 from medlight.jobs.input_warnings import InputWarnings
 from medlight.jobs.verb import verb
+from medlight.runs.directory import read_json
 from medlight.runs.files import file_stem, write_text
 from medlight.tasks.trained_model import (
     LoadModel,
@@ -219,7 +220,7 @@ def _check_output(output: Path, cases: Sequence[InputCase]) -> None:
 def _check_earlier(output: Path, settings: dict[str, Any], others: set[str]) -> None:
     """Masks of other runs or settings must not lie among those of these."""
     path = output / SETTINGS_FILE
-    if others and path.is_file() and json.loads(path.read_text(encoding="utf-8")) != settings:
+    if others and path.is_file() and read_json(path) != settings:
         raise ConfigError(
             f"output={output} holds {len(others)} cases that other runs or settings predicted "
             f"({min(others)}); name another folder"

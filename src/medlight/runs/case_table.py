@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,10 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlight.core.case_result import Row
-from medlight.core.errors import DataError
+from medlight.core.errors import DataError, reading
 
 TEXT_COLUMNS = frozenset({"case", "patient", "fold", "stage", "class", "truth", "prediction"})
 """Columns that hold text; all others hold numbers."""
+
+MAX_UNPACKED_RATIO = 100
+"""What a packed table may hold, in sizes of itself."""
+_SPARE_BYTES = 2**24  # a small table may hold so much, however tight it is packed
+_MAX_DIGITS = 18  # of a whole number; longer ones are floating point
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +78,8 @@ def read_case_table(path: Path) -> CaseTable:
     Raises:
         DataError: the file cannot be read, was cut short, or holds no case.
     """
-    try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8", newline="")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8", newline="")
-        ) as file:
-            head, *lines = list(csv.reader(file)) or [[]]
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
+    with reading(path, "take the file from a copy of the run, or test it again"):
+        head, *lines = list(csv.reader(io.StringIO(_text(path), newline=""))) or [[]]
     short = next((n for n, line in enumerate(lines, 2) if len(line) != len(head)), None)
     if short is not None:
         raise DataError(
@@ -94,7 +93,19 @@ def read_case_table(path: Path) -> CaseTable:
     return CaseTable(path, dict(zip(head, map(list, zip(*lines, strict=True)), strict=True)))
 
 
+def _text(path: Path) -> str:
+    if path.suffix != ".gz":
+        return path.read_text(encoding="utf-8")
+    most = MAX_UNPACKED_RATIO * path.stat().st_size + _SPARE_BYTES
+    with gzip.open(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it unpacks to more than {MAX_UNPACKED_RATIO} times its own size")
+    return content.decode("utf-8")
+
+
 def _parse_number(text: str) -> float | int:
     if text == "":
         return math.nan
-    return int(text) if text.lstrip("-").isdigit() else float(text)
+    whole = len(text) < _MAX_DIGITS and text.lstrip("-").isdigit()
+    return int(text) if whole else float(text)

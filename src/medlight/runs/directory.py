@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from medlight.core.errors import DataError, DataNotFoundError
+from medlight.core.errors import DataError, DataNotFoundError, reading
 from medlight.runs.case_table import CaseTable, read_case_table
 from medlight.runs.renames import rename_config, rename_scores
 
@@ -61,6 +61,11 @@ OVERWRITTEN = (
     NON_FINITE_FILE, PANEL_FOLDER, PREDICTION_FOLDER, CHECKPOINT_FOLDER,
 )  # fmt: skip
 """What a run leaves, but for its log and what loggers write."""
+
+_MAX_DIGITS = 18  # of a whole number; longer ones are floating point
+_MAX_DEPTH = 50
+_COLLECTIONS = (yaml.CollectionStartEvent, yaml.CollectionEndEvent)
+RESTORE = "take the file from a copy of the run, or train again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +141,11 @@ class RunDirectory:
         """
         path = self.path / CONFIG_FILE
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            with reading(path, RESTORE):
+                content = yaml.safe_load(read_yaml_text(path))
+                return rename_config(_mapping(path, content or {}))
         except FileNotFoundError:
             return {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
-        return rename_config(_mapping(path, content or {}))
 
     def provenance(self) -> dict[str, Any]:
         """Read what the run noted about its code, data and machine; empty if it noted nothing.
@@ -162,7 +166,11 @@ class RunDirectory:
         Raises:
             DataError: the file is damaged.
         """
-        return rename_scores(self._json(METRICS_FILE))
+        scores = self._json(METRICS_FILE)
+        wrong = [key for key, value in scores.items() if not isinstance(value, int | float | None)]
+        if wrong:
+            raise DataError(f"{self.path / METRICS_FILE}: {wrong[0]} is no number; {RESTORE}")
+        return rename_scores(scores)
 
     def split(self) -> dict[str, Any]:
         """Read which cases the run trained, validated and tested on.
@@ -173,7 +181,12 @@ class RunDirectory:
         """
         if not self.has(SPLIT_FILE):
             raise DataNotFoundError(f"{self.path} has no {SPLIT_FILE}: it has not been trained")
-        return self._json(SPLIT_FILE)
+        split = self._json(SPLIT_FILE)
+        for part in ("train", "val", "test"):
+            ids = split.get(part, ())
+            if not isinstance(ids, list | tuple) or not all(isinstance(each, str) for each in ids):
+                raise DataError(f"{self.path / SPLIT_FILE}: {part} is no list of ids; {RESTORE}")
+        return split
 
     @property
     def cases_file(self) -> Path | None:
@@ -196,16 +209,46 @@ class RunDirectory:
 
     def _json(self, name: str) -> dict[str, Any]:
         path = self.path / name
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: cannot be read ({error})") from error
-        return dict(_mapping(path, content))
+        return read_json(path) if path.is_file() else {}
+
+
+def read_yaml_text(path: Path) -> str:
+    """Read a file that is YAML, and does not grow without end when it is parsed.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no YAML, is nested deeper than any configuration, or refers to itself.
+    """
+    text, depth = path.read_text(encoding="utf-8"), 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            start, end = (isinstance(event, kind) for kind in _COLLECTIONS)
+            depth += start - end
+            if depth > _MAX_DEPTH or isinstance(event, yaml.AliasEvent):
+                raise ValueError(f"it uses aliases, or is nested deeper than {_MAX_DEPTH} levels")
+    except yaml.YAMLError as error:
+        raise ValueError(error) from error
+    return text
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file of a run that holds one JSON object.
+
+    Raises:
+        DataNotFoundError: there is no such file.
+        DataError: it holds anything else; the message names it.
+    """
+    with reading(path, RESTORE):
+        text = path.read_text(encoding="utf-8")
+        return dict(_mapping(path, json.loads(text, parse_int=_parse_int)))
+
+
+def _parse_int(digits: str) -> int | float:
+    """A number so large that it is none of ours overflows to infinity, not in whoever uses it."""
+    return int(digits) if len(digits) < _MAX_DIGITS else float(digits)
 
 
 def _mapping(path: Path, content: Any) -> Mapping[str, Any]:
     if not isinstance(content, Mapping):
-        raise DataError(f"{path}: holds no mapping; another version wrote it")
+        raise DataError(f"{path}: holds no mapping; {RESTORE}")
     return content

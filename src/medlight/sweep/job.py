@@ -9,7 +9,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from medlight.runs.directory import JOB_FILE, RUN_LOCK
+from medlight.core.errors import DataError
+from medlight.runs.directory import JOB_FILE, RUN_LOCK, read_json
 from medlight.runs.files import write_text
 
 WAITING, RUNNING, INTERRUPTED = "waiting", "running", "interrupted"
@@ -47,6 +48,13 @@ class Status:
     out_of_memory: bool = False
 
 
+_KINDS: dict[str, Any] = {
+    "state": str, "overrides": list, "error": str | None, "epochs": int | None,
+    "score": int | float | None, "seconds": int | float, "left": int | float | None,
+}  # fmt: skip
+"""Of what is no whole number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job's directory."""
@@ -59,12 +67,16 @@ class Job:
 
     def read(self) -> Status:
         """As written; "running" may be out of date, which `current_status` corrects."""
+        path = self.folder / JOB_FILE
         try:
-            found = json.loads((self.folder / JOB_FILE).read_text(encoding="utf-8"))
+            found = read_json(path)
         except FileNotFoundError:
             return Status()
-        known = {each.name for each in fields(Status)}
-        return Status(**{key: value for key, value in found.items() if key in known})
+        known = {each.name: found[each.name] for each in fields(Status) if each.name in found}
+        for key, value in known.items():
+            if not isinstance(value, _KINDS.get(key, int)):
+                raise DataError(f"{path}: {key} cannot be {value!r}; remove the job's folder")
+        return Status(**known)
 
     def write(self, status: Status) -> Status:
         write_text(self.folder / JOB_FILE, json.dumps(asdict(status), indent=1) + "\n")

@@ -134,7 +134,7 @@ def test_golden_hashes_guard_the_version(tmp_path: Any) -> None:
     prepared = PreparedCase(image=image, mask=mask, source_grid=grid, grid=grid, label_range=(0, 2))
     encoded = encode_image(image, "int16")
     write_case_file(
-        tmp_path / "a.case", {"case": "a"}, prepared, encoded, encode_mask(mask), "none"
+        tmp_path / "a.case", {"set": "s", "case": "a"}, prepared, encoded, encode_mask(mask), "none"
     )
     voxels = (tmp_path / "a.case").read_bytes()[-read_case_header(tmp_path / "a.case").nbytes :]
     found = hashlib.sha256(voxels).hexdigest()[:16]

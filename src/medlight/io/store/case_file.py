@@ -15,7 +15,7 @@ import mmap
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from typing import Any, cast
@@ -24,11 +24,12 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from medlight.core.errors import DataError
+from medlight.core.errors import MALFORMED, DataError
 from medlight.core.grid import Grid
 from medlight.core.intensity import IntensityStatistics
 from medlight.io.atomic import atomic_path
 from medlight.io.store.codec import Codec, Encoded, pack_array, unpack_array
+from medlight.io.store.head_check import STATISTICS_FIELDS, check_head
 
 MAX_PER_CLASS = 256
 """Voxels of one label that are kept, at most: 4 kB."""
@@ -71,7 +72,6 @@ _ALIGN = 64
 _BLOCK = 2**20  # bytes
 LOCATIONS_ROLE = "marks"
 """What the array of class locations is called on disk, since format 2."""
-STATISTICS_FIELDS = tuple(field.name for field in fields(IntensityStatistics))
 
 
 class DamagedError(DataError):
@@ -216,19 +216,18 @@ def read_case_header(path: Path) -> CaseHeader:
         size = file.seek(0, 2)
     if zlib.crc32(text) != crc:
         raise DamagedError(f"{path}: its head does not have the checksum it should")
-    metadata = json.loads(text)
-    arrays, end = {}, _START.size + length
-    for role, array in metadata["arrays"].items():
-        place = end + -end % _ALIGN
-        arrays[role] = ArrayLocation(
-            place,
-            array["length"],
-            np.dtype(array["dtype"]),
-            tuple(array["shape"]),
-            array["codec"],
-            array["crc"],
-        )
-        end = place + array["length"]
+    try:
+        metadata = json.loads(text)
+        arrays, end = {}, _START.size + length
+        for role, array in metadata["arrays"].items():
+            place, dtype, shape = end + -end % _ALIGN, np.dtype(array["dtype"]), array["shape"]
+            arrays[role] = ArrayLocation(
+                place, array["length"], dtype, tuple(shape), array["codec"], array["crc"]
+            )
+            end = place + array["length"]
+        check_head(metadata, arrays)
+    except MALFORMED as error:
+        raise DamagedError(f"{path}: its head makes no sense ({error!r})") from error
     if size != end:
         raise DamagedError(f"{path}: it should hold {end} bytes, but holds {size}")
     return CaseHeader(metadata, arrays)

@@ -23,7 +23,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from medlight.core.case import Case
-from medlight.core.errors import DataError, DataNotFoundError, MedlightError
+from medlight.core.errors import MALFORMED, DataError, DataNotFoundError, MedlightError
 from medlight.core.file_ref import FileRef
 from medlight.io.atomic import atomic_path
 from medlight.io.digests import file_digest
@@ -52,9 +52,14 @@ class HashCache:
     def _read(self) -> dict[str, Any]:
         try:
             content: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
-            kept = {"cases": dict(content["cases"]), "recipes": dict(content["recipes"])}
-            return kept | {"gone": list(content.get("gone", []))}
-        except (OSError, ValueError, KeyError, TypeError):
+            cases = {case: entry for case, entry in content["cases"].items() if _is_entry(entry)}
+            recipes = {mark: dict(recipe) for mark, recipe in content["recipes"].items()}
+            return {
+                "cases": cases,
+                "recipes": recipes,
+                "gone": list(map(str, content.get("gone", []))),
+            }
+        except MALFORMED:
             return {"cases": {}, "recipes": {}, "gone": []}
 
     def hashes(self, case: Case) -> dict[str, str]:
@@ -141,6 +146,17 @@ class HashCache:
             with atomic_path(self.path) as part:
                 part.write_text(json.dumps(content), encoding="utf-8")
             self._old = content
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether what a ledger says of a case has the form of `_file_hash`."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("recipe", ""), str):
+        return False
+    files = entry.get("files")
+    return isinstance(files, dict) and all(
+        isinstance(noted, list) and len(noted) == 5 and isinstance(noted[4], str)
+        for noted in files.values()
+    )
 
 
 def _case_hash(case: str) -> str:
