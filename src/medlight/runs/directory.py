@@ -142,7 +142,10 @@ class RunDirectory:
         path = self.path / CONFIG_FILE
         try:
             with reading(path, RESTORE):
-                content = yaml.safe_load(read_yaml_text(path))
+                try:
+                    content = yaml.safe_load(read_yaml_text(path))
+                except yaml.YAMLError as error:
+                    raise ValueError(error) from error
                 return rename_config(_mapping(path, content or {}))
         except FileNotFoundError:
             return {}
