@@ -1,7 +1,5 @@
 """What a test found: predictions, one row per case, scores, and a table to read."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +15,7 @@ from medlight.io.write import write_mask
 from medlight.metrics.bootstrap import Interval
 from medlight.report.score_table import score_table
 from medlight.runs.directory import CASES_FILE, METRICS_FILE, OUTCOME_FILE, PREDICTION_FOLDER
-from medlight.runs.files import file_stem, write_text
+from medlight.runs.files import csv_text, file_stem, write_text
 from medlight.tasks.base import Task
 
 
@@ -88,11 +86,7 @@ def write_prediction(result: CaseResult, folder: Path) -> None:
 def rows_to_csv(rows: Sequence[Row]) -> str:
     """Columns in the order in which rows name them; numbers in full; nan as nan."""
     columns = dict.fromkeys(name for row in rows for name in row)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(list(columns), ([row.get(name, "") for name in columns] for row in rows))
 
 
 def scores_to_json(scores: Mapping[str, float]) -> str:

@@ -1,7 +1,5 @@
 """A comparison as csv and JSON."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Callable
@@ -14,6 +12,7 @@ from medlight.compare.formatting import conclusion, verdict
 from medlight.compare.groups import Group
 from medlight.compare.runs import Run
 from medlight.io.atomic import atomic_path
+from medlight.runs.files import csv_text
 
 CSV = "comparison.csv"
 JSON = "comparison.json"
@@ -21,12 +20,9 @@ JSON = "comparison.json"
 
 def save(comparison: Comparison, folder: Path) -> None:
     """Write `comparison.csv` and `comparison.json` into a folder."""
-    text = io.StringIO()
     lines = rows(comparison)
-    writer = csv.DictWriter(text, list(lines[-1]), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    _write(folder / CSV, text.getvalue())
+    columns = list(lines[-1])
+    _write(folder / CSV, csv_text(columns, ([line[name] for name in columns] for line in lines)))
     _write(
         folder / JSON, json.dumps(_known(as_dict(comparison)), indent=1, ensure_ascii=False) + "\n"
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medlight.io.atomic import atomic_path
+from medlight.io.csv_cells import bare_cell, guard_cell
 from medlight.io.write import is_complete_file
 
 KEY_COLUMN = "key"
@@ -61,7 +62,7 @@ class ResumableCsv:
             return []
         text = self.path.read_text(encoding="utf-8")
         whole = text[: text.rfind("\n") + 1]
-        rows = list(csv.reader(io.StringIO(whole)))
+        rows = [list(map(bare_cell, row)) for row in csv.reader(io.StringIO(whole))]
         self.all_cases = {row[0] for row in rows[1:] if row}
         if not rows or rows[0] != self.columns:
             return []  # of another question: all is predicted again
@@ -76,5 +77,6 @@ class ResumableCsv:
 
     def _text(self, lines: Sequence[CsvRow]) -> str:
         text = io.StringIO()
-        csv.DictWriter(text, self.columns, lineterminator="\n").writerows(lines)
+        guarded = ({key: guard_cell(each) for key, each in line.items()} for line in lines)
+        csv.DictWriter(text, self.columns, lineterminator="\n").writerows(guarded)
         return text.getvalue()

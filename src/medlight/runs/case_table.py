@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from medlight.core.case_result import Row
 from medlight.core.errors import DataError, reading
+from medlight.io.csv_cells import bare_cell
 
 TEXT_COLUMNS = frozenset({"case", "patient", "fold", "stage", "class", "truth", "prediction"})
 """Columns that hold text; all others hold numbers."""
@@ -79,7 +80,8 @@ def read_case_table(path: Path) -> CaseTable:
         DataError: the file cannot be read, was cut short, or holds no case.
     """
     with reading(path, "take the file from a copy of the run, or test it again"):
-        head, *lines = list(csv.reader(io.StringIO(_text(path), newline=""))) or [[]]
+        table = csv.reader(io.StringIO(_text(path), newline=""))
+        head, *lines = [list(map(bare_cell, line)) for line in table] or [[]]
     short = next((n for n, line in enumerate(lines, 2) if len(line) != len(head)), None)
     if short is not None:
         raise DataError(

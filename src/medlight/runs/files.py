@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from medlight.io.atomic import atomic_path
+from medlight.io.csv_cells import guard_cell
 
 
 def write_text(path: Path, text: str) -> None:
@@ -24,11 +25,12 @@ def file_stem(case: str) -> str:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Give a table as the text of a csv file.
+    """Give a table as the text of a csv file; see `io.csv_cells` for names that look like formulas.
 
     >>> csv_text(["case", "dice"], [["a", 0.5]])
     'case,dice\\na,0.5\\n'
     """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    lines = ([guard_cell(each) for each in row] for row in [columns, *rows])
+    csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue()

@@ -1,0 +1,30 @@
+"""Names as cells of a table that nobody's spreadsheet takes for a formula."""
+
+import re
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_GUARDED = re.compile(r"'+[=+\-@\t\r]")
+
+
+def guard_cell(value: object) -> object:
+    """Put an apostrophe before a text that a spreadsheet would run; numbers stay.
+
+    >>> guard_cell("=1+1"), guard_cell("-0.5"), guard_cell(-0.5), guard_cell("liver")
+    ("'=1+1", '-0.5', -0.5, 'liver')
+    """
+    if not isinstance(value, str) or not _FORMULA.match(value):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
+def bare_cell(text: str) -> str:
+    """Give the text that `guard_cell` was given.
+
+    >>> [bare_cell(str(guard_cell(text))) for text in ("=a", "'=a", "'a", "-1")]
+    ['=a', "'=a", "'a", '-1']
+    """
+    return text[1:] if _GUARDED.match(text) else text
