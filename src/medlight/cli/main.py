@@ -25,6 +25,7 @@ from medlight.cli.options import (
     verbs,
 )
 from medlight.cli.overrides import is_sweep, parse_verb
+from medlight.cli.terminal import safe_terminal
 from medlight.cli.trust import (
     take_trust,
     targets_of_folder,
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 after an error that was printed, 130 if interrupted.
     """
     argv, trusted = take_trust(sys.argv[1:] if argv is None else argv)
-    with trusting(trusted), choosing_conf_dirs(argv) as words:
+    with safe_terminal(), trusting(trusted), choosing_conf_dirs(argv) as words:
         return _main(words)
 
 
