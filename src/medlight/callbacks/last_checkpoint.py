@@ -67,7 +67,10 @@ class LastCheckpoint(pl.Callback):
         self._stop_requested = self._stop_immediately = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._stop_requested, self._stop_immediately = False, stage != "fit"
+        missed, self._stop_requested = self._stop_requested, False
+        self._stop_immediately = stage != "fit"
+        if missed and self._stop_immediately:  # it came when the last batch was done
+            raise SIGTERMException
         try:
             signal.signal(signal.SIGTERM, self._on_sigterm)
         except ValueError:  # not the main thread, which alone gets signals
@@ -152,6 +155,8 @@ class LastCheckpoint(pl.Callback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
+        if isinstance(exception, SIGTERMException):
+            self._stop_requested = False  # it is obeyed now
         if trainer.state.fn != TrainerFn.FITTING:
             return
         position = self._consistent_at

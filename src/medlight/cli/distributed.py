@@ -13,7 +13,17 @@ from medlight.core.errors import ConfigError
 def rank() -> int:
     """The number of this process among all, 0 being the one that writes and speaks."""
     names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-    return next((int(os.environ[name]) for name in names if os.environ.get(name)), 0)
+    return next((number for name in names if (number := _number(name)) is not None), 0)
+
+
+def _number(name: str) -> int | None:
+    """A whole number in the environment. ConfigError for anything else."""
+    text = os.environ.get(name)
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise ConfigError(f"{name}={text!r} is no number of a process; unset {name} in the shell")
+    return int(text)
 
 
 def setup_rank() -> None:
@@ -45,14 +55,14 @@ def run_stamp(token: str) -> str:
     job, which is also the same when it is queued again.
     """
     env = os.environ
-    if int(env.get("SLURM_NTASKS", 1)) > 1 and "SLURM_PROCID" in env:
+    if (_number("SLURM_NTASKS") or 1) > 1 and "SLURM_PROCID" in env:
         return "slurm-" + "-".join(
             env[key] for key in ("SLURM_JOB_ID", "SLURM_STEP_ID") if key in env
         )
-    if int(env.get("WORLD_SIZE", 1)) > 1 and "TORCHELASTIC_RUN_ID" in env:
+    if (_number("WORLD_SIZE") or 1) > 1 and "TORCHELASTIC_RUN_ID" in env:
         if env["TORCHELASTIC_RUN_ID"] != "none":
             return f"torchrun-{env['TORCHELASTIC_RUN_ID']}"
-        if int(env.get("GROUP_WORLD_SIZE", 1)) > 1:
+        if (_number("GROUP_WORLD_SIZE") or 1) > 1:
             raise ConfigError(
                 "several machines need one name for the run: give torchrun --rdzv-id=<name>, or "
                 "hydra.run.dir=<folder>"

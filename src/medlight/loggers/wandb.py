@@ -37,6 +37,7 @@ class WandbRunLogger(WandbLogger):
         project, name, group, tags, job_type: how W&B files the run; `name` defaults to that of
             the run directory.
         offline: "auto" does what $WANDB_MODE says, else is offline where no API key is configured.
+            Whatever it is, a run that W&B does not take is recorded offline.
         share: whether settings may name cases and folders, and `WandbPanels` may send pixels and
             case ids of data that is not public.
     """
@@ -60,14 +61,8 @@ class WandbRunLogger(WandbLogger):
         first = getattr(rank_zero_only, "rank", 0) == 0  # the others never begin a run
         if first:
             self._id_file.parent.mkdir(parents=True, exist_ok=True)
-        if offline == "auto":
-            mode: Any = os.environ.get("WANDB_MODE") or (
-                "online" if key_is_configured() else "offline"
-            )
-        else:
-            mode = "offline" if offline else "online"
         settings = wandb.Settings(
-            mode=mode,
+            mode=usable_mode(offline),
             console="off",
             disable_code=True,
             disable_git=True,
@@ -92,7 +87,6 @@ class WandbRunLogger(WandbLogger):
             settings=settings,
         )
         init_arguments(self).pop("anonymous", None)  # W&B warns of Lightning's None
-        self._may_fall_back = offline == "auto"
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
@@ -107,10 +101,8 @@ class WandbRunLogger(WandbLogger):
 
         try:
             return super().experiment
-        except wandb.errors.CommError as error:
-            if not self._may_fall_back:
-                raise
-            log.warning("W&B does not answer, so the run is recorded offline: %s", error)
+        except wandb.errors.Error as error:
+            log.warning(_OFFLINE, _one_line(error))
             init_arguments(self)["settings"].mode = "offline"
             self._id_file.unlink()  # W&B holds on to the id of the failed attempt
             begin_as(self, read_or_create_id(self._id_file))
@@ -127,6 +119,33 @@ def _checked(tags: Sequence[str]) -> list[str]:
         if not 1 <= len(tag) <= MAX_TAG:
             raise ConfigError(f"tags: W&B takes 1 to {MAX_TAG} characters, got {len(tag)}: {tag!r}")
     return list(map(str, tags))
+
+
+_OFFLINE = "W&B cannot be reached, so the run is recorded offline (`wandb sync` sends it): %s"
+
+
+def usable_mode(offline: bool | Literal["auto"]) -> Any:
+    """Say how W&B is to record a run; offline, with a warning, where key, URL or mode are wrong.
+
+    Args:
+        offline: as in `WandbRunLogger`.
+    """
+    import wandb
+
+    mode: Any = {True: "offline", False: "online"}.get(offline) or os.environ.get("WANDB_MODE")
+    url = os.environ.get("WANDB_BASE_URL")
+    try:
+        wandb.Settings(**({"mode": mode} if mode else {}), **({"base_url": url} if url else {}))
+        return mode or ("online" if key_is_configured() else "offline")
+    except (wandb.errors.Error, ValueError) as error:
+        log.warning(_OFFLINE, _one_line(error))
+    for name in ("WANDB_MODE", "WANDB_BASE_URL"):
+        os.environ.pop(name, None)  # W&B reads them again when the run begins
+    return "offline"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def key_is_configured() -> bool:
