@@ -4,6 +4,7 @@ user or a machine."""
 import importlib.util
 import json
 from argparse import Namespace
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ class MLflow(MLFlowLogger):
         tracking_uri: str = "sqlite:///mlflow.db",
         tags: Sequence[str] = (),
     ) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import
         require_extra("mlflow", "mlflow")
         self._id_file = Path(run_dir) / "mlflow" / "id"
         super().__init__(
