@@ -133,7 +133,8 @@ class OutcomeSpec:
             spec = cls(**{**plain, "metrics": metrics})
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"not the description of an outcome ({error!r})") from error
-        for each in (spec, *metrics.values()):
+        parts: list[OutcomeSpec | Metric] = [spec, *metrics.values()]
+        for each in parts:
             for part in fields(each):
                 _check_kind(part.name, getattr(each, part.name))
         if not any(metric.value == "column" for metric in metrics.values()):

@@ -189,7 +189,7 @@ class CandidateMeans:
     @classmethod
     def from_dict(cls, held: dict[str, Any]) -> "CandidateMeans":
         ndim = int(held["spatial_dims"])
-        means = {
+        means: dict[str, Any] = {
             str(name): {
                 "cases": int(about["cases"]),
                 "dice": {each.name: float(about["dice"][each.name]) for each in candidates(ndim)},

@@ -3,8 +3,8 @@ user or a machine."""
 
 import importlib.util
 import json
-from argparse import Namespace
 import os
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

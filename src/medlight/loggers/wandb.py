@@ -132,10 +132,11 @@ def usable_mode(offline: bool | Literal["auto"]) -> Any:
     """
     import wandb
 
-    mode: Any = {True: "offline", False: "online"}.get(offline) or os.environ.get("WANDB_MODE")
-    url = os.environ.get("WANDB_BASE_URL")
+    auto = os.environ.get("WANDB_MODE")
+    mode: Any = auto if offline == "auto" else "offline" if offline else "online"
+    asked: dict[str, Any] = {"mode": mode, "base_url": os.environ.get("WANDB_BASE_URL")}
     try:
-        wandb.Settings(**({"mode": mode} if mode else {}), **({"base_url": url} if url else {}))
+        wandb.Settings(**{key: value for key, value in asked.items() if value})
         return mode or ("online" if key_is_configured() else "offline")
     except (wandb.errors.Error, ValueError) as error:
         log.warning(_OFFLINE, _one_line(error))
