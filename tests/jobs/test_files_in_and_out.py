@@ -13,6 +13,8 @@ from PIL import Image
 from medlight.core.errors import DataError
 from medlight.io.nifti import read_header
 from medlight.io.read import read_image
+from medlight.io.store.case_file import PreparedCase, read_case_header, write_case_file
+from medlight.io.store.codec import encode_image
 from medlight.io.write import write_mask
 from medlight.jobs import export
 from tests.io.test_nifti_odd import ODD, REFUSED, content, saved
@@ -81,6 +83,16 @@ def test_a_mask_has_both_forms_and_the_unit_of_its_image(
         assert other[1] == one[1]
     assert mask.header["xyzt_units"] == source.header["xyzt_units"]
     np.testing.assert_allclose(mask.header.get_zooms(), source.header.get_zooms(), rtol=1e-6)
+
+
+def test_prepared_cases_keep_both_forms(tmp_path: Path) -> None:
+    """So that masks of the test cases lie where their images do."""
+    image, grid = read_image(volume(tmp_path / "v.nii.gz", "micron"))
+    prepared = PreparedCase(image=image, mask=None, source_grid=grid, grid=grid)
+    write_case_file(tmp_path / "a.case", {}, prepared, encode_image(image, "int16"), None, "none")
+    source, _ = read_case_header(tmp_path / "a.case").grids
+    np.testing.assert_array_equal(source.qform, grid.qform)
+    assert (source.sform_code, source.qform_code, source.units) == (2, 1, grid.units)
 
 
 def test_voxels_of_a_tenth_of_a_micron_are_read(tmp_path: Path) -> None:
