@@ -6,6 +6,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from medlight.cli.overrides import parse_verb
+from medlight.sweep.sweep import varying_overrides
 from tests.conftest import RunCli
 
 ODD = [
@@ -58,6 +59,11 @@ def test_a_pattern_of_patients_is_taken_as_typed() -> None:
 def test_the_names_of_a_sweep_are_taken_as_typed() -> None:
     assert parsed("data.exclude=1_2,1e5") == ["1_2", "1e5"]
     assert parsed("data.exclude=[1_2],[1.10,b]") == [["1_2"], ["1.10", "b"]]
+
+
+def test_the_names_of_a_preset_are_taken_as_written() -> None:
+    [varying] = varying_overrides({"data.exclude": "[1_2],[1e5]"}, [])
+    assert list(varying.sweep_string_iterator()) == ["['1_2']", "['1e5']"]
 
 
 def test_numbers_stay_numbers_and_references_references() -> None:

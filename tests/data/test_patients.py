@@ -139,7 +139,7 @@ SINGLE = {
 def test_ids_that_look_like_repeated_patients_are_found(name: str) -> None:
     [issue] = patient_name_issues(index_of(REPEATED[name]), None)
     assert issue.level == "warning"
-    pattern = issue.advice.split("'")[1]
+    pattern = issue.message.split("'")[1]
     grouped = group_by_patient(index_of(REPEATED[name]), pattern)
     assert len(set(grouped.patients)) == (6 if name == "genius" else 9)
     assert not list(patient_name_issues(grouped, None))

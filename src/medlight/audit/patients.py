@@ -45,9 +45,9 @@ def _repeated_patients(index: Index) -> Iterator[Issue]:
             "repeated patients",
             f"{len(parts)} patients seem to have several images each, such as "
             f"{shorten([index.ids[row] for row in parts[0]])}, which count as patients of their "
-            f"own: a split may train and test on the same patient",
-            f"if they are of one patient, type data.patient='{pattern}', or the path of a csv file "
-            f"with the columns case and patient",
+            f"own: a split may train and test on the same patient, unless you type "
+            f"data.patient='{pattern}'",
+            "or data.patient=<a csv file with the columns case and patient>",
             tuple(index.ids[row] for group in parts for row in group),
         )
         return

@@ -87,7 +87,7 @@ def _qualify_verb_key(text: str, overrides: Sequence[str], tree: Groups) -> str:
 
 def _quote_for_hydra(text: str, tree: Groups) -> str:
     """Spell for Hydra what its grammar refuses or changes: `group=null`, paths as the shell knows
-    them, and names: 1_2 is the number 12 to it."""
+    them, and names."""
     key, _, value = text.partition("=")
     if value == "null" and key in tree:
         return f"{key}=none" if "none" in tree[key] else f"~{key}"
@@ -95,12 +95,25 @@ def _quote_for_hydra(text: str, tree: Groups) -> str:
         return text
     if value.startswith("~") or (set(value) & set(" ,:=()[]{}'\"") and _is_path(value)):
         return f"{key}={_quoted(value)}"
+    return quote_names(text)
+
+
+def quote_names(text: str) -> str:
+    """Spell the names of an override so that Hydra takes them as they are: 1_2 is the number 12
+    to it.
+
+    Args:
+        text: `key=value`; values of keys that name nothing stay.
+
+    >>> quote_names("data.exclude=[1_2,a]"), quote_names("seed=1_2")
+    ("data.exclude=['1_2',a]", 'seed=1_2')
+    """
+    key, _, value = text.partition("=")
     last = key.lstrip("+").rpartition(".")[2]
     if last == PATTERN_KEY and value != "null" and value[:1] not in ("'", '"'):
         return f"{key}={_quoted(value)}"
-    is_name = NAME_KEY.fullmatch(last)
     whole = value != "null" and value.count("[") == value.count("]")
-    if is_name and whole and not HYDRA_SYNTAX.match(value):
+    if NAME_KEY.fullmatch(last) and whole and not HYDRA_SYNTAX.match(value):
         return f"{key}={re.sub(r'[^][,]+', _quote_word, value)}"
     return text
 

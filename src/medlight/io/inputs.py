@@ -152,8 +152,11 @@ def _summary(files: Sequence[Path]) -> str:
     """
     kinds: dict[str, list[Path]] = {}
     for file in sorted(files):
-        mask = "labels" if _is_mask(file) else file.suffix or "without a suffix"
-        kinds.setdefault(mask, []).append(file)
+        if not file.is_file():  # broken, or one that goes round
+            kind = f"the link {file}"
+        else:
+            kind = "labels" if _is_mask(file) else file.suffix or "without a suffix"
+        kinds.setdefault(kind, []).append(file)
     return ", ".join(
         each[0].name if len(each) == 1 else f"{len(each)} {kind}"
         for kind, each in sorted(kinds.items(), key=lambda pair: (-len(pair[1]), pair[1][0].name))

@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 
 from medlight.cli.options import conf_dir, import_from_here
-from medlight.cli.overrides import SWEEP_OVERRIDE
+from medlight.cli.overrides import SWEEP_OVERRIDE, quote_names
 from medlight.cli.rerun import parse_overrides
 from medlight.cli.trust import trusted_names
 from medlight.cli.validate import check_targets
@@ -66,12 +66,12 @@ def sweep(argv: Sequence[str], config_name: str = "config") -> int:
         check_targets(cfg.sweep)
         sweeper = instantiate(cfg.sweep, _convert_="all")
         name = typed_name(overrides) or sweeper.name
-        name = name or default_name(cfg.name, overrides, sweeper.sweep_params(overrides))
+        name = str(name or default_name(cfg.name, overrides, sweeper.sweep_params(overrides)))
         shared = [word for word in fixed_overrides if not SWEEP_OVERRIDE.match(word)]
         if not any(word.startswith("group=") for word in shared):
-            shared.append(f"group={name}")  # one group in W&B
+            shared.append(quote_names(f"group={name}"))  # one group in W&B
         one = Sweep(
-            cfg=cfg, loader=hydra.config_loader, fixed_overrides=shared, folder=ROOT / str(name),
+            cfg=cfg, loader=hydra.config_loader, fixed_overrides=shared, folder=ROOT / name,
             config_name=config_name,
         )  # fmt: skip
         with interrupt_on_sigterm():

@@ -16,6 +16,7 @@ from hydra.types import HydraContext, RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from medlight.cli.overrides import quote_names
 from medlight.cli.rerun import parse_overrides
 from medlight.compat.hydra import config_callbacks, instantiate_launcher
 from medlight.runs.config_keys import CASE_INDEPENDENT_DATA_KEYS
@@ -56,7 +57,7 @@ def _fingerprint(data: dict[str, Any]) -> str:
 def varying_overrides(params: Mapping[str, str], overrides: Sequence[Override]) -> list[Override]:
     """Give what varies: of a preset what is not typed, and what is typed."""
     typed = {o.get_key_element() for o in overrides}
-    preset = parse_overrides([f"{key}={value}" for key, value in params.items()])
+    preset = parse_overrides([quote_names(f"{key}={value}") for key, value in params.items()])
     kept = [o for o in preset if o.get_key_element() not in typed]
     return [*kept, *(o for o in overrides if o.is_sweep_override())]
 
