@@ -208,3 +208,12 @@ def test_one_class_and_folders_within_class_folders_are_named(
         Image.new("L", (8, 8), len(kind)).save(tmp_path / f"nested/{kind}/extra.png")
     assert len(module(tmp_path / "nested").index()) == 2
     assert "below the class folders are left out: benign/P00; move them up" in caplog.text
+
+
+def test_files_that_are_no_pictures_are_counted(
+    official: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("Hand/a.dcm", "Hand/b.dcm", "CXR/c.webp"):
+        (official / name).write_bytes(b"DICM")
+    assert len(module(official).index()) == 60
+    assert caplog.messages == ["Files that are no pictures are left out: 2 .dcm, c.webp"]

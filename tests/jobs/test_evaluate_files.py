@@ -12,6 +12,7 @@ from medlight.core.grid import Grid
 from medlight.io.nifti import write_nifti
 from medlight.io.write import write_mask
 from medlight.jobs.evaluate_files import evaluate_files
+from medlight.jobs.mask_pairs import mask_pairs
 from medlight.metrics.segmentation_cases import SegmentationScorer
 
 GRID = Grid((12, 14, 9), np.array([[0, -1.5, 0, 3], [0.75, 0, 0, 4], [0, 0, 4, 5], [0, 0, 0, 1]]))
@@ -188,3 +189,12 @@ def test_headers_that_rounding_parted_lie_on_each_other(folders: Path) -> None:
     write_mask(folders / "predicted" / "case_1.nii.gz", masks(11), Grid(GRID.shape, moved))
     with pytest.raises(DataError, match="positions in space"):
         evaluate(folders)
+
+
+def test_references_that_cannot_be_read_are_named(
+    folders: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("x.nrrd", "y.nrrd", "z.mha", "._case.nii.gz", "dataset.json"):
+        (folders / "labelsTs" / name).write_text(json.dumps({"labels": DECATHLON}))
+    assert len(mask_pairs(folders / "predicted", folders / "labelsTs")) == 3
+    assert any(line.endswith("labelsTs: 2 .nrrd, z.mha") for line in caplog.messages)

@@ -19,6 +19,7 @@ from medlight.data.patients import group_ids
 from medlight.datasets._fake_data import write_class_folders
 from medlight.datasets._listing import case_id, files, folders
 from medlight.io.digests import cached_digests
+from medlight.io.inputs import count_files
 from medlight.io.locate import RemoteArchive, locate_dataset
 from medlight.io.read import RASTER_SUFFIXES
 from medlight.io.verified import verified_md5
@@ -187,6 +188,12 @@ def _pictures(folder: Path) -> Iterator[str]:
                 inner,
                 below,
             )
+        left: list[Path] = []
         for kind in kinds:
-            for name in files(folder / inner / kind, RASTER_SUFFIXES):
-                yield f"{inner}{kind}/{name}"
+            for name in files(folder / inner / kind, ("",)):
+                if name.lower().endswith(RASTER_SUFFIXES):
+                    yield f"{inner}{kind}/{name}"
+                else:
+                    left.append(folder / inner / kind / name)
+        if left:
+            log.warning("Files that are no pictures are left out: %s", count_files(left))

@@ -64,7 +64,7 @@ def find_inputs(inputs: InputPaths, *, channels: int, spatial_dims: int) -> list
                     f"{found[name]} and {path} would both be predicted as {name}; name one of them"
                 )
     if passed:
-        log.info("passed over: %s", _summary(passed))
+        log.info("passed over: %s", count_files(passed))
     return _join_channels(found, channels)
 
 
@@ -95,7 +95,7 @@ def _images(text: str, kinds: tuple[str, ...], passed: list[Path]) -> list[tuple
     left = [file for _, file in named if not _is_image(file, kinds)]
     if not found:
         what = "holds no images" if path.is_dir() else "there is no such file or folder"
-        there = f"; there are {_summary(left)}" if left else ""
+        there = f"; there are {count_files(left)}" if left else ""
         raise DataNotFoundError(f"input={text}: {what}; the run reads {' '.join(kinds)}{there}")
     passed += left
     return found
@@ -144,15 +144,18 @@ def _is_mask(path: Path) -> bool:
     return folder.name.startswith("labels") and images.is_dir()
 
 
-def _summary(files: Sequence[Path]) -> str:
-    """What was passed over: names where there are few, else how many of each kind.
+def count_files(files: Sequence[Path]) -> str:
+    """Say what files there are: how many of each kind, and the name of a single one.
 
-    >>> _summary([Path("b.nrrd"), *(Path(f"{k}.dcm") for k in range(9))])
+    Args:
+        files: those that are left out of something.
+
+    >>> count_files([Path("b.nrrd"), *(Path(f"{k}.dcm") for k in range(9))])
     '9 .dcm, b.nrrd'
     """
     kinds: dict[str, list[Path]] = {}
     for file in sorted(files):
-        if not file.is_file():  # broken, or one that goes round
+        if file.is_symlink() and not file.is_file():  # broken, or one that goes round
             kind = f"the link {file}"
         else:
             kind = "labels" if _is_mask(file) else file.suffix or "without a suffix"

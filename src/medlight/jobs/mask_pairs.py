@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medlight.core.errors import MALFORMED, ConfigError, DataError, DataNotFoundError
+from medlight.io.inputs import count_files
 from medlight.io.read import RASTER_SUFFIXES, VOLUME_SUFFIXES
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,9 @@ def mask_pairs(
         DataError: predictions are missing.
     """
     guessed, truth = _list_masks(predictions, "predictions"), _list_masks(labels, "labels")
+    visible = (path for path in labels.iterdir() if not path.name.startswith("."))
+    if left := [p for p in visible if p not in truth.values() and p.suffix != ".json"]:
+        log.warning("passed over in labels=%s: %s", labels, count_files(left))
     lost = [case for case in truth if case not in guessed]
     if len(lost) == len(truth):
         raise DataError(
