@@ -56,6 +56,12 @@ def test_a_pattern_of_patients_is_taken_as_typed() -> None:
     assert parsed("data.patient=null") is None
 
 
+def test_the_name_of_a_configuration_is_taken_as_typed() -> None:
+    [text] = parse_verb(["model=1_2"], {"model": {"1_2": Path("conf/model/1_2.yaml")}})
+    assert text == "model='1_2'"
+    assert parsed("model=1_2") == 12  # no group
+
+
 def test_the_names_of_a_sweep_are_taken_as_typed() -> None:
     assert parsed("data.exclude=1_2,1e5") == ["1_2", "1e5"]
     assert parsed("data.exclude=[1_2],[1.10,b]") == [["1_2"], ["1.10", "b"]]

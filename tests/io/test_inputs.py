@@ -152,3 +152,9 @@ def test_dots_count_below_the_named_folder_alone(
     monkeypatch.chdir(tmp_path / ".hidden/sub")
     for where in (tmp_path / ".hidden", "../*.nii.gz", "..", "../a.nii.gz"):
         assert [case.name for case in inputs(where)] == ["a"], where
+
+
+def test_a_file_that_is_named_twice_is_one_case(tmp_path: Path) -> None:
+    volume(tmp_path / "in/sub/a.nii.gz")
+    for twice in ([tmp_path / "in", tmp_path / "in/sub/a.nii.gz"], [tmp_path / "in"] * 2):
+        assert [case.name for case in inputs(twice)] == ["sub/a"]

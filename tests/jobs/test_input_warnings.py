@@ -58,6 +58,8 @@ def test_a_range_far_from_the_training(caplog: pytest.LogCaptureFixture) -> None
     known = spec(2, brightest=(0.8, 1.0))
     assert not warned(caplog, known, (grid(1, 1), 0.2), (grid(1, 1), 7.0))
     [line] = warned(caplog, known, (grid(1, 1), 4095 / 65535), (grid(1, 1), 255.0))
+    [dark] = warned(caplog, spec(2, brightest=(0.0, 1.0)), (grid(1, 1), 0.0), (grid(1, 1), 9.0))
+    assert dark.startswith("c1 (9): its largest")  # where black images train, black is no news
     assert line.startswith("c0 (0.0625) and 1 more: its largest value is far from those of the")
 
 
@@ -100,5 +102,5 @@ def test_of_pictures_the_range_is_noted(tmp_path: Path) -> None:
     stored = MedNISTDataModule(
         root=tmp_path / "in", cache=tmp_path / "cache", transforms=transforms
     ).prepare()
-    assert seen_ranges(stored, transforms, ())["brightest"] == pytest.approx((0, 1))
-    assert seen_ranges(data.prepare(), None, ())["brightest"] == pytest.approx((0, 1))
+    assert seen_ranges(stored, transforms, ())["brightest"] == pytest.approx((0.05, 0.95))
+    assert seen_ranges(data.prepare(), None, ())["brightest"] == pytest.approx((0.05, 0.95))

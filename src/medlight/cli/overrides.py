@@ -3,7 +3,7 @@
 import difflib
 import glob
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from medlight.cli.options import VERB_GROUP, verbs, yaml_settings
@@ -95,15 +95,16 @@ def _quote_for_hydra(text: str, tree: Groups) -> str:
         return text
     if value.startswith("~") or (set(value) & set(" ,:=()[]{}'\"") and _is_path(value)):
         return f"{key}={_quoted(value)}"
-    return quote_names(text)
+    return quote_names(text, tree)
 
 
-def quote_names(text: str) -> str:
+def quote_names(text: str, groups: Collection[str] = ()) -> str:
     """Spell the names of an override so that Hydra takes them as they are: 1_2 is the number 12
     to it.
 
     Args:
         text: `key=value`; values of keys that name nothing stay.
+        groups: keys whose values name configurations.
 
     >>> quote_names("data.exclude=[1_2,a]"), quote_names("seed=1_2")
     ("data.exclude=['1_2',a]", 'seed=1_2')
@@ -113,7 +114,8 @@ def quote_names(text: str) -> str:
     if last == PATTERN_KEY and value != "null" and value[:1] not in ("'", '"'):
         return f"{key}={_quoted(value)}"
     whole = value != "null" and value.count("[") == value.count("]")
-    if NAME_KEY.fullmatch(last) and whole and not HYDRA_SYNTAX.match(value):
+    is_name = key in groups or NAME_KEY.fullmatch(last)
+    if is_name and whole and not HYDRA_SYNTAX.match(value):
         return f"{key}={re.sub(r'[^][,]+', _quote_word, value)}"
     return text
 

@@ -30,8 +30,8 @@ class DataSpec:
         modality: name of the modality of each channel; empty where nobody said.
         spacing_low_mm, spacing_high_mm: smallest and largest voxel size of the training images, as
             the net sees them, along each axis; empty where nobody noted it.
-        brightest: lowest and highest of the largest values of the training images, as the net
-            sees them; empty where nobody noted it.
+        brightest: 5th and 95th percentile of the largest values of the training images, as the
+            net sees them; empty where nobody noted it.
     """
 
     spatial_dims: int

@@ -134,9 +134,9 @@ def _check_labels(stored: StoredCases, labels: int, ignore: int | None) -> None:
     """DataError for a mask with a label that has no name, unless it is the one that is ignored."""
     for row in np.flatnonzero(
         ((stored.label_range < 0) | (stored.label_range >= labels)).any(axis=1)
-    ):
+    ).tolist():
         low, high = stored.label_range[row]
-        held = {*stored.class_locations(int(row))[:, 0].tolist(), int(low), int(high)}
+        held = {*stored.class_locations(row)[:, 0].tolist(), int(low), int(high)}
         outside = [label for label in held if not 0 <= label < labels and label != ignore]
         if not outside:
             continue
@@ -164,7 +164,7 @@ def check_ignored(
     """
     if ignore is None or not labels.per_voxel or ignore < len(labels):
         return
-    if (train.label_range != ignore).all() and (every().label_range != ignore).all():
+    if not ((train.label_range == ignore).any() or (every().label_range == ignore).any()):
         raise ConfigError(
             f"data.ignore={ignore}: no mask holds {ignore}, only labels from 0 to "
             f"{train.label_range.max()}; type another number, or leave data.ignore out"
@@ -191,5 +191,5 @@ def seen_ranges(
     return {
         "spacing_low_mm": tuple(stored.spacing_mm.min(axis=0).tolist()),
         "spacing_high_mm": tuple(stored.spacing_mm.max(axis=0).tolist()),
-        "brightest": (float(brightest.min()), float(brightest.max())),
+        "brightest": tuple(np.percentile(brightest, (5, 95)).tolist()),
     }

@@ -57,8 +57,12 @@ def find_inputs(inputs: InputPaths, *, channels: int, spatial_dims: int) -> list
     kinds = VOLUME_SUFFIXES if spatial_dims == 3 else VOLUME_SUFFIXES + RASTER_SUFFIXES
     found: dict[str, Path] = {}
     passed: list[Path] = []
+    seen: set[str] = set()  # of a folder and a file in it, say
     for each in [inputs] if isinstance(inputs, str | Path) else inputs:
         for name, path in _images(str(each), kinds, passed):
+            if os.path.abspath(path) in seen:
+                continue
+            seen.add(os.path.abspath(path))
             if found.setdefault(name, path).resolve() != path.resolve():
                 raise DataError(
                     f"{found[name]} and {path} would both be predicted as {name}; name one of them"

@@ -43,10 +43,12 @@ class InputWarnings:
                 f"train with transforms.spacing_mm",
                 [],
             ).append(f"{case} ({_mm(spacing)})")
-        if self._spec.brightest and self._spec.brightest[0] > 0:
+        if self._spec.brightest:
             darkest, brightest = self._spec.brightest
             largest = float(sample["image"].max())
-            if not darkest / MAX_BRIGHTNESS_RATIO <= largest <= brightest * MAX_BRIGHTNESS_RATIO:
+            if (darkest > 0 and largest * MAX_BRIGHTNESS_RATIO < darkest) or (
+                0 < brightest * MAX_BRIGHTNESS_RATIO < largest
+            ):
                 self._found.setdefault(
                     f"its largest value is far from those of the training, {darkest:.3g} to "
                     f"{brightest:.3g} as the net sees them; are its numbers scaled otherwise?",
