@@ -2,23 +2,30 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from medlight.core.data_spec import DataSpec
 from medlight.core.errors import DataError
+from medlight.inference.sliding_window import SlidingWindow
 from medlight.io.nifti import read_header
 from medlight.io.read import read_image
 from medlight.io.store.case_file import PreparedCase, read_case_header, write_case_file
 from medlight.io.store.codec import encode_image
 from medlight.io.write import write_mask
 from medlight.jobs import export
+from medlight.jobs.predict import predict
+from medlight.tasks.segmentation import SegmentationTask
 from tests.io.test_nifti_odd import ODD, REFUSED, content, saved
 from tests.io.test_raster_odd import GREY, HOUNSFIELD, tiff
+from tests.jobs import test_predict
 
 SFORM = np.array([[0, -1.5, 0, 11], [0.8, 0, 0, -7], [0, 0, 3, 40], [0, 0, 0, 1.0]])
 QFORM = np.array([[0, -1.5, 0, 4], [0.8, 0, 0, -14], [0, 0, 3, 47], [0, 0, 0, 1.0]])
@@ -211,3 +218,29 @@ def test_the_exported_program_refuses_several_pictures(tmp_path: Path, theirs: A
         read_image(tmp_path / "a.tif")
     with pytest.raises(SystemExit, match="several pictures"):
         theirs.read(tmp_path / "a.tif")
+
+
+def test_a_slice_comes_back_as_what_it_was(tmp_path: Path) -> None:
+    """A volume of two axes keeps its affine; pictures give pictures."""
+    spec = DataSpec(2, 1, test_predict.ORGANS, patch=(8, 8))
+    task = SegmentationTask(
+        net=test_predict.SMALL_UNET, spec=spec, loss=torch.nn.CrossEntropyLoss()
+    ).eval()
+    model = replace(test_predict.trained(1), task=task, transforms=None)
+    values = np.random.default_rng(0).normal(size=(9, 12)).astype(np.float32)
+    (tmp_path / "in").mkdir()
+    nib.save(nib.Nifti1Image(values, SFORM), tmp_path / "in/two.nii.gz")
+    nib.save(nib.Nifti1Image(values[..., None], SFORM), tmp_path / "in/three.nii.gz")
+    Image.new("L", (9, 12)).save(tmp_path / "in/picture.jpg")
+    with pytest.raises(DataError, match=r"three: .* save each slice as a picture, or as a volume"):
+        predict(
+            runs=[Path("1")], load=lambda run, checkpoint: model, inference=SlidingWindow(),
+            input=tmp_path / "in", output=tmp_path / "out", probabilities=True,
+        )  # fmt: skip
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.*")) == [
+        "picture.png", "predicted_by.json", "two.nii.gz", "volumes.csv",
+    ]  # fmt: skip
+    mask = nib.load(tmp_path / "out/two.nii.gz")
+    assert mask.shape == (9, 12)
+    np.testing.assert_allclose(mask.affine, SFORM)
+    assert nib.load(tmp_path / "out/probabilities/two.nii.gz").shape[:2] == (9, 12)

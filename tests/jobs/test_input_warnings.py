@@ -19,6 +19,8 @@ from medlight.datasets.mednist import MedNISTDataModule
 from medlight.jobs.input_warnings import InputWarnings
 from medlight.transforms.radiograph import Radiograph
 from medlight.transforms.volume import Volume
+from tests.io.test_nifti_odd import content
+from tests.jobs.test_predict import predicted
 
 
 def spec(ndim: int, **known: tuple[float, ...]) -> DataSpec:
@@ -104,3 +106,13 @@ def test_of_pictures_the_range_is_noted(tmp_path: Path) -> None:
     ).prepare()
     assert seen_ranges(stored, transforms, ())["brightest"] == pytest.approx((0.05, 0.95))
     assert seen_ranges(data.prepare(), None, ())["brightest"] == pytest.approx((0.05, 0.95))
+
+
+def test_what_is_odd_about_an_image_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING")
+    image = content("<f4", (9, 9, 9), sform_code=0, qform_code=0, pixdim=[1, 1, 1, 0, 0, 0, 0, 0])
+    (tmp_path / "flat.nii").write_bytes(image)
+    predicted("1", tmp_path / "flat.nii", tmp_path / "out")
+    assert "flat: its header gives a voxel size of 0, which is read as 1 mm" in caplog.messages

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from medlight.tasks.segmentation import SegmentationTask
 from medlight.tasks.trained_model import TrainedModel
 from medlight.transforms.radiograph import Radiograph
 from medlight.transforms.volume import Volume
-from tests.io.test_nifti_odd import content
 
 ORGANS = Labels(("background", "liver", "tumour"), "mask")
 AFFINE = np.array([[0, 0, -2.0, 30], [1.5, 0, 0, -8], [0, 1.0, 0, 4], [0, 0, 0, 1]])
@@ -137,40 +135,6 @@ def test_channels_in_one_file_or_in_several(tmp_path: Path) -> None:
     assert inputs(nnunet.parent)[0].name == "x"
     volume(tmp_path / "nnunet/x_0017.nii.gz")
     assert len(inputs(nnunet.parent)) == 2
-
-
-def test_a_slice_comes_back_as_what_it_was(tmp_path: Path) -> None:
-    """A volume of two axes keeps its affine; pictures give pictures."""
-    spec = DataSpec(2, 1, ORGANS, patch=(8, 8))
-    task = SegmentationTask(net=SMALL_UNET, spec=spec, loss=torch.nn.CrossEntropyLoss()).eval()
-    model = replace(trained(1), task=task, transforms=None)
-    values = np.random.default_rng(0).normal(size=(9, 12)).astype(np.float32)
-    (tmp_path / "in").mkdir()
-    nib.save(nib.Nifti1Image(values, AFFINE), tmp_path / "in/two.nii.gz")
-    nib.save(nib.Nifti1Image(values[..., None], AFFINE), tmp_path / "in/three.nii.gz")
-    Image.new("L", (9, 12)).save(tmp_path / "in/picture.jpg")
-    with pytest.raises(DataError, match=r"three: .* save each slice as a picture, or as a volume"):
-        predict(
-            runs=[Path("1")], load=lambda run, checkpoint: model, inference=SlidingWindow(),
-            input=tmp_path / "in", output=tmp_path / "out", probabilities=True,
-        )  # fmt: skip
-    assert sorted(p.name for p in (tmp_path / "out").glob("*.*")) == [
-        "picture.png", "predicted_by.json", "two.nii.gz", "volumes.csv",
-    ]  # fmt: skip
-    mask = nib.load(tmp_path / "out/two.nii.gz")
-    assert mask.shape == (9, 12)
-    np.testing.assert_allclose(mask.affine, AFFINE)
-    assert nib.load(tmp_path / "out/probabilities/two.nii.gz").shape[:2] == (9, 12)
-
-
-def test_what_is_odd_about_an_image_is_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("WARNING")
-    image = content("<f4", (9, 9, 9), sform_code=0, qform_code=0, pixdim=[1, 1, 1, 0, 0, 0, 0, 0])
-    (tmp_path / "flat.nii").write_bytes(image)
-    predicted("1", tmp_path / "flat.nii", tmp_path / "out")
-    assert "flat: its header gives a voxel size of 0, which is read as 1 mm" in caplog.messages
 
 
 def test_channels_must_lie_on_one_grid(tmp_path: Path) -> None:
