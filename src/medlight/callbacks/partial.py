@@ -11,8 +11,9 @@ def left_out_of_training(trainer: pl.Trainer) -> list[str]:
     Returns:
         Settings as typed; empty if nothing is left out.
     """
-    if trainer.overfit_batches:
-        return [f"trainer.overfit_batches={trainer.overfit_batches}"]
+    overfit = trainer.overfit_batches  # type: ignore[attr-defined]
+    if overfit:
+        return [f"trainer.overfit_batches={overfit}"]
     found = []
     given = trainer.train_dataloader
     if given is not None and trainer.num_training_batches < _length(given):
@@ -40,7 +41,8 @@ def is_less_than_an_epoch(trainer: pl.Trainer) -> bool:
 
 
 def _named(trainer: pl.Trainer, found: list[str]) -> list[str]:
-    return [f"trainer.{each}" for each in (["fast_dev_run"] if trainer.fast_dev_run else found)]
+    fast = trainer.fast_dev_run  # type: ignore[attr-defined]
+    return [f"trainer.{each}" for each in (["fast_dev_run"] if fast else found)]
 
 
 def _numbers(batches: Any) -> list[float]:

@@ -155,7 +155,7 @@ def explain_os_error(error: BaseException | None) -> str | None:
     Returns:
         The line; None for any other error.
     """
-    known = (*FULL, *FORBIDDEN)
+    known: tuple[int, ...] = (*FULL, *FORBIDDEN)
     while error is not None:
         if isinstance(error, OSError) and error.errno in known:
             what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror

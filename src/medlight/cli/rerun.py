@@ -61,7 +61,9 @@ def find_rerun(overrides: Sequence[Override], *, multirun: bool = False) -> Reru
     if key == "run" and verbs in ([], ["fit"]):
         raise ConfigError("run= says which run a verb works on: medlight evaluate run=...")
     if key == "resume" and verbs not in ([], ["fit"]):
-        raise ConfigError(f"resume= continues training; {verbs[0]} takes run={shlex.quote(value)}")
+        raise ConfigError(
+            f"resume= continues training; {verbs[0]} takes run={shlex.quote(str(value))}"
+        )
     folder = Path(value).expanduser() if isinstance(value, str) else None
     runs = [folder] if folder and key == "resume" else find_trained_runs(value)
     where = runs[0] if len(runs) == 1 else folder if folder and folder.is_dir() else None

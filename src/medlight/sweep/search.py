@@ -186,12 +186,12 @@ class Trial:
             raise
         if status.state == PRUNED:
             raise optuna.TrialPruned
-        if status.state == DONE and status.score is None:
-            raise _nothing_to_go_by(self.sweep.cfg)
         if status.state != DONE:
             error = status.error or status.state
             trial.set_user_attr(optuna_study.ERROR, error)
             raise TrialFailed(error)
+        if status.score is None:
+            raise _nothing_to_go_by(self.sweep.cfg)
         return status.score
 
 
