@@ -70,6 +70,16 @@ def test_a_file_is_measured_as_the_array_it_becomes(
     READERS[reader](path)
 
 
+@pytest.mark.parametrize("mode", ["L", "I;16"])
+def test_a_picture_that_says_to_hold_more_than_any_packing_can(tmp_path: Path, mode: str) -> None:
+    raw = bytearray(picture(mode, 8, "TIFF"))
+    for tag in (b"\x00\x01\x04\x00", b"\x01\x01\x04\x00"):  # width and height
+        raw[raw.index(tag) + 8 : raw.index(tag) + 12] = (40_000).to_bytes(4, "little")
+    (tmp_path / "p.tif").write_bytes(raw)
+    with pytest.raises(DataError, match=r"p\.tif: .*40000 x 40000 pixels, in \d+ bytes"):
+        read_image(tmp_path / "p.tif")
+
+
 def test_a_file_that_is_read_as_it_lies_has_a_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -196,8 +196,11 @@ class CandidateMeans:
             }
             for name, about in held["classes"].items()
         }
-        if not all(each["cases"] > 0 for each in means.values()):
-            raise ValueError("a class without a case")
+        dice = [score for each in means.values() for score in each["dice"].values()]
+        if not all(each["cases"] > 0 for each in means.values()) or not all(
+            0 <= score <= 1 for score in dice
+        ):
+            raise ValueError("a class without a case, or a Dice that is none")
         return cls(ndim, means)
 
 

@@ -33,7 +33,7 @@ def read_annotations(path: Path, ndim: int) -> Annotations:
     """
     with reading(path, "mend the annotations, or leave the case out"):
         content = json.loads(path.read_text(encoding="utf-8"))
-        found = {key: np.array(values, np.float64) for key, values in content.items()}
+        found = {key: np.array(values, np.float64, ndmin=1) for key, values in content.items()}
     unknown = found.keys() - {"points", "boxes", "box_labels"}
     if unknown:
         raise DataError(f"{path}: unknown key {min(unknown)!r}; use points, boxes, box_labels")

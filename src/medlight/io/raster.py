@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from medlight.core.errors import DataError
 from medlight.core.grid import Grid
 from medlight.io.atomic import atomic_path
-from medlight.io.gz import check_read_limit, errors_name_file, open_bytes
+from medlight.io.gz import MAX_RATIO, check_read_limit, errors_name_file, open_bytes
 
 # Our own limit holds instead, which a variable raises; see `check_read_limit`.
 Image.MAX_IMAGE_PIXELS = None
@@ -28,6 +28,7 @@ GREY_MODES = ("L", "I;16", "I;16B", "I;16L", "I", "F")
 _LABEL_MODES = (*GREY_MODES, "P", "1")
 _STORED_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 """Of a pixel in Pillow's memory; all other modes take four, whatever their channels."""
+_PIXELS_PER_BYTE = 8 * MAX_RATIO  # of a picture packed as tight as deflate can, 1 bit a pixel
 _COPIES = 4  # unpacked, upright, grey, and as an array
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF 6.0
 _UNSIGNED, _SIGNED, _WHITE_IS_ZERO = 1, 2, 0
@@ -134,6 +135,8 @@ def decode_picture(path: Path, content: bytes, *, mask: bool, page: int | None =
         ) from error
     with opened as file:
         width, height = file.size
+        if file.mode != "1" and width * height > _PIXELS_PER_BYTE * len(content):
+            raise ValueError(f"it says to hold {width} x {height} pixels, in {len(content)} bytes")
         pixel = _COPIES * _STORED_BYTES.get(file.mode, 4) + (8 if mask else 4)
         check_read_limit(len(content) + width * height * pixel)
         frames = _count(file)
