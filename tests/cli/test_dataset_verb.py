@@ -1,4 +1,4 @@
-"""`medlight dataset snapshot|verify|diff`: ordinary options, one line for what is wrong."""
+"""`medlight dataset snapshot|verify|diff|export`: ordinary options, one line for what is wrong."""
 
 import json
 from dataclasses import replace
@@ -52,6 +52,30 @@ def test_snapshot_verify_diff(run_cli, folder: Path) -> None:
     answer = run_cli("dataset", "diff", str(manifest), str(newer), "--json")
     assert json.loads(answer.out)["removed"] == ["CXR/000000"]
     assert run_cli("dataset", "diff", str(newer), str(newer)).out == "no difference\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "format=nnunet output={}",
+        "--format nnunet --output {}",
+        "--output={} format=nnunet data.exclude=[phantom_003]",
+    ],
+)
+def test_export(
+    run_cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, shared_cache: Path
+) -> None:
+    monkeypatch.setenv("MEDLIGHT_CACHE", str(shared_cache))
+    place = tmp_path / "my raw" / "Dataset007_Phantom"
+    words = [word.format(place) for word in words.split()]
+    code, out, err = run_cli("dataset", "export", "data=phantom", "data.n_cases=12", *words)
+    assert (code, err) == (0, "")
+    assert f"'data.root={place}' data.task=Dataset007_Phantom" in out
+    left_out = any("exclude" in word for word in words)
+    assert len(list((place / "imagesTr").iterdir())) == 12 - left_out
+    code, out, err = run_cli("dataset", "export", "data=phantom", "data.n_cases=12", *words)
+    assert (code, out) == (1, "")
+    assert "is there already" in err
 
 
 def test_who_withdrew_is_not_missed(run_cli, folder: Path) -> None:
@@ -112,6 +136,10 @@ def test_files_of_several_folders(run_cli, tmp_path: Path) -> None:
         ("snapshot data=mednist --version 1 --ful", "unknown: --ful"),
         ("verify nowhere.jsonl", "nowhere.jsonl: there is no such manifest"),
         ("verfy x", "invalid choice: 'verfy'"),
+        ("export data=mednist output=x", "format= is missing"),
+        ("export data=mednist format=nnunet", "output= is missing"),
+        ("export data=mednist format=nnunet output=x", "type output=Dataset101_Name"),
+        ("export data=mednist format=decathlon output=x", "one label per image, but format"),
     ],
 )
 def test_mistakes(run_cli, folder: Path, words: str, part: str) -> None:

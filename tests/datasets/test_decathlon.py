@@ -136,6 +136,13 @@ def test_labels_that_are_not_numbered(official: Path, labels: object) -> None:
         module(official).index()
 
 
+@pytest.mark.parametrize("training", [7, True, "x", {"image": "x"}, []])
+def test_a_list_that_is_none(official: Path, training: object) -> None:
+    edit(official, training=training)
+    with pytest.raises(DataError, match="it lists no training cases"):
+        module(official).index()
+
+
 @pytest.mark.parametrize("text", ["{", "[]", ""])
 def test_broken_json_is_named(official: Path, text: str) -> None:
     (official / "dataset.json").write_text(text)
@@ -231,9 +238,9 @@ def test_the_tolerance_of_a_task_is_the_published_one_unless_another_is_asked_fo
 def test_nnunets_layouts_are_named(official: Path) -> None:
     for path in (official / "imagesTr").glob("h*.nii.gz"):
         path.rename(path.with_name(path.name.replace(".nii", "_0000.nii")))
-    with pytest.raises(DataError, match=r"001_0000\.nii\.gz lies there, as in nnU-Net.*; write a"):
+    with pytest.raises(DataError, match=r"001_0000, as nnU-Net does; type data=nnunet"):
         module(official).index()
     edit(official, training=None, channel_names={"0": "MRI"}, labels={"background": 0, "a": 1})
     for known in ({}, {"class_names": ["background", "a"], "modality": "MR"}):
-        with pytest.raises(DataError, match=r"this is nnU-Net's layout, .*; write a dataset\.json"):
+        with pytest.raises(DataError, match=r"this is nnU-Net's layout; type data=nnunet"):
             module(official, **known).index()

@@ -39,7 +39,7 @@ def help_screen(dirs: Sequence[Path], *, tty: bool) -> str:
         head("Verbs") + "  (medlight <verb> --help: its settings)",
         *_rows({name: yaml_summary(file) for name, file in known.items()}),
         *_rows({"compare": "Compare runs, with statistics (medlight compare --help)",
-                "dataset": "Versions: snapshot, verify, diff (medlight dataset --help)"}),
+                "dataset": "Snapshot, verify, diff, export (medlight dataset --help)"}),
         head("Experiments") + "  (experiment=...)",
         *_rows({name: _experiment_summary(file) for name, file in experiments.items()}),
         head("Groups") + "  (group=option, group.key=value)",

@@ -37,6 +37,7 @@ CONSTRUCTORS: Mapping[str, str] = {
     "medlight.callbacks.wandb_panels": "WandbPanels",
     "medlight.datasets.decathlon": "DecathlonDataModule",
     "medlight.datasets.mednist": "MedNISTDataModule",
+    "medlight.datasets.nnunet": "NNUNetDataModule",
     "medlight.datasets.phantom": (
         "PhantomDataModule Phantom2DDataModule PhantomMasksDataModule"
     ),

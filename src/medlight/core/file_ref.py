@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medlight.core.errors import DataError
+
 _BETWEEN_FILES, _BEFORE_PART = "\n", "\t"
 
 
@@ -74,10 +76,10 @@ def ref_text(paths: str | Sequence[str], part: str = "") -> str:
         part: as of `FileRef`.
 
     Raises:
-        ValueError: a path holds a tab or a line break.
+        DataError: a path holds a tab or a line break.
     """
     several = [paths] if isinstance(paths, str) else list(paths)
     if any(mark in path for path in several for mark in (_BETWEEN_FILES, _BEFORE_PART)):
-        raise ValueError(f"{several}: names of files must not hold tabs or line breaks")
+        raise DataError(f"{several}: names of files must not hold tabs or line breaks")
     text = _BETWEEN_FILES.join(several)
     return f"{text}{_BEFORE_PART}{part}" if part else text

@@ -79,11 +79,21 @@ class Split:
             )
 
 
-def make_split(index: Index, *, fold: int | str | None, folds: int, val_fraction: float) -> Split:
+def make_split(
+    index: Index,
+    *,
+    fold: int | str | None,
+    folds: int,
+    val_fraction: float,
+    stated: Sequence[Split] = (),
+) -> Split:
     """The split of a data set.
 
     fold k: fold k of `folds` is tested, `val_fraction` of the other patients is tuned on.
     "all": every case trains. None: fold 0, or the split the data set came with.
+
+    `stated` are folds that the data set came with: one of them is chosen then. Where it names no
+    `val`, `val_fraction` of its training patients is tuned on.
     """
     own = index.column("split")
     comes_split = any(own)
@@ -92,7 +102,12 @@ def make_split(index: Index, *, fold: int | str | None, folds: int, val_fraction
             f"{index.name} comes with a split of its own, so data.fold={fold} cannot be made; "
             f"leave data.fold out"
         )
-    if not comes_split and str(fold or 0) != "all":
+    if stated and str(fold or 0) != "all":
+        number = _fold_number(fold or 0, len(stated))
+        test, name = set(stated[number].test), str(number)
+        val = set(stated[number].val or _validation(index, stated[number].train, val_fraction))
+        rest = [case for case in index.ids if case in {*stated[number].train, *val}]
+    elif not comes_split and str(fold or 0) != "all":
         number = _fold_number(fold or 0, folds)
         test = set(_cases_of(index, _folds(index, folds)[number]))
         rest = [case for case in index.ids if case not in test]

@@ -23,6 +23,7 @@ from medlight.data.patch import ForegroundSampler, auto_patch_size
 from medlight.data.patients import group_by_patient
 from medlight.data.sampling import EvalSampler, TrainBatchSampler
 from medlight.data.sizes import check_sizes
+from medlight.data.stated import StatedByData
 from medlight.io.manifest import DataVersion, find_version
 from medlight.io.store.store import Store
 from medlight.io.store.stored_cases import StoredCases
@@ -30,7 +31,7 @@ from medlight.transforms.preprocessor import Preprocessor
 
 
 @dataclass(kw_only=True, eq=False)
-class DataModule(TrainerHooks, ABC):
+class DataModule(TrainerHooks, StatedByData, ABC):
     """Splits, reads, transforms, batches and augments the cases that a subclass finds.
 
     A data set is one subclass with `index()`.
@@ -62,8 +63,8 @@ class DataModule(TrainerHooks, ABC):
         manifest: what the data should be; None: the newest `manifest_*.jsonl` beside them.
         check: look for missing, damaged and leaking files before training.
         tolerance_mm: of the normalised surface distance; None: the data set's own, else 1 mm.
-        regions: name to label numbers of what is scored, where it overlaps; None: each label.
-        ignore: number of a label that is neither learnt nor scored; it needs no name.
+        regions: name to label numbers of what is scored, where it overlaps; None: the data's own.
+        ignore: number of a label that is neither learnt nor scored, if it has a name or not.
     """
 
     root: str | Path = "data"
@@ -92,8 +93,6 @@ class DataModule(TrainerHooks, ABC):
     ignore: int | None = None
 
     spatial_dims: ClassVar[int]
-    split_hint: ClassVar[str] = ""
-    """What may help if no split can be made."""
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -151,15 +150,18 @@ class DataModule(TrainerHooks, ABC):
 
     @cached_property
     def split(self) -> Split:
-        dealt = not any(
-            self.full_index.column("split")
-        )  # then nobody changes sides by an exclusion
+        return self.split_of(self.fold)
+
+    def split_of(self, fold: int | str | None) -> Split:
+        """Who is on which side in one of the folds. SplitError where there is no such fold."""
+        dealt = not any(self.full_index.column("split"))  # then nobody changes sides
         try:
             return make_split(
                 self.full_index if dealt else self.cases,
-                fold=self.fold,
+                fold=fold,
                 folds=self.folds,
                 val_fraction=self.val_fraction,
+                stated=self.stated_folds,
             ).without(self.exclusions.cases)
         except SplitError as error:
             raise SplitError(f"{error}{self.split_hint}") from error
@@ -170,7 +172,7 @@ class DataModule(TrainerHooks, ABC):
         Lightning calls it, too; what is prepared stays.
         """
         if self._train_set is None:
-            pick_centre = ForegroundSampler(self.foreground_oversampling, self.ignore)
+            pick_centre = ForegroundSampler(self.foreground_oversampling, self.ignored_label)
             self._train_set = self._dataset(self.split.train, foreground_sampler=pick_centre)
             check_ignored(self.ignore, self.cases.labels, self._train_set.stored, self.prepare)
             check_sizes(self._train_set.stored, self.cases.labels, whole=self.patch is None)
@@ -194,8 +196,8 @@ class DataModule(TrainerHooks, ABC):
             shape=self._patch() or self._shared_shape(),
             class_counts=self._class_counts(),
             tolerance_mm=1.0 if self.tolerance_mm is None else self.tolerance_mm,
-            regions=tuple((name, tuple(those)) for name, those in (self.regions or {}).items()),
-            ignore=self.ignore,
+            regions=tuple((name, tuple(those)) for name, those in self.scored_regions.items()),
+            ignore=self.ignored_label,
             mirror_axes=tuple(sorted({axis for axes in mirror_axes for axis in axes})),
             modality=tuple(self.modalities),
             **seen_ranges(self.train_cases, self.transforms, tuple(self.modalities)),
@@ -204,11 +206,6 @@ class DataModule(TrainerHooks, ABC):
     @cached_property
     def _store(self) -> Store:
         return self.store or Store(folder=Path(self.cache) / "store")
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """Name of the modality of each channel; empty where the data set does not say."""
-        return ()
 
     def _patch(self) -> tuple[int, ...] | None:
         if self.patch != "auto":
@@ -236,7 +233,9 @@ class DataModule(TrainerHooks, ABC):
 
     def prepare(self, *, check: bool = False) -> StoredCases:
         """All cases of the index, prepared where they are not yet; see `Store.open`."""
-        return open_cases(self.cases, self._store, self.transforms, ignore=self.ignore, check=check)
+        return open_cases(
+            self.cases, self._store, self.transforms, ignore=self.ignored_label, check=check
+        )
 
     def _dataset(self, cases: Sequence[str], **options: Any) -> CaseDataset:
         return CaseDataset(
@@ -245,7 +244,7 @@ class DataModule(TrainerHooks, ABC):
             transforms=self.transforms,
             seed=self.seed,
             modality=self.modalities,
-            ignore=self.ignore,
+            ignore=self.ignored_label,
             **options,
         )
 

@@ -195,3 +195,31 @@ def write_decathlon_task(
         "test": [],
     }
     (folder / "dataset.json").write_text(json.dumps(content, indent=1))
+
+
+def write_nnunet_dataset(folder: Path, *, cases: int, seed: int) -> None:
+    """Write `cases` drawn volumes of two channels as nnU-Net v2 keeps them: `ignore` is the highest
+    label, and splits_final.json deals its own five folds."""
+    names = [f"case_{case:02d}" for case in range(cases)]
+    for case, name in enumerate(names):
+        random = np.random.default_rng([seed, case])
+        shape = tuple(int(n) for n in random.integers((22, 26, 20), (26, 30, 24), endpoint=True))
+        image, labels = draw_organs(random, shape)
+        labels[:, :, : shape[2] // 5] = len(ORGANS)
+        second = 1 - image + random.normal(0, 0.05, shape)
+        channels = [(500 * each).round().astype(np.float32) for each in (image, second)]
+        (*turned, mask), grid = as_stored_by_scanner([*channels, labels], (1.0, 1.0, 1.2), case % 3)
+        for number, values in enumerate(turned):
+            write_nifti(folder / "imagesTr" / f"{name}_{number:04d}.nii.gz", values, grid)
+        write_nifti(folder / "labelsTr" / f"{name}.nii.gz", mask, grid)
+    content = {
+        "channel_names": {"0": "T1", "1": "T2"},
+        "labels": {**{name: k for k, name in enumerate(ORGANS)}, "ignore": len(ORGANS)},
+        "numTraining": cases,
+        "file_ending": ".nii.gz",
+    }
+    folds = [
+        {"train": [n for n in names if n not in names[k::5]], "val": names[k::5]} for k in range(5)
+    ]
+    for file, what in (("dataset.json", content), ("splits_final.json", folds)):
+        (folder / file).write_text(json.dumps(what, indent=1))

@@ -1,6 +1,5 @@
 """The Medical Segmentation Decathlon, and any other data set in its format."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,10 +8,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from medlight.core.errors import ConfigError, DataError, SplitError, reading
+from medlight.core.errors import ConfigError, DataError, SplitError
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
+from medlight.core.split import Split
 from medlight.data.datamodule import DataModule
+from medlight.datasets._dataset_json import (
+    DATASET_JSON,
+    NamedNumbers,
+    find_folds,
+    read_dataset_json,
+    read_extras,
+    read_numbered,
+    read_patients,
+)
 from medlight.datasets._fake_data import write_decathlon_task
 from medlight.datasets._listing import case_id, folders
 from medlight.io.locate import RemoteArchive, locate_dataset
@@ -37,14 +46,6 @@ URL = "https://msd-for-monai.s3-us-west-2.amazonaws.com/{task}.tar"
 CITATION = "Antonelli et al., The Medical Segmentation Decathlon, Nat Commun 13:4128 (2022)"
 SUBSET_FOLDERS = {"train": "train", "valid": "test"}
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
-
-
-_CONVERT = (
-    'write a dataset.json with labels {"0": "background", "1": ...}, modality {"0": ...} and '
-    'training [{"image": "./imagesTr/a_0000.nii.gz", "label": "./labelsTr/a.nii.gz"}, ...] for '
-    "images of one channel; stack the channels of others along a fourth axis first"
-)
-"""How nnU-Net's data become the Decathlon's."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -101,17 +102,32 @@ class DecathlonDataModule(DataModule):
 
     @cached_property
     def _json(self) -> Mapping[str, Any]:
-        path = self.folder / "dataset.json"
-        if not path.is_file():
-            return {}
-        with reading(path, "mend it, or copy it again"):
-            content = json.loads(path.read_text(encoding="utf-8-sig"))
-            json.dumps(content, ensure_ascii=False).encode()  # half a character has no encoding
-        if not isinstance(content, dict):
-            raise DataError(f"{path}: expected an object with modality, labels and training")
-        if "channel_names" in content or "file_ending" in content:
-            raise DataError(f"{path}: this is nnU-Net's layout, not the Decathlon's; {_CONVERT}")
+        content, path = read_dataset_json(self.folder), self.folder / DATASET_JSON
+        labels = content.get("labels")
+        by_name = isinstance(labels, dict) and any(type(n) in (int, list) for n in labels.values())
+        if by_name or {"channel_names", "file_ending"} & content.keys():
+            raise DataError(
+                f'{path}: expected labels {{"0": ...}} and modality, but this is '
+                f"nnU-Net's layout; "
+                f"type data=nnunet data.root={self.folder}"
+            )
         return content
+
+    @cached_property
+    def _own(self) -> NamedNumbers:
+        return read_extras(self._json, self.folder / DATASET_JSON)
+
+    @property
+    def ignored_label(self) -> int | None:
+        return self._own.ignore if self.ignore is None else self.ignore
+
+    @property
+    def scored_regions(self) -> Mapping[str, Sequence[int]]:
+        return self._own.regions if self.regions is None else self.regions
+
+    @cached_property
+    def stated_folds(self) -> tuple[Split, ...]:
+        return find_folds([self.folder], self.full_index.ids, folds=self.folds)
 
     @cached_property
     def modalities(self) -> tuple[str, ...]:
@@ -121,16 +137,11 @@ class DecathlonDataModule(DataModule):
 
     def _names_from_json(self, key: str, setting: str) -> tuple[str, ...]:
         """The names under a key of dataset.json, which are keyed "0", "1", ..."""
-        path, names = self.folder / "dataset.json", self._json.get(key)
+        path, names = self.folder / DATASET_JSON, self._json.get(key)
         if not names:
             where = f"{path} names no {key}" if self._json else f"{self.folder} has no dataset.json"
             raise ConfigError(f"{where}; type data.{setting}")
-        if not isinstance(names, dict) or set(names) != {str(k) for k in range(len(names))}:
-            raise DataError(f'{path}: expected {key} {{"0": ..., "1": ...}}, got {names}')
-        told = tuple(str(names[str(k)]) for k in range(len(names)))
-        if key == "labels" and len({*told}) < len(told):
-            raise DataError(f"{path}: two labels have the same name, of {', '.join(told)}")
-        return told
+        return read_numbered(names, key, path)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -164,7 +175,8 @@ class DecathlonDataModule(DataModule):
     def _training(self) -> list[dict[str, Any]]:
         """The cases of dataset.json, whether their files are there or not: an audit and every
         training name all that are missing at once. DataError for an entry without an image."""
-        where = self.folder / "dataset.json"
+        where = self.folder / DATASET_JSON
+        patients = read_patients(self._json, where)
         records: list[dict[str, Any]] = []
         training = self._json.get("training") or []
         if not isinstance(training, list):
@@ -185,22 +197,28 @@ class DecathlonDataModule(DataModule):
                     f"{where}: {outside[0]} lies outside of the data set; put the file, or a link "
                     f"to it, into {self.folder}"
                 )
-            stem = image_stem(Path(files["image"]).name)
-            image = self.folder / files["image"]
-            first = image.with_name(f"{stem}_0000.nii.gz")
-            if not records and first.is_file() and not image.is_file():
-                raise DataError(
-                    f"{where}: it lists {files['image']}, but {first.name} lies there, as in "
-                    f"nnU-Net's layout; {_CONVERT}"
-                )
-            case = case_id(stem)
-            records.append({"id": case, "patient": case, "files": files})
+            case = case_id(image_stem(Path(files["image"]).name))
+            records.append({"id": case, "patient": patients.get(case, case), "files": files})
+            if len(records) == 1:
+                self._refuse_nnunet(files["image"])
         counts = Counter(str(record["id"]) for record in records)
         if twice := [case for case, count in counts.items() if count > 1]:
             raise DataError(f"{where}: it lists {twice[0]!r} more than once; keep one of them")
         if not records:
             raise DataError(f"{where}: it lists no training cases; is the archive complete?")
         return records
+
+    def _refuse_nnunet(self, image: str) -> None:
+        """Version 1 of nnU-Net lists images without the number of their channel."""
+        stem = image_stem(image)
+        if (
+            not (self.folder / image).exists()
+            and (self.folder / f"{stem}_0000{image[len(stem) :]}").exists()
+        ):
+            raise DataError(
+                f"{self.folder} keeps channels in files of their own, {Path(stem).name}_0000, as "
+                f"nnU-Net does; type data=nnunet data.root={self.folder}"
+            )
 
     def _subjects(self, subjects: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
         """The cases of `{train,valid}/<subject>/{img,label}.nii.gz`."""
@@ -253,6 +271,6 @@ def _leaves(path: Path) -> bool:
 
 
 def _is_dataset(folder: Path) -> bool:
-    return (folder / "dataset.json").is_file() or all(
+    return (folder / DATASET_JSON).is_file() or all(
         (folder / side).is_dir() for side in SUBSET_FOLDERS
     )

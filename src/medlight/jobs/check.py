@@ -57,7 +57,7 @@ def check(
         raise
     split, unsplit = _split(data)
     issues, file_infos = audit(
-        index, split, ignore=data.ignore, num_processes=num_processes or _cores()
+        index, split, ignore=data.ignored_label, num_processes=num_processes or _cores()
     )
     issues = sort_issues([*unsplit, *issues, *patient_name_issues(index, data.patient)])
     bad = dict.fromkeys(case for f in issues if f.level == "error" for case in f.cases)

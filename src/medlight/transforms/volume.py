@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from medlight.core.errors import ConfigError
 from medlight.core.grid import Grid
 from medlight.core.intensity import IntensityMap, IntensityStatistics
 from medlight.core.sample import Sample
@@ -50,6 +51,11 @@ class Volume:
         return {**moved, "image": torch.from_numpy(image)}
 
     def geometry(self, sample: Sample) -> Sample:
+        if sample["grid"].ndim != 3:
+            raise ConfigError(
+                f"transforms=volume is for volumes, but these images have {sample['grid'].ndim} "
+                f"axes; type transforms=radiograph"
+            )
         image, grid = self._reorient_and_resample(sample["image"], sample["grid"], nearest=False)
         moved: Sample = {**sample, "image": image, "grid": grid}
         if "mask" in sample:
