@@ -282,13 +282,13 @@ def test_mixed_image_types_are_a_warning(clinic: Clinic, only) -> None:
 
 def test_every_file_is_opened_once(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Path] = []
-    read = Path.read_bytes
+    read = Path.open
 
-    def counting(path: Path) -> bytes:
+    def counting(path: Path, *how: Any, **more: Any) -> Any:
         opened.append(path)
-        return read(path)
+        return read(path, *how, **more)
 
-    monkeypatch.setattr(Path, "read_bytes", counting)
+    monkeypatch.setattr(Path, "open", counting)
     clinic.issues()
     assert sorted(opened) == sorted(clinic.root.rglob("*.nii.gz"))
 

@@ -1,6 +1,5 @@
 """NRRD and MetaImage: what SimpleITK reads of them, and what 3D Slicer wrote."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -132,10 +131,9 @@ def test_units_and_spaces_of_nrrd(tmp_path: Path) -> None:
 
 
 @pytest.mark.data
-def test_real_files_are_what_simpleitk_reads() -> None:
+def test_real_files_are_what_simpleitk_reads(real_data: Path) -> None:
     sitk = pytest.importorskip("SimpleITK", reason="the extra oracles is not installed")
-    found = sorted(Path(os.environ["MEDLIGHT_DATA"]).joinpath("samples").rglob("*.nrrd"))
-    found += sorted(Path(os.environ["MEDLIGHT_DATA"]).joinpath("samples").rglob("*.mh[ad]"))
+    found = [*real_data.glob("samples/**/*.nrrd"), *real_data.glob("samples/**/*.mh[ad]")]
     read = 0
     for path in found:
         try:

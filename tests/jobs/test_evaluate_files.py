@@ -194,7 +194,7 @@ def test_headers_that_rounding_parted_lie_on_each_other(folders: Path) -> None:
 def test_references_that_cannot_be_read_are_named(
     folders: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in ("x.nrrd", "y.nrrd", "z.mha", "._case.nii.gz", "dataset.json"):
+    for name in ("x.mnc", "y.mnc", "z.img", "._case.nii.gz", "dataset.json"):
         (folders / "labelsTs" / name).write_text(json.dumps({"labels": DECATHLON}))
     assert len(mask_pairs(folders / "predicted", folders / "labelsTs")) == 3
-    assert any(line.endswith("labelsTs: 2 .nrrd, z.mha") for line in caplog.messages)
+    assert any(line.endswith("labelsTs: 2 .mnc, z.img") for line in caplog.messages)

@@ -98,7 +98,8 @@ class OutcomeSpec:
     @property
     def main(self) -> str:
         """The metric that ranks cases and runs unless another is asked for."""
-        return next(name for name, metric in self.metrics.items() if metric.value == "column")
+        columns = (name for name, metric in self.metrics.items() if metric.value == "column")
+        return next(columns, next(iter(self.metrics)))
 
     def columns(self, pattern: str) -> list[str]:
         """Names of the columns that a pattern such as "p_{class}" stands for."""
@@ -137,8 +138,8 @@ class OutcomeSpec:
         for each in parts:
             for part in fields(each):
                 _check_kind(part.name, getattr(each, part.name))
-        if not any(metric.value == "column" for metric in metrics.values()):
-            raise DataError("an outcome without a metric in a column")
+        if not metrics:
+            raise DataError("an outcome without a metric")
         return spec
 
 

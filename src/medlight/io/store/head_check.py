@@ -9,7 +9,7 @@ from medlight.core.intensity import PERCENTILES, IntensityStatistics
 from medlight.io.store.codec import CODECS
 
 STATISTICS_FIELDS = tuple(field.name for field in fields(IntensityStatistics))
-_GRID = {"shape", "affine", "sform_code", "qform_code", "units"}
+_GRID = {"shape", "affine", "sform_code", "qform_code", "units", "qform"}
 
 
 def check_head(metadata: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
@@ -44,12 +44,12 @@ def check_head(metadata: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         raise ValueError("set, case or labels")
     for name in ("source", "grid"):
         grid = metadata[name]
-        rows = grid["affine"]
+        forms = [form for form in (grid["affine"], grid["qform"]) if form is not None]
         codes = [grid[key] for key in ("sform_code", "qform_code", "units")]
         if (
             grid.keys() != _GRID
-            or [len(row) for row in rows] != [4] * 4
-            or not math.isfinite(sum(sum(row) for row in rows))
+            or any([len(row) for row in form] != [4] * 4 for form in forms)
+            or not math.isfinite(sum(sum(row) for form in forms for row in form))
             or not all(type(each) is int for each in (*codes, *grid["shape"]))
             or (name == "grid" and grid["shape"] != shape)
         ):
