@@ -51,6 +51,7 @@ tiny.make_run("volumes", Path("."), [Progress(metric="val/dice")], epochs=2).fit
 """
 
 
+@pytest.mark.slow
 def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     reader, terminal = pty.openpty()
     process = subprocess.Popen(

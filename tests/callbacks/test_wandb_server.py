@@ -122,7 +122,7 @@ run.test()
 """
 
 
-@pytest.mark.parametrize("way", ["online", "synced later"])
+@pytest.mark.parametrize("way", ["online", pytest.param("synced later", marks=pytest.mark.slow)])
 def test_what_a_server_hears_names_nobody(
     way: str, server: Server, names_nobody: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -164,6 +164,7 @@ def test_a_run_goes_on_under_its_id_where_its_history_ended(server: Server, tmp_
     assert len(server.known) == 1
 
 
+@pytest.mark.slow
 def test_a_pushed_comparison_arrives(server: Server, tmp_path: Path) -> None:
     """Table, page, settings and scores, under a job type of its own."""
     runs = Path(__file__).parents[2] / "experiments" / "seg_unet3d"

@@ -80,7 +80,14 @@ def test_a_new_preset_or_step_is_one_file_and_one_yaml(
     assert run(own).is_file()
 
 
-@pytest.mark.parametrize("name", ["ct_like_nnunet", "brain_mr", "chest_film"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "chest_film",
+        pytest.param("ct_like_nnunet", marks=pytest.mark.slow),
+        pytest.param("brain_mr", marks=pytest.mark.slow),
+    ],
+)
 def test_monais_steps_train_and_predict(
     tmp_path: Path, name: str, run: Callable[[str], Path], run_cli: Callable[..., Any]
 ) -> None:

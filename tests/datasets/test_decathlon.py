@@ -139,9 +139,7 @@ def test_labels_that_are_not_numbered(official: Path, labels: object) -> None:
 @pytest.mark.parametrize("training", [7, True, "x", {"image": "x"}, []])
 def test_a_list_that_is_none(official: Path, training: object) -> None:
     edit(official, training=training)
-    with pytest.raises(
-        DataError, match=r"lists no training cases|expected a list of training cases"
-    ):
+    with pytest.raises(DataError, match=r"no training cases|a list of training cases"):
         module(official).index()
 
 

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from medlight.core.case import Case
+from medlight.core.file_ref import FileRef
 from medlight.core.grid import Grid
 from medlight.core.manifest import Manifest, ManifestEntry
 from medlight.datasets.decathlon import DecathlonDataModule
@@ -106,7 +107,7 @@ def opened(folder: Path) -> tuple[Any, Path]:
         file = folder / f"{number}.txt"
         if not file.exists():
             file.write_text(str(number))
-        cases.append(Case(id=f"c{number}", patient=f"p{number}", files={"image": file}))
+        cases.append(Case(id=f"c{number}", patient=f"p{number}", files={"image": FileRef.of(file)}))
 
     def build(case: Case) -> PreparedCase:
         grid = Grid((3, 4, 5))

@@ -209,7 +209,9 @@ def check(
     assert differences(everything(folder / "run"), everything(whole(plain))) == []
 
 
-@pytest.mark.parametrize("stop", ["sigterm batch_start 1 1", "kill batch_end 1 2"])
+@pytest.mark.parametrize(
+    "stop", ["kill batch_end 1 2", pytest.param("sigterm batch_start 1 1", marks=pytest.mark.slow)]
+)
 def test_a_stopped_run_goes_on_bit_for_bit(
     stop: str, medlight: Medlight, whole: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -96,7 +96,14 @@ def test_prepared_cases_keep_both_forms(tmp_path: Path) -> None:
     """So that masks of the test cases lie where their images do."""
     image, grid = read_image(volume(tmp_path / "v.nii.gz", "micron"))
     prepared = PreparedCase(image=image, mask=None, source_grid=grid, grid=grid)
-    write_case_file(tmp_path / "a.case", {}, prepared, encode_image(image, "int16"), None, "none")
+    write_case_file(
+        tmp_path / "a.case",
+        {"set": "s", "case": "a"},
+        prepared,
+        encode_image(image, "int16"),
+        None,
+        "none",
+    )
     source, _ = read_case_header(tmp_path / "a.case").grids
     np.testing.assert_array_equal(source.qform, grid.qform)
     assert (source.sform_code, source.qform_code, source.units) == (2, 1, grid.units)

@@ -71,6 +71,7 @@ def test_what_is_slow_is_named(build: Any, tmp_path: Path, shared_cache: Path) -
     assert all(torch.equal(a, b) for a, b in zip(before, task.parameters(), strict=True))
 
 
+@pytest.mark.slow
 def test_doubling_the_batch_tells_what_a_sample_takes(shared_cache: Path) -> None:
     """Of a net that keeps 256 channels of every pixel of 64x64, 4 MB a sample at the least."""
     data, task = segmentation(shared_cache, batch_size=16)

@@ -31,6 +31,7 @@ RUN = [
 ]
 
 
+@pytest.mark.slow
 def test_a_run_that_comes_out_otherwise_is_told(
     tmp_path: Path, shared_cache: Path, run_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,6 +113,7 @@ def test_predicting_needs_the_run_alone(
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_fine_tuning_with_several_loggers(
     tmp_path: Path, trained: Path, medlight: Medlight
 ) -> None:
@@ -126,6 +127,7 @@ def test_fine_tuning_with_several_loggers(
     assert list((tmp_path / "run" / "tensorboard").glob("events.*"))
 
 
+@pytest.mark.slow
 def test_what_validation_chose_is_done_to_masks(
     tmp_path: Path, trained: Path, shared_cache: Path, medlight: Medlight
 ) -> None:

@@ -13,6 +13,7 @@ from medlight.sweep.grid import GridSweep
 from medlight.sweep.job import DONE, FAILED, Job, Status
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_what_it_can_and_again_only_what_it_must(typed) -> None:
     words = ["seed=0,1", "optimizer.lr=1e-3,wrong", "logger=none"]
     code, out = typed(*words)
