@@ -189,7 +189,8 @@ class LastCheckpoint(pl.Callback):
                 part.replace(self.path)
         finally:
             self._saving = None
-            part.unlink(missing_ok=True)  # the disk may be full
+            if trainer.is_global_zero:  # whose file it is
+                part.unlink(missing_ok=True)  # the disk may be full
         self._saved, self._saved_at = position, time.monotonic()
 
     def on_save_checkpoint(
