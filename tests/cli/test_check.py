@@ -106,6 +106,7 @@ def test_mednist_in_miniature(run_cli, tmp_path: Path, monkeypatch: pytest.Monke
     assert page.count("data:image/png;base64") >= 3
 
 
+@pytest.mark.slow
 def test_real_mednist(run_cli, real_data: Path, shared_cache: Path, monkeypatch) -> None:
     """The defects that everybody else found in it, too."""
     monkeypatch.setenv("MEDLIGHT_CACHE", str(shared_cache))
