@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nibabel as nib
 import numpy as np
 import pytest
@@ -19,14 +20,16 @@ from medlight.core.grid import Grid
 from medlight.core.manifest import Manifest, ManifestEntry
 from medlight.datasets.decathlon import DecathlonDataModule
 from medlight.io.annotations import read_annotations
+from medlight.io.metaimage import write_meta
 from medlight.io.nifti import read_header
+from medlight.io.nrrd import write_nrrd
 from medlight.io.read import read_image, read_mask
 from medlight.io.store.case_file import PreparedCase
 from medlight.io.store.store import Store
 from medlight.io.verified import VERIFIED_FILE, note_verified, verified_md5
 from medlight.jobs.mask_pairs import read_label_names
 
-Fuzz = Callable[..., None]
+Fuzz = Callable[..., list[str]]
 
 
 def volume(path: Path) -> None:
@@ -76,12 +79,36 @@ def verified(path: Path) -> None:
     note_verified(path.parent, "0" * 32)
 
 
+def written_by(write: Callable[..., None]) -> Callable[[Path], None]:
+    values = np.arange(120, dtype="i2").reshape(4, 5, 6)
+    return lambda path: write(path, values, Grid(values.shape))
+
+
+def array(path: Path) -> None:
+    np.savez_compressed(path, images=np.arange(120, dtype="u1").reshape(4, 5, 6))
+
+
+def hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["images"] = np.arange(120, dtype="u1").reshape(4, 5, 6)
+
+
+def read_row(path: Path) -> Any:
+    return read_image(FileRef((path,), "images[2]"))
+
+
 READERS: dict[str, tuple[str, Callable[[Path], Any], Callable[[Path], Any]]] = {
     "image.nii": ("bytes", volume, read_image),
     "mask.nii": ("bytes", volume, read_mask),
     "header.nii": ("bytes", volume, read_header),
     "image.png": ("bytes", picture, read_image),
     "mask.tif": ("bytes", picture, read_mask),
+    "image.nrrd": ("bytes", written_by(write_nrrd), read_image),
+    "mask.nrrd": ("bytes", written_by(write_nrrd), read_mask),
+    "image.mha": ("bytes", written_by(write_meta), read_image),
+    "mask.mha": ("bytes", written_by(write_meta), read_mask),
+    "row.npz": ("bytes", array, read_row),
+    "row.h5": ("bytes", hdf5, read_row),
     "dataset.json": ("json", dataset_json, read_dataset_json),
     "labels/dataset.json": ("json", label_names, lambda p: read_label_names([p.parent], None)),
     "boxes.json": ("json", annotations, lambda path: read_annotations(path, 3)),
@@ -97,7 +124,7 @@ def test_a_damaged_file_of_a_data_set(tmp_path: Path, fuzz: Fuzz, name: str) -> 
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     write(path)
-    fuzz(path, form, read)
+    assert fuzz(path, form, read) == []
 
 
 def opened(folder: Path) -> tuple[Any, Path]:
@@ -129,7 +156,10 @@ def use(stored: Any) -> None:
 
 def test_a_damaged_ledger_of_the_store_costs_time_only(tmp_path: Path, fuzz: Fuzz) -> None:
     opened(tmp_path)
-    fuzz(tmp_path / "store" / "sets" / "x.json", "json", lambda _: use(opened(tmp_path)[0]))
+    assert (
+        fuzz(tmp_path / "store" / "sets" / "x.json", "json", lambda _: use(opened(tmp_path)[0]))
+        == []
+    )
 
 
 def test_a_stored_case_with_a_made_up_head_is_made_again(tmp_path: Path, fuzz: Fuzz) -> None:
@@ -147,8 +177,8 @@ def test_a_stored_case_with_a_made_up_head_is_made_again(tmp_path: Path, fuzz: F
         use(opened(tmp_path)[0])
         path.write_bytes(good)
 
-    fuzz(head, "json", read)
+    assert fuzz(head, "json", read) == []
 
 
 def test_a_damaged_stored_case_is_made_again(tmp_path: Path, fuzz: Fuzz) -> None:
-    fuzz(opened(tmp_path)[1], "bytes", lambda _: use(opened(tmp_path)[0]))
+    assert fuzz(opened(tmp_path)[1], "bytes", lambda _: use(opened(tmp_path)[0])) == []

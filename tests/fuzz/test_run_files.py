@@ -24,7 +24,7 @@ from medlight.runs.case_table import read_case_table
 from medlight.runs.directory import RunDirectory
 from medlight.sweep.job import Job
 
-Fuzz = Callable[..., None]
+Fuzz = Callable[..., list[str]]
 
 CLASSES = ("liver", "tumour")
 ROOT_KEYS = ("name", "seed", "metric", "paths", "data", "task", "trainer", "job", "callbacks")
@@ -139,4 +139,4 @@ def test_a_damaged_file_of_a_run(
     file = write_run(tmp_path / "run", config) / name
     if name.endswith(".gz"):
         file.write_bytes(gzip.compress((tmp_path / "run" / "cases.csv").read_bytes()))
-    fuzz(file, FORMS[name], readers[name])
+    assert fuzz(file, FORMS[name], readers[name]) == []

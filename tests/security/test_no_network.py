@@ -85,7 +85,8 @@ def test_the_guard_sees_a_look_up_and_a_connection(watched: Watched) -> None:
 
 
 def test_nothing_that_is_imported_reports_home(watched: Watched) -> None:
-    watched("-c", "import medlight.cli.launch, medlight.loggers.wandb, wandb, matplotlib.figure")
+    modules = "medlight.cli.launch, medlight.loggers.wandb, wandb, matplotlib.figure"
+    assert watched("-c", f"import {modules}; print('done')").endswith("done\n")
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What a role of a case names: a file, several, a folder, or a part of a file."""
+"""What a role of a case names: a file, several, or a part of a file."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _BETWEEN_FILES, _BEFORE_PART = "\n", "\t"
 class FileRef:
     """Where an image, a mask or anything else of a case lies.
 
-    Where it is one whole file or folder, it serves as a path: `Path(ref)`, `open(ref)`.
+    Where it is one whole file, it serves as a path: `Path(ref)`, `open(ref)`.
 
     Attributes:
         paths: one; or several, whose channels follow each other.
@@ -50,7 +50,7 @@ class FileRef:
 
     @property
     def whole(self) -> bool:
-        """Whether it is one path, with nothing of it left out."""
+        """Whether it is one file, with nothing of it left out."""
         return len(self.paths) == 1 and not self.part
 
     def __fspath__(self) -> str:
@@ -72,7 +72,7 @@ def ref_text(paths: str | Sequence[str], part: str = "") -> str:
     """Write down a reference as one line of an `Index`: paths relative to the root of its source.
 
     Args:
-        paths: of one file or folder, or of several files in the order of their channels.
+        paths: of one file, or of several in the order of their channels.
         part: as of `FileRef`.
 
     Raises:

@@ -34,7 +34,8 @@ from medlight.transforms.preprocessor import Preprocessor
 class DataModule(TrainerHooks, StatedByData, ABC):
     """Splits, reads, transforms, batches and augments the cases that a subclass finds.
 
-    A data set is one subclass with `index()`.
+    A data set is one subclass with `index()`. One that is shipped has a class method `fake(root,
+    cases, seed)` as well, which writes its layout in miniature.
 
     Attributes:
         root: the data set's folder, its parent, an archive of it, or a folder with that archive.
@@ -114,18 +115,6 @@ class DataModule(TrainerHooks, StatedByData, ABC):
     def index(self) -> Index:
         """Find the cases. Called once; raises DataNotFoundError where there are none."""
 
-    @classmethod
-    def fake(cls, root: Path, cases: int = 12, seed: int = 0) -> None:
-        """Write the data set's genuine on-disk layout in miniature. Data sets that are shipped
-        have it, for the tests; one of your own need not.
-
-        Args:
-            root: what `data.root` would be.
-            cases: how many.
-            seed: of what is drawn.
-        """
-        raise NotImplementedError(f"{cls.__name__} draws no data")
-
     @cached_property
     def full_index(self) -> Index:
         """The index as the data set has it, read on first use, with the patients of `patient`."""
@@ -184,10 +173,8 @@ class DataModule(TrainerHooks, StatedByData, ABC):
         Raises:
             ConfigError: the training cases have not been prepared.
         """
-        random: list[Any] = [getattr(self.transforms, "augment", None), self.augment]
-        mirror_axes = [  # one of a user's own may lack it
-            each.mirror_axes(self.spatial_dims) for each in random if hasattr(each, "mirror_axes")
-        ]
+        steps: list[Any] = list(self.random_steps)  # one of a user's own may lack mirror_axes
+        mirror_axes = [e.mirror_axes(self.spatial_dims) for e in steps if hasattr(e, "mirror_axes")]
         return DataSpec(
             spatial_dims=self.spatial_dims,
             channels=self.train_cases.channels,

@@ -35,6 +35,12 @@ class TrainerHooks(pl.LightningDataModule):
         super().__init__()
         self._start, self._global_batch = (0, 0), 0
 
+    @property
+    def random_steps(self) -> list[AugmentFn]:
+        """What is done to training batches, in order: random steps of `transforms`, `augment`."""
+        steps = (getattr(self.transforms, "augment", None), self.augment)
+        return [step for step in steps if step is not None]
+
     def state_dict(self) -> dict[str, Any]:
         """Where in the run a checkpoint was made: Lightning asks for batches before it says so."""
         if self.trainer is None:
@@ -92,9 +98,8 @@ class TrainerHooks(pl.LightningDataModule):
             batch: on its device.
             epoch: of the run.
         """
-        for step in (getattr(self.transforms, "augment", None), self.augment):
-            if step is not None:
-                batch = step(batch, seed=self.seed, epoch=epoch)
+        for step in self.random_steps:
+            batch = step(batch, seed=self.seed, epoch=epoch)
         return batch | {"mask": batch["mask"].long()} if "mask" in batch else batch
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -42,11 +42,12 @@ class Phantom(DataModule):
     @cached_property
     def folder(self) -> Path:
         """Where the drawings lie; made on first use, once for each set of parameters."""
+        kind: Any = type(self)  # one of those below, which draw in the layout of a shipped one
         key = f"{type(self).__name__}-v{VERSION}-{self.n_cases}-{self.data_seed}"
         return (
             create_once(
                 Path(self.cache) / "phantoms" / key,
-                lambda folder: self.fake(folder, cases=self.n_cases, seed=self.data_seed),
+                lambda folder: kind.fake(folder, cases=self.n_cases, seed=self.data_seed),
             )
             / self.subfolder
         )

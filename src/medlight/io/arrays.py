@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from medlight.core.errors import DataError, MissingExtraError
 from medlight.core.file_ref import FileRef
 from medlight.core.grid import Grid
-from medlight.io.gz import check_read_limit, errors_name_file
+from medlight.io.gz import DECODED_BYTES, check_read_limit, errors_name_file
 
 ARRAY_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5")
 _PART = re.compile(r"(?P<array>[^\[\]]*)(?:\[(?P<row>\d+)\])?")
@@ -68,7 +68,7 @@ def read_row(ref: FileRef) -> NDArray[Any]:
         stat = path.stat()
         with _UNPACKING:  # once, whoever asks first
             array = _unpacked(path, name, stat.st_size, stat.st_mtime_ns)
-        return np.array(_pick(array, row, path))
+        return _pick(array, row, path)
 
 
 def values_and_grid(values: NDArray[Any]) -> tuple[NDArray[Any], Grid, int | None]:
@@ -101,7 +101,10 @@ _UNPACKING = Lock()
 def _unpacked(path: Path, name: str, size: int, mtime_ns: int) -> NDArray[Any]:
     """One array of a file, while the file stays as it is."""
     if path.suffix.lower() == ".npy":
-        return cast(NDArray[Any], np.load(path, mmap_mode="r", allow_pickle=False))
+        mapped = cast(NDArray[Any], np.load(path, mmap_mode="r", allow_pickle=False))
+        if mapped.dtype.kind not in _NUMBERS:
+            raise ValueError(f"it holds {mapped.dtype}, not numbers")
+        return mapped
     with zipfile.ZipFile(path) as archive:
         names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
         if not name and len(names) == 1:
@@ -128,10 +131,10 @@ def _read_npy(member: IO[bytes]) -> NDArray[Any]:
     if size <= _IN_MEMORY:
         flat = np.frombuffer(member.read(size), dtype)
     else:
-        check_read_limit(size // max(1, shape[0]))  # a row; the whole is never in memory
         with tempfile.TemporaryFile() as file:  # the map keeps it, though it has no name
-            while content := member.read(_AT_ONCE):
-                file.write(content)
+            left = size  # whatever else follows
+            while left and (content := member.read(min(left, _AT_ONCE))):
+                left -= file.write(content)
             file.flush()
             flat = np.memmap(file, dtype, mode="r")
     if flat.size < count:
@@ -156,13 +159,15 @@ def _hdf5_row(path: Path, name: str, row: int | None) -> NDArray[Any]:
         dataset = file[name]
         if dataset.dtype.kind not in _NUMBERS:
             raise ValueError(f"{name} holds {dataset.dtype}, not numbers")
-        check_read_limit(dataset.dtype.itemsize * int(np.prod(dataset.shape[row is not None :])))
-        return np.array(_pick(dataset, row, path))
+        if dataset.external or dataset.is_virtual:
+            raise ValueError(f"the numbers of {name} lie in other files, which are not opened")
+        return _pick(dataset, row, path)
 
 
-def _pick(array: Any, row: int | None, path: Path) -> Any:
-    if row is None:
-        return array[()]
-    if not len(array.shape) or row >= array.shape[0]:
+def _pick(array: Any, row: int | None, path: Path) -> NDArray[Any]:
+    """A row, or all; the whole of a large array is never in memory."""
+    if row is not None and (not len(array.shape) or row >= array.shape[0]):
         raise DataError(f"{path}: there is no row {row}; the array has the shape {array.shape}")
-    return array[row]
+    count = int(np.prod(array.shape[row is not None :], dtype=object))
+    check_read_limit(count * (array.dtype.itemsize + DECODED_BYTES))
+    return np.array(array[()] if row is None else array[row])

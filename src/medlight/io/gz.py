@@ -7,6 +7,7 @@ isal (igzip) unpacks two to three times faster than zlib, and packs four times f
 import os
 import stat
 import struct
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,10 @@ def check_read_limit(total: int) -> None:
             f"it would take {total / 2**30:.1f} GB of memory, more than the limit of {limit:g} GB; "
             f"if that is true, set {READ_LIMIT_ENV} to a larger number"
         )
+
+
+DECODED_BYTES = 8
+"""Of a voxel as labels, which are int64; as an image it takes half of that."""
 
 
 class ByteReader:
@@ -155,6 +160,8 @@ def gzip_writer(path: Path) -> Iterator[Any]:
 
 READ_ERRORS = (
     *MALFORMED,
+    RuntimeError,  # of h5py, and of archives with a password
+    zipfile.BadZipFile,
     SyntaxError,
     struct.error,
     cast(type[Exception], isal_zlib.error),  # its stubs take it for an instance
@@ -163,7 +170,7 @@ READ_ERRORS = (
     nib.spatialimages.HeaderDataError,
     nib.wrapstruct.WrapStructError,
 )
-"""What nibabel, Pillow and the two inflaters raise on damaged files."""
+"""What nibabel, Pillow, h5py, archives and the two inflaters raise on damaged files."""
 
 
 @contextmanager
@@ -182,6 +189,10 @@ def errors_name_file(path: Path, advice: str = "") -> Iterator[None]:
         raise
     except READ_ERRORS as error:
         empty = path.is_file() and not path.stat().st_size
-        why = "it is cut short" if isinstance(error, EOFError) else str(error) or "damaged"
+        why = (
+            "it is cut short"
+            if isinstance(error, EOFError)
+            else " ".join(str(error).split()) or "damaged"
+        )
         what = "is empty" if empty else f"cannot be read ({why})"
         raise DataError(f"{path}: {what}{advice and f'; {advice}'}") from error

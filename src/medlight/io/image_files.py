@@ -7,18 +7,14 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medlight.core.errors import DataError, DataNotFoundError
 from medlight.core.file_ref import FileRef
-from medlight.core.grid import Grid
-from medlight.io.metaimage import META_SUFFIXES, write_meta
 from medlight.io.nifti import read_header, write_nifti
 from medlight.io.nifti_channels import join_channels, split_channels
-from medlight.io.nrrd import NRRD_SUFFIXES, write_nrrd
 from medlight.io.raster import write_raster
 from medlight.io.read import (
     NIFTI_SUFFIXES,
@@ -29,6 +25,7 @@ from medlight.io.read import (
     read_place,
     read_raw,
 )
+from medlight.io.write import write_channel
 
 NOT_KEPT = (".jpg", ".jpeg", ".nhdr", ".mhd")
 """Suffixes of what loses labels, or holds voxels in a file beside it."""
@@ -88,13 +85,13 @@ def write_volume_channels(ref: FileRef, targets: Sequence[Path]) -> None:
                 split_channels(path, [target])
             else:
                 image, grid = read_image(path)
-                _write(target, image[0], grid)
+                write_channel(target, image[0], grid)
     elif ref.whole and suffix(ref.path) in NIFTI_SUFFIXES:
         split_channels(ref.path, targets)
     else:
         image, grid = read_image(ref)
         for channel, target in zip(image, targets, strict=True):
-            _write(target, channel, grid)
+            write_channel(target, channel, grid)
 
 
 def write_volume(ref: FileRef, target: Path) -> None:
@@ -159,20 +156,8 @@ def write_mask(ref: FileRef, target: Path, numbers: NDArray[np.int64] | None) ->
     if not 0 <= labels.min() <= labels.max() < 2**16:
         raise DataError(f"{ref}: its labels go from {labels.min()} to {labels.max()}")
     stored = labels.astype(np.uint8 if labels.max() < 256 else np.uint16)
-    _write(target, stored, grid)
+    write_channel(target, stored, grid)
     return None
-
-
-def _write(path: Path, values: NDArray[Any], grid: Grid) -> None:
-    """Write one channel in the format of the suffix."""
-    if suffix(path) in NIFTI_SUFFIXES:
-        write_nifti(path, values, grid)
-    elif suffix(path) in NRRD_SUFFIXES:
-        write_nrrd(path, values, grid)
-    elif suffix(path) in META_SUFFIXES:
-        write_meta(path, values, grid)
-    else:
-        write_raster(path, values)
 
 
 def link_or_copy(path: Path, target: Path) -> None:

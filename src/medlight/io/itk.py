@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from medlight.core.errors import DataError
 from medlight.core.grid import Grid
-from medlight.io.gz import check_read_limit, check_regular, errors_name_file
+from medlight.io.gz import DECODED_BYTES, check_read_limit, check_regular, errors_name_file
 
 MM = {"mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "um": 1e-3, "micron": 1e-3,
       "microns": 1e-3, "m": 1e3, "meter": 1e3, "cm": 10.0, "": 1.0}  # fmt: skip
@@ -113,7 +113,7 @@ def _parsed(path: Path, content: bytes, parse: ParseHeader) -> ItkHeader:
 def _voxels(header: ItkHeader, content: bytes) -> NDArray[Any]:
     count = int(np.prod(header.shape, dtype=object))
     total = count * header.dtype.itemsize
-    check_read_limit(total)
+    check_read_limit(len(content) + total + DECODED_BYTES * count)
     packed = content[len(content) - total if header.start < 0 else header.start :]
     if header.encoding == "text":
         numbers = packed.decode("ascii").split()

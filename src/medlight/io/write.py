@@ -1,6 +1,7 @@
 """Predictions to files."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,15 +48,26 @@ def write_mask(path: str | Path, labels: NDArray[np.uint8], grid: Grid) -> None:
             f"{path}: expected uint8 labels of shape {grid.shape}, "
             f"got {labels.dtype} of shape {labels.shape}"
         )
+    write_channel(path, labels, grid)
+
+
+def write_channel(path: Path, values: NDArray[Any], grid: Grid) -> None:
+    """Write one channel in the format that the name's ending says.
+
+    Args:
+        path: of the file, which appears whole or not at all.
+        values: (*S), whose type is kept; of pictures uint8 or uint16.
+        grid: where they lie.
+    """
     name = path.name.lower()
     if is_nifti(path):
-        write_nifti(path, labels, grid)
+        write_nifti(path, values, grid)
     elif name.endswith(NRRD_SUFFIXES):
-        write_nrrd(path, labels, grid)
+        write_nrrd(path, values, grid)
     elif name.endswith(META_SUFFIXES):
-        write_meta(path, labels, grid)
+        write_meta(path, values, grid)
     else:
-        write_raster(path, labels)
+        write_raster(path, values)
 
 
 def write_unit_range(path: str | Path, values: NDArray[np.float32], grid: Grid) -> None:

@@ -37,6 +37,11 @@ class Radiograph:
         return self.geometry(sample)
 
     def geometry(self, sample: Sample) -> Sample:
+        if sample["image"].ndim != 3:
+            raise ConfigError(
+                f"transforms=radiograph is for pictures, but this image has "
+                f"{sample['image'].ndim - 1} axes; type transforms=volume"
+            )
         if self.channels is not None:
             sample = {**sample, "image": with_channels(sample["image"], self.channels)}
         if self.size is None or sample["image"].shape[1:] == self.size:
