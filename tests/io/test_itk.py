@@ -121,6 +121,46 @@ def test_what_cannot_be_read_is_named(
         read_image(tmp_path / name)
 
 
+SPACE = "space directions: (1,0,0) (0,2,0) (0,0,3)\n"
+ODD = {
+    "spacings.nrrd": "spacings: 1 2 3\n",
+    "no place.nrrd": "endian: little\n",
+    "las.nrrd": f"space: left-anterior-superior\n{SPACE}space origin: (1,2,3)\n",
+    "flipped.nrrd": "space: LPS\nspace directions: (-1,0,0) (0,0,2) (0,3,0)\n",
+    "nodes.nrrd": f"space: LPS\n{SPACE}centerings: node node node\n",
+    "axis mins.nrrd": "spacings: 1 2 3\naxis mins: 5 6 7\n",
+    "scanner.nrrd": f"space: scanner-xyz\n{SPACE}space origin: (1,2,3)\n",
+    "unnamed.nrrd": f"space dimension: 3\n{SPACE}space origin: (1,2,3)\n",
+    "size.mha": "ElementSize = 1 2 3\n",
+    "two sizes.mha": "ElementSpacing = 1 2 3\nElementSize = 4 5 6\n",
+    "anatomical.mha": "AnatomicalOrientation = RAS\nOffset = 1 2 3\nElementSpacing = 1 2 3\n",
+    "position.mha": "Position = 1 2 3\n",
+    "turned.mha": "Orientation = 0 1 0 1 0 0 0 0 1\nOffset = 1 2 3\nElementSpacing = 1 2 3\n",
+    "mirrored.mha": "TransformMatrix = -1 0 0 0 1 0 0 0 1\n",
+}
+REFUSED = {"axis mins.nrrd", "scanner.nrrd", "unnamed.nrrd"}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_headers_are_read_as_simpleitk_does_or_refused(tmp_path: Path, name: str) -> None:
+    sitk = pytest.importorskip("SimpleITK", reason="the extra oracles is not installed")
+    start = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 3 4\nencoding: raw\n"
+    text = f"{start}{ODD[name]}\n"
+    if name.endswith(".mha"):
+        start = "ObjectType = Image\nNDims = 3\nDimSize = 2 3 4\nElementType = MET_UCHAR\n"
+        text = f"{start}{ODD[name]}ElementDataFile = LOCAL\n"
+    (tmp_path / name).write_bytes(text.encode() + bytes(range(24)))
+    if name in REFUSED:
+        with pytest.raises(DataError, match=name):
+            read_image(tmp_path / name)
+        return
+    theirs = sitk.ReadImage(str(tmp_path / name))
+    image, grid = read_image(tmp_path / name)
+    np.testing.assert_array_equal(image[0], sitk.GetArrayFromImage(theirs).T)
+    world = np.array(theirs.TransformIndexToPhysicalPoint((1, 2, 3))) * [-1, -1, 1]
+    np.testing.assert_allclose(grid.to_world([[1, 2, 3]])[0], world, atol=1e-9)
+
+
 def test_units_and_spaces_of_nrrd(tmp_path: Path) -> None:
     head = HEAD.replace("RAS", "left-anterior-superior")
     text = head + 'space origin: (5,6,7)\nspace units: "um" "um" "um"\n\n'

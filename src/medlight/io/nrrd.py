@@ -95,6 +95,8 @@ def _space(said: Mapping[str, Any], shape: Sequence[int]) -> tuple[int | None, G
             f"can be read"
         )
     sizes = tuple(shape[k] for k in spatial)
+    if directions is None and {"axis mins", "axismins", "axis maxs", "axismaxs"} & said.keys():
+        raise ValueError("axis mins and maxs are not supported; save it with space directions")
     if directions is None:
         spacings = np.asarray(said.get("spacings", np.ones(len(shape))), float)[spatial]
         columns = np.diag(np.where(np.isfinite(spacings), spacings, 1.0))
