@@ -117,3 +117,27 @@ def test_several_files_are_channels(tmp_path: Path) -> None:
     Image.new("L", (3, 3)).save(tmp_path / names[1])
     with pytest.raises(DataError, match=r"a_0001\.png does not lie on the grid of a_0000\.png"):
         read_image(ref)
+
+
+def test_numbers_in_other_files_are_not_opened(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(bytes(range(48)))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", (2, 4, 6), "u1", external=[(str(secret), 0, 48)])
+        file["y"] = h5py.ExternalLink("b.h5", "/x")
+    with pytest.raises(DataError, match="lie in other files"):
+        read_image(part(tmp_path / "a.h5", "x[0]"))
+    with pytest.raises(DataError, match="no array 'y'; it holds x"):
+        read_image(part(tmp_path / "a.h5", "y[0]"))
+
+
+def test_the_limit_counts_what_a_row_becomes(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = ARRAYS["volume"][0]
+    monkeypatch.setenv("MEDLIGHT_READ_GB", str(9 * row.size / 2**30))
+    read_image(part(archive, "group/volume[0]"))
+    monkeypatch.setenv("MEDLIGHT_READ_GB", str(8 * row.size / 2**30))
+    with pytest.raises(DataError, match="more than the limit"):
+        read_image(part(archive, "group/volume[0]"))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from medlight.core.errors import ConfigError
 from medlight.core.grid import Grid
 from medlight.core.sample import Sample
 from medlight.transforms.radiograph import Radiograph
@@ -73,3 +74,9 @@ def test_images_of_the_right_size_are_left_alone() -> None:
     sample = sample_of(torch.rand(1, 64, 64), torch.zeros(1, 64, 64).long(), Grid((64, 64)))
     assert Radiograph(size=(64, 64))(sample) is sample
     assert Radiograph(size=None)(sample) is sample
+
+
+def test_a_preset_of_pictures_refuses_a_volume() -> None:
+    sample = sample_of(np.zeros((1, 4, 5, 6)), np.zeros((1, 4, 5, 6)), Grid((4, 5, 6)))
+    with pytest.raises(ConfigError, match="type transforms=volume"):
+        Radiograph().geometry(sample)
