@@ -59,12 +59,18 @@ MALFORMED = (
 
 
 @contextmanager
-def reading(path: Path, advice: str = "copy it again, or remove it") -> Iterator[None]:
+def reading(
+    path: Path,
+    advice: str = "copy it again, or remove it",
+    *,
+    kinds: tuple[type[Exception], ...] = MALFORMED,
+) -> Iterator[None]:
     """Raise DataError, in one line that names the file, for whatever is wrong with its content.
 
     Args:
         path: of the file that is read in this block.
         advice: what to do about it, after a semicolon.
+        kinds: what the reader raises on a damaged file.
 
     Raises:
         DataNotFoundError: there is no such file.
@@ -76,7 +82,12 @@ def reading(path: Path, advice: str = "copy it again, or remove it") -> Iterator
         raise
     except FileNotFoundError as error:
         raise DataNotFoundError(f"{path}: there is no such file") from error
-    except MALFORMED as error:
-        text = " ".join(str(error).split()) or "damaged"
-        why = text if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {text}"
-        raise DataError(f"{path}: cannot be read ({why[:200]}); {advice}") from error
+    except kinds as error:
+        why = " ".join(str(error).split()) or "damaged"
+        if isinstance(error, EOFError):
+            why = "it is cut short"
+        elif isinstance(error, LookupError | TypeError | AttributeError):  # no sentences
+            why = f"{type(error).__name__}: {why}"
+        empty = path.is_file() and not path.stat().st_size
+        what = "is empty" if empty else f"cannot be read ({why[:200]})"
+        raise DataError(f"{path}: {what}{advice and f'; {advice}'}") from error

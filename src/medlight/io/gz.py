@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medlight.compat.isal import gzip_reader
-from medlight.core.errors import MALFORMED, DataError, DataNotFoundError
+from medlight.core.errors import MALFORMED, reading
 
 READ_LIMIT_ENV = "MEDLIGHT_READ_GB"
 READ_LIMIT_GB = 16.0
@@ -181,18 +181,5 @@ def errors_name_file(path: Path, advice: str = "") -> Iterator[None]:
         path: of the file that is read in this block.
         advice: what to do about it, after a semicolon.
     """
-    try:
+    with reading(path, advice, kinds=READ_ERRORS):
         yield
-    except FileNotFoundError as error:
-        raise DataNotFoundError(f"{path}: there is no such file") from error
-    except DataError:
-        raise
-    except READ_ERRORS as error:
-        empty = path.is_file() and not path.stat().st_size
-        why = (
-            "it is cut short"
-            if isinstance(error, EOFError)
-            else " ".join(str(error).split()) or "damaged"
-        )
-        what = "is empty" if empty else f"cannot be read ({why})"
-        raise DataError(f"{path}: {what}{advice and f'; {advice}'}") from error
