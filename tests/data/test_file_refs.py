@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,3 +169,52 @@ def test_grey_among_colours(tmp_path: Path) -> None:
     write_pictures(tmp_path, [(8, 8)], ["L", "RGB"])
     with pytest.raises(DataError, match=r"shape \((2|6), .*leave one of them out"):
         Channels(root=tmp_path, cache=tmp_path / "cache").setup()
+
+
+@dataclass(kw_only=True, eq=False)
+class Annotated(Arrays):
+    """The same pictures, with the masks of two annotators."""
+
+    def index(self) -> Index:
+        records = [
+            {
+                "id": f"case_{k}",
+                "patient": f"case_{k}",
+                "files": {
+                    "image": ref_text("a.npz", f"images[{k}]"),
+                    "mask/anna": ref_text("a.npz", f"masks[{k}]"),
+                    **({"mask/ben": ref_text("a.npz", f"images[{k}]")} if k != 3 else {}),
+                },
+            }
+            for k in range(N)
+        ]
+        return Index.from_records(
+            labels=Labels(("background", "spot"), "mask"),
+            sources=[Source("arrays", Path(self.root))],
+            records=records,
+        )
+
+
+def test_one_of_several_masks_is_learnt_and_all_are_checked(
+    arrays: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    plain: Any = {"root": tmp_path, "cache": tmp_path, "transforms": Radiograph(size=None)}
+    data = Annotated(target="anna", **plain)
+    data.setup()
+    case = data.train_set.index.ids[0]
+    number = int(case.removeprefix("case_"))
+    [sample] = [s for s in data.train_set if s["case"] == case]
+    np.testing.assert_array_equal(sample["mask"][0], arrays["masks"][number])
+    assert {e.role for e in snapshot(data.cases, version="1").entries} == {"image", "mask/anna", "mask/ben"}
+    # Ben's masks hold up to 255, which no label names.
+    issues, infos = audit(data.cases, data.split)
+    assert {info.role for info in infos if info.label_counts} == {"mask/anna", "mask/ben"}
+    assert [i.kind for i in issues if i.level == "error"][:1] == ["labels"]
+    assert "missing pair" not in {issue.kind for issue in issues}
+    for target, told in {
+        None: "masks of anna, ben; type data.target=",
+        "carl": "data.target=carl: arrays has masks only of anna, ben",
+        "ben": "1 of 20 cases have no mask of ben, such as case_3",
+    }.items():
+        with pytest.raises(ConfigError, match=told):
+            Annotated(target=target, **plain).setup()

@@ -17,6 +17,7 @@ from medlight.audit.files import file_issues, header_scan_issues, pair_issues, s
 from medlight.audit.issues import Issue, exclude_list_path, shorten, sort_issues
 from medlight.audit.labels import label_issues
 from medlight.audit.values import value_issues
+from medlight.core.file_ref import is_local
 from medlight.core.index import Index
 from medlight.core.split import SUBSETS, Split
 from medlight.io.digests import cached_digests
@@ -112,7 +113,7 @@ def leaked_copies(index: Index, split: Split, cache: Path) -> Iterator[Issue]:
     rows_of: dict[int, list[int]] = defaultdict(list)
     paths: dict[int, Path] = {}
     for row, ref in enumerate(index.refs("image")):
-        if ref is not None and not ref.part and subset(row):
+        if ref is not None and not ref.part and is_local(ref.path) and subset(row):
             paths[row] = ref.path
             try:
                 rows_of[os.stat(ref.path).st_size].append(row)
@@ -120,7 +121,8 @@ def leaked_copies(index: Index, split: Split, cache: Path) -> Iterator[Issue]:
                 continue  # missing: another finding
     suspects = [r for rows in rows_of.values() if len({subset(r) for r in rows}) > 1 for r in rows]
     suspects.sort()
-    root = Path(os.path.commonpath([str(source.root.absolute()) for source in index.sources]))
+    roots = [source.root.absolute() for source in index.sources if is_local(source.root)]
+    root = Path(os.path.commonpath(roots)) if roots else Path.cwd()
     names = [os.path.relpath(os.path.abspath(paths[row]), root) for row in suspects]
     found = cached_digests(root, names, cache, quick=True)
     same = duplicate_groups(list(zip(found, suspects, strict=True)))

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.audit.file_scan import HASH_BITS, MASK, FileInfo
+from medlight.audit.file_scan import HASH_BITS, FileInfo
 from medlight.audit.issues import Issue, exclude_hint, exclude_list_path, shorten
+from medlight.core.case import is_mask_role
 from medlight.core.index import Index
 from medlight.core.manifest import label_texts
 from medlight.core.split import SUBSETS, Split
@@ -26,7 +27,7 @@ def duplicate_issues(
     index: Index, file_infos: Sequence[FileInfo], split: Split | None
 ) -> Iterator[Issue]:
     """Findings on images with the same bytes, and on those that look the same."""
-    images = [info for info in file_infos if info.readable and info.role != MASK]
+    images = [info for info in file_infos if info.readable and not is_mask_role(info.role)]
     same = duplicate_groups([(info.sha256, info.row) for info in images])
     subset = subset_lookup(index, split)
     yield from _exact_duplicates(index, same, subset)

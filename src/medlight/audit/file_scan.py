@@ -20,6 +20,7 @@ from scipy.fft import dctn
 from tqdm import tqdm
 
 from medlight.audit.geometry import sform_qform_gap_mm, skew
+from medlight.core.case import is_mask_role
 from medlight.core.errors import MedlightError
 from medlight.core.file_ref import FileRef
 from medlight.core.grid import Grid
@@ -83,7 +84,6 @@ def _blocks(size: int, cells: int) -> tuple[NDArray[np.intp], NDArray[np.float32
     return edges[:-1], np.maximum(np.diff(edges), 1).astype(np.float32)
 
 
-IMAGE, MASK = "image", "mask"
 FILES_PER_TASK = 256
 """Files a process is given at a time: enough to forget the cost of handing them over."""
 MAX_LABELS = 1000
@@ -141,7 +141,7 @@ class FileInfo:
 
     @property
     def constant(self) -> bool:
-        return self.readable and self.role != MASK and self.minimum == self.maximum
+        return self.readable and not is_mask_role(self.role) and self.minimum == self.maximum
 
 
 def scan_files(index: Index, *, num_processes: int = 1) -> list[FileInfo]:
@@ -195,7 +195,7 @@ def scan_file(row: int, role: str, ref: FileRef) -> FileInfo:
     """
     info = FileInfo(row, role, ref)
     try:
-        raw = read_raw(ref, mask=role == MASK)
+        raw = read_raw(ref, mask=is_mask_role(role))
     except MedlightError as error:
         info.error = str(error)
         return info
@@ -212,7 +212,7 @@ def _describe(info: FileInfo, raw: RawImage) -> None:
         info.skew = skew(raw.grid)
         info.sform_qform_gap_mm = sform_qform_gap_mm(raw.grid.shape, raw.sform, raw.qform)
     _measure(info, raw)
-    if info.role == MASK:
+    if is_mask_role(info.role):
         info.label_counts, info.n_fractional = count_labels(raw.values, raw.slope, raw.inter)
     elif not info.constant:
         thumb = thumbnail(raw.values, raw.grid)

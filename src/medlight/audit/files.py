@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from medlight.audit.caveats import caveat_issues, channel_issues
-from medlight.audit.file_scan import IMAGE, MASK, FileInfo
+from medlight.audit.file_scan import FileInfo
 from medlight.audit.geometry import alignment_issue, header_issues
 from medlight.audit.issues import Issue, exclude_hint, shorten
+from medlight.core.case import IMAGE_ROLE, MASK_ROLE, is_mask_role
 from medlight.core.errors import MedlightError
-from medlight.core.file_ref import FileRef
+from medlight.core.file_ref import FileRef, is_local
 from medlight.core.grid import Grid
 from medlight.core.index import Index
 from medlight.io import annotations
@@ -27,11 +28,11 @@ from medlight.io.read import (
 
 def pair_issues(index: Index) -> Iterator[Issue]:
     """Cases without an image; cases without a mask where others have one."""
-    wanted = [IMAGE, *([MASK] if index.labels.per_voxel else [])]
-    for role in wanted:
-        lacking = tuple(
-            case for case, ref in zip(index.ids, index.refs(role), strict=True) if ref is None
-        )
+    masks = [role for role in index.files if is_mask_role(role)]
+    wanted = {IMAGE_ROLE: [IMAGE_ROLE]} | ({MASK_ROLE: masks} if index.labels.per_voxel else {})
+    for role, any_of in wanted.items():
+        found = {case for each in any_of for case, ref in _pairs(index, each) if ref is not None}
+        lacking = tuple(case for case in index.ids if case not in found)
         if lacking:
             yield Issue(
                 "error",
@@ -42,9 +43,13 @@ def pair_issues(index: Index) -> Iterator[Issue]:
             )
 
 
+def _pairs(index: Index, role: str) -> Iterator[tuple[str, FileRef | None]]:
+    return zip(index.ids, index.refs(role), strict=True)
+
+
 def unreadable_issue(case: str, message: str, ref: FileRef) -> Issue:
     """The finding of a file that is not there, or cannot be read; `message` names it."""
-    if not all(map(os.path.lexists, ref.paths)):
+    if not all(path.is_symlink() or path.exists() for path in ref.paths):
         return Issue(
             "error",
             "missing",
@@ -71,7 +76,7 @@ def file_issues(index: Index, file_infos: Sequence[FileInfo]) -> Iterator[Issue]
         yield from header_issues(
             case, info.role, info.path, info.sform_qform_gap_mm, info.skew, info.grid
         )
-        if info.role == IMAGE:
+        if info.role == IMAGE_ROLE:
             image = info
         elif image is not None and image.row == info.row and image.grid is not None:
             issue = alignment_issue(case, image.grid, info.grid, f"{image.path} and {info.path}")
@@ -82,9 +87,9 @@ def file_issues(index: Index, file_infos: Sequence[FileInfo]) -> Iterator[Issue]
 def stray_issues(index: Index) -> Iterator[Issue]:
     """Images and volumes below the roots that belong to no case."""
     refs = (ref for role in index.files for ref in index.refs(role) if ref is not None)
-    known = {os.path.abspath(path) for ref in refs for path in ref.paths}
+    known = {os.path.abspath(path) for ref in refs for path in ref.paths if is_local(path)}
     strays = []
-    for root in dict.fromkeys(source.root for source in index.sources):
+    for root in filter(is_local, dict.fromkeys(source.root for source in index.sources)):
         for folder, inner, names in os.walk(root):
             inner[:] = sorted(name for name in inner if not name.startswith("."))
             start = os.path.abspath(folder)
@@ -136,19 +141,19 @@ def header_scan_issues(index: Index) -> Iterator[Issue]:
         ref = noted[row]
         if ref is not None:
             try:
-                image_grid = grids[IMAGE][0] if IMAGE in grids else None
+                image_grid = grids[IMAGE_ROLE][0] if IMAGE_ROLE in grids else None
                 ndim = 2 if image_grid is None else image_grid.ndim  # of a picture
                 annotations.read_annotations(ref.path, ndim)
             except MedlightError as error:
                 yield unreadable_issue(case, str(error), ref)
-        if IMAGE in grids:
-            image, where = grids.pop(IMAGE)
+        if IMAGE_ROLE in grids:
+            image, where = grids.pop(IMAGE_ROLE)
             for mask, ref in grids.values():
                 issue = alignment_issue(case, image, mask, f"{where} and {ref}")
                 if issue is not None:
                     yield issue
     yield from caveat_issues(caveats)
-    yield from channel_issues(IMAGE, channels.get(IMAGE, []))
+    yield from channel_issues(IMAGE_ROLE, channels.get(IMAGE_ROLE, []))
 
 
 def _checked_header(path: Path) -> tuple[Grid, int] | None:
@@ -159,7 +164,7 @@ def _checked_header(path: Path) -> tuple[Grid, int] | None:
             read_raw(path)  # says what is wrong with it, if it is
         return found
     try:
-        size = os.stat(path).st_size
+        size = path.stat().st_size
     except OSError:
         size = 0
     if not size:

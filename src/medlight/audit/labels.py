@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from medlight.audit.file_scan import MASK, FileInfo
+from medlight.audit.file_scan import FileInfo
 from medlight.audit.issues import Issue, exclude_hint, shorten
 from medlight.audit.values import dtype_issues
+from medlight.core.case import is_mask_role
 from medlight.core.index import Index
 from medlight.core.split import SUBSETS, Split
 
@@ -19,7 +20,7 @@ def label_issues(
     index: Index, file_infos: Sequence[FileInfo], split: Split | None, ignore: int | None = None
 ) -> Iterator[Issue]:
     """Findings on masks, or on the tags of an index without any."""
-    masks = [info for info in file_infos if info.readable and info.role == MASK]
+    masks = [info for info in file_infos if info.readable and is_mask_role(info.role)]
     if index.labels.per_voxel:
         for info in masks:
             yield from _mask(index, info, ignore)

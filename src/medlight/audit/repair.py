@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.audit.file_scan import IMAGE, MASK, FileInfo
+from medlight.audit.file_scan import FileInfo
 from medlight.audit.geometry import axis_permutation, repair_method
 from medlight.audit.issues import Issue
+from medlight.core.case import IMAGE_ROLE, is_mask_role
 from medlight.core.grid import GAP_TOLERANCE, Grid
 from medlight.core.index import Index
 from medlight.io.nifti import write_nifti
@@ -61,7 +62,7 @@ def repair(
     repairs = []
     for row, roles in by_row.items():
         for role, info in roles.items():
-            image = roles.get(IMAGE) if role != IMAGE else None
+            image = roles.get(IMAGE_ROLE) if role != IMAGE_ROLE else None
             changes, values, grid = _repaired(info, image)
             if not changes:
                 continue
@@ -88,15 +89,16 @@ def _repaired(
     assert info.grid is not None
     changes: list[str] = []
     forms = info.sform_qform_gap_mm > GAP_TOLERANCE * min(info.grid.spacing_mm)
-    floats = info.role == MASK and info.dtype_name.startswith("float") and not info.n_fractional
+    mask = is_mask_role(info.role)
+    floats = mask and info.dtype_name.startswith("float") and not info.n_fractional
     method = None
     if image is not None and image.grid is not None and info.grid != image.grid:
         method = repair_method(image.grid, info.grid)
-    if not (forms or floats or method or (info.n_nonfinite and info.role != MASK)):
+    if not (forms or floats or method or (info.n_nonfinite and not mask)):
         return changes, np.zeros(0), info.grid
-    raw = read_raw(info.ref, mask=info.role == MASK)
+    raw = read_raw(info.ref, mask=mask)
     values, grid = _scaled(raw), raw.grid
-    if info.n_nonfinite and info.role != MASK:
+    if info.n_nonfinite and not mask:
         finite = np.isfinite(values)
         values = np.where(finite, values, values[finite].min() if finite.any() else 0)
         changes.append(

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlight.audit.caveats import channel_issues
-from medlight.audit.file_scan import MASK, FileInfo
+from medlight.audit.file_scan import FileInfo
 from medlight.audit.issues import Issue, exclude_hint, shorten
+from medlight.core.case import is_mask_role
 from medlight.core.index import Index
 
 OUTLIER_Z = 6.0
@@ -21,7 +22,7 @@ MAX_SCALE_RATIO = 10.0
 
 def value_issues(index: Index, file_infos: Sequence[FileInfo]) -> Iterator[Issue]:
     """Findings on the usable images of `file_infos`."""
-    images = [info for info in file_infos if info.readable and info.role != MASK]
+    images = [info for info in file_infos if info.readable and not is_mask_role(info.role)]
     yield from _not_finite(index, images)
     constant = [info for info in images if info.constant and not info.n_nonfinite]
     if constant:

@@ -81,13 +81,19 @@ def reading(
     except MedlightError:
         raise
     except FileNotFoundError as error:
-        raise DataNotFoundError(f"{path}: there is no such file") from error
+        or_else = "" if isinstance(path, Path) else ", or nobody answers there"
+        raise DataNotFoundError(f"{path}: there is no such file{or_else}") from error
     except kinds as error:
         why = " ".join(str(error).split()) or "damaged"
         if isinstance(error, EOFError):
             why = "it is cut short"
         elif isinstance(error, LookupError | TypeError | AttributeError):  # no sentences
             why = f"{type(error).__name__}: {why}"
-        empty = path.is_file() and not path.stat().st_size
+        empty = isinstance(path, Path) and path.is_file() and not path.stat().st_size
         what = "is empty" if empty else f"cannot be read ({why[:200]})"
         raise DataError(f"{path}: {what}{advice and f'; {advice}'}") from error
+    except Exception as error:
+        if isinstance(path, Path):
+            raise
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"  # of whose service
+        raise DataError(f"{path}: cannot be fetched ({why}); check the address") from error

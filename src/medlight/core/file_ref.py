@@ -4,10 +4,57 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-from medlight.core.errors import DataError
+from medlight.core.errors import DataError, MissingExtraError
 
 _BETWEEN_FILES, _BEFORE_PART = "\n", "\t"
+
+
+def as_path(place: str | os.PathLike[str]) -> Path:
+    """Make a path of what names a file or a folder: here, or elsewhere by an address of fsspec.
+
+    Args:
+        place: a path, in which `~` is the home; or an address such as s3://bucket/scan.nii.gz,
+            which has all that a path has for reading: `open`, `stat`, `parent`, `/`.
+
+    Raises:
+        DataError: nothing is known that reads such addresses.
+        MissingExtraError: what reads them is not installed.
+
+    >>> as_path("memory://set/a.png").name, is_local(as_path("memory://set/a.png"))
+    ('a.png', False)
+    """
+    if "://" not in str(place):
+        return place if isinstance(place, Path) else Path(place).expanduser()
+    from fsspec import get_filesystem_class
+    from upath import UPath
+
+    scheme = str(place).partition("://")[0]
+    try:
+        get_filesystem_class(scheme)
+    except ImportError as error:
+        line = "medlight[s3]" if scheme in ("s3", "s3a") else str(error)
+        raise MissingExtraError(f"{place}: type pip install '{line}'") from error
+    except ValueError as error:
+        raise DataError(f"{place}: {error}; type a path, or an address of fsspec") from error
+    return cast(Path, UPath(place))
+
+
+def is_local(path: Path) -> bool:
+    """Whether a path of `as_path` is one of this machine's."""
+    return isinstance(path, Path)
+
+
+def below(root: Path, name: str) -> Path:
+    """The file that an `Index` means by a name: below the root of its source, or where it says."""
+    return as_path(name) if "://" in name else root / name
+
+
+def names_in(text: str) -> list[str]:
+    """The names of files in a line of `ref_text`."""
+    names = text.partition(_BEFORE_PART)[0].split(_BETWEEN_FILES)
+    return [name if "://" in name else Path(name).as_posix() for name in names]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +74,21 @@ class FileRef:
 
     @classmethod
     def of(cls, place: "str | Path | FileRef | Sequence[str | Path]") -> "FileRef":
-        """A reference to one path or to several; a reference stays as it is.
+        """A reference to one path or address, or to several; a reference stays as it is.
 
         >>> FileRef.of(["a_0000.png", "a_0001.png"]).paths
         (PosixPath('a_0000.png'), PosixPath('a_0001.png'))
         """
         if isinstance(place, FileRef):
             return place
-        several = (place,) if isinstance(place, str | Path) else place
-        return cls(tuple(map(Path, several)))
+        several = place if isinstance(place, list | tuple) else (place,)
+        return cls(tuple(map(as_path, several)))
 
     @classmethod
     def parse(cls, text: str, root: Path) -> "FileRef":
         """The inverse of `ref_text`, below a root."""
-        files, _, part = text.partition(_BEFORE_PART)
-        return cls(tuple(root / name for name in files.split(_BETWEEN_FILES)), part)
+        part = text.partition(_BEFORE_PART)[2]
+        return cls(tuple(below(root, name) for name in names_in(text)), part)
 
     @property
     def path(self) -> Path:
@@ -72,7 +119,8 @@ def ref_text(paths: str | Sequence[str], part: str = "") -> str:
     """Write down a reference as one line of an `Index`: paths relative to the root of its source.
 
     Args:
-        paths: of one file, or of several in the order of their channels.
+        paths: of one file, or of several in the order of their channels; addresses stay
+            as they are.
         part: as of `FileRef`.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.core.case import Case
+from medlight.core.case import MASK_ROLE, Case, is_mask_role
 from medlight.core.errors import DataError
 from medlight.core.file_ref import FileRef
 from medlight.core.index_builder import IndexBuilder
@@ -170,6 +170,13 @@ class Index:
         """The same cases as these patients', one for each case."""
         index = self.subset(self.ids)
         index.patients = tuple(patients)
+        return index
+
+    def with_mask(self, role: str) -> "Index":
+        """The same cases, with what this role names as their mask, and no other masks."""
+        index = self.subset(self.ids)
+        kept = {key: column for key, column in self._files.items() if not is_mask_role(key)}
+        index._files = {**kept, MASK_ROLE: self._files[role]}
         return index
 
     def fingerprint(self) -> str:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from medlight.core.annotations import points_to_grid, transform_boxes
-from medlight.core.case import Case
+from medlight.core.case import MASK_ROLE, Case
 from medlight.core.errors import ConfigError, DataError
 from medlight.core.grid import Grid
 from medlight.core.index import Index
@@ -24,8 +24,6 @@ from medlight.io.store.codec import encode_mask
 from medlight.io.store.store import Store
 from medlight.io.store.stored_cases import StoredCases
 from medlight.transforms.preprocessor import Preprocessor
-
-MASK_ROLE = "mask"
 
 
 def open_cases(

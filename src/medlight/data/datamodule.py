@@ -12,6 +12,7 @@ from torch.utils.data import BatchSampler, DataLoader
 
 from medlight.core.data_spec import DataSpec
 from medlight.core.errors import ConfigError, SplitError
+from medlight.core.file_ref import as_path
 from medlight.core.index import Index
 from medlight.core.sample import Sample
 from medlight.core.split import Split, make_split
@@ -24,6 +25,7 @@ from medlight.data.patients import group_by_patient
 from medlight.data.sampling import EvalSampler, TrainBatchSampler
 from medlight.data.sizes import check_sizes
 from medlight.data.stated import StatedByData
+from medlight.data.targets import choose_target
 from medlight.io.manifest import DataVersion, find_version
 from medlight.io.store.store import Store
 from medlight.io.store.stored_cases import StoredCases
@@ -92,6 +94,7 @@ class DataModule(TrainerHooks, StatedByData, ABC):
     tolerance_mm: float | None = None
     regions: Mapping[str, Sequence[int]] | None = None
     ignore: int | None = None
+    target: str | None = None
 
     spatial_dims: ClassVar[int]
 
@@ -99,7 +102,7 @@ class DataModule(TrainerHooks, StatedByData, ABC):
         super().__init__()
         self._train_set: CaseDataset | None = None
         self._val_set: CaseDataset | None = None
-        self.root = Path(self.root).expanduser()
+        self.root = as_path(self.root)
         self.cache = Path(self.cache).expanduser()
         if self.batch_size < 1:
             raise ConfigError(f"data.batch_size must be at least 1, got {self.batch_size}")
@@ -124,13 +127,18 @@ class DataModule(TrainerHooks, StatedByData, ABC):
     @cached_property
     def exclusions(self) -> Exclusions:
         """The cases that no run sees, by choice or by right."""
-        lists = withdrawal_lists(self.full_index, Path(self.root), self.withdrawn)
+        lists = withdrawal_lists(self.full_index, as_path(self.root), self.withdrawn)
         return find_exclusions(self.full_index, self.exclude, lists)
 
     @cached_property
     def cases(self) -> Index:
         """The cases that may be used."""
         return self.full_index.without(self.exclusions.cases)
+
+    @cached_property
+    def targets(self) -> Index:
+        """The cases with the one mask they are learnt and scored by."""
+        return choose_target(self.cases, self.target)
 
     @cached_property
     def version(self) -> DataVersion | None:
@@ -221,12 +229,12 @@ class DataModule(TrainerHooks, StatedByData, ABC):
     def prepare(self, *, check: bool = False) -> StoredCases:
         """All cases of the index, prepared where they are not yet; see `Store.open`."""
         return open_cases(
-            self.cases, self._store, self.transforms, ignore=self.ignored_label, check=check
+            self.targets, self._store, self.transforms, ignore=self.ignored_label, check=check
         )
 
     def _dataset(self, cases: Sequence[str], **options: Any) -> CaseDataset:
         return CaseDataset(
-            self.cases.subset(cases),
+            self.targets.subset(cases),
             store=self._store,
             transforms=self.transforms,
             seed=self.seed,

@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
+from medlight.core.case import MASK_ROLE
 from medlight.core.errors import ConfigError
 from medlight.core.index import Index
 from medlight.core.intensity import IntensityMap
 from medlight.core.sample import LIST_KEYS, Sample
-from medlight.data.cases import MASK_ROLE, open_cases
+from medlight.data.cases import open_cases
 from medlight.data.patch import ForegroundSampler, clip_to_case, crop_annotations, patch_starts
 from medlight.data.sampling import PaddingRow, SampleIndex, rng_of
 from medlight.io.read import read_mask

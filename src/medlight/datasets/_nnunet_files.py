@@ -230,4 +230,6 @@ def _expanded(path: str, where: Path) -> str:
             )
         return os.environ[name]
 
+    if "://" in path:
+        raise DataError(f"{where}: {path}: nothing is fetched from elsewhere; put the file here")
     return _VARIABLE.sub(value, path)

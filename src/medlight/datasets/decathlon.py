@@ -85,7 +85,7 @@ class DecathlonDataModule(DataModule):
             else None
         )
         found = locate_dataset(
-            Path(self.root),
+            self.root,
             name=self.task,
             is_dataset=_is_dataset,
             cache=Path(self.cache),

@@ -78,7 +78,7 @@ class MedNISTDataModule(DataModule):
         """Where the data lies; found, unpacked or downloaded on first use."""
         try:
             return locate_dataset(
-                Path(self.root),
+                self.root,
                 name=NAME,
                 is_dataset=_is_dataset,
                 cache=Path(self.cache),

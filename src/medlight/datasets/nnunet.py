@@ -17,7 +17,7 @@ from medlight.datasets._dataset_json import DATASET_JSON, find_folds, read_patie
 from medlight.datasets._fake_data import write_nnunet_dataset
 from medlight.datasets._listing import case_id, folders
 from medlight.datasets._nnunet_files import PREPROCESSED, NNUNetFolder, is_nnunet_folder
-from medlight.io.locate import is_archive, locate_dataset
+from medlight.io.locate import is_archive, local_root, locate_dataset
 from medlight.io.read import RASTER_SUFFIXES, is_volume, read_place
 
 
@@ -47,7 +47,7 @@ class NNUNetDataModule(DataModule):
     @cached_property
     def folder(self) -> Path:
         """Where the data set lies; found or unpacked on first use."""
-        root = Path(self.root)
+        root = local_root(self.root)
         name = self.task or self._only_one(root)
         found = locate_dataset(root, name=name, is_dataset=is_nnunet_folder, cache=Path(self.cache))
         if (

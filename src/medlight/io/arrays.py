@@ -8,15 +8,16 @@ import re
 import tempfile
 import zipfile
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any, cast
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medlight.core.errors import DataError, MissingExtraError
-from medlight.core.file_ref import FileRef
+from medlight.core.file_ref import FileRef, is_local
 from medlight.core.grid import Grid
 from medlight.io.gz import DECODED_BYTES, check_read_limit, errors_name_file
 
@@ -101,11 +102,13 @@ _UNPACKING = Lock()
 def _unpacked(path: Path, name: str, size: int, mtime_ns: int) -> NDArray[Any]:
     """One array of a file, while the file stays as it is."""
     if path.suffix.lower() == ".npy":
+        if not is_local(path):
+            return _read_npy(_opened(path))
         mapped = cast(NDArray[Any], np.load(path, mmap_mode="r", allow_pickle=False))
         if mapped.dtype.kind not in _NUMBERS:
             raise ValueError(f"it holds {mapped.dtype}, not numbers")
         return mapped
-    with zipfile.ZipFile(path) as archive:
+    with _opened(path) as file, zipfile.ZipFile(file) as archive:
         names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
         if not name and len(names) == 1:
             name = names[0]
@@ -113,6 +116,14 @@ def _unpacked(path: Path, name: str, size: int, mtime_ns: int) -> NDArray[Any]:
             raise DataError(f"{path}: it has no array {name!r}; it holds {', '.join(names)}")
         with archive.open(f"{name}.npy") as member:
             return _read_npy(member)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A file in any order; from elsewhere whole, as not every server gives parts."""
+    if is_local(path):
+        return path.open("rb")
+    check_read_limit(path.stat().st_size)
+    return BytesIO(path.read_bytes())
 
 
 def _read_npy(member: IO[bytes]) -> NDArray[Any]:
@@ -149,7 +160,7 @@ def _hdf5_row(path: Path, name: str, row: int | None) -> NDArray[Any]:
         raise MissingExtraError(
             f"{path}: HDF5 files need h5py; type pip install 'medlight[hdf5]'"
         ) from error
-    with h5py.File(path) as file:
+    with _opened(path) as opened, h5py.File(opened) as file:
         arrays: list[str] = []
         file.visititems(lambda key, item: arrays.append(key) if hasattr(item, "shape") else None)
         if not name and len(arrays) == 1:

@@ -74,8 +74,8 @@ def quick_digest(path: Path) -> str:
 
 def _digest(path: Path, length: int, *, seek: bool) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
+    with path.open("rb") as file:
+        size = path.stat().st_size
         if seek and size > 3 * length:
             digest.update(str(size).encode())
             for start in (0, size // 2, size - length):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from medlight.core.errors import DataError, DataNotFoundError
+from medlight.core.file_ref import as_path, is_local
 from medlight.io.nifti import read_header
 from medlight.io.read import RASTER_SUFFIXES, VOLUME_SUFFIXES, image_stem, is_nifti
 
@@ -60,9 +61,10 @@ def find_inputs(inputs: InputPaths, *, channels: int, spatial_dims: int) -> list
     seen: set[str] = set()  # of a folder and a file in it, say
     for each in [inputs] if isinstance(inputs, str | Path) else inputs:
         for name, path in _images(str(each), kinds, passed):
-            if os.path.abspath(path) in seen:
+            place = os.path.abspath(path) if is_local(path) else str(path)
+            if place in seen:
                 continue
-            seen.add(os.path.abspath(path))
+            seen.add(place)
             if found.setdefault(name, path).resolve() != path.resolve():
                 raise DataError(
                     f"{found[name]} and {path} would both be predicted as {name}; name one of them"
@@ -75,9 +77,11 @@ def find_inputs(inputs: InputPaths, *, channels: int, spatial_dims: int) -> list
 def _images(text: str, kinds: tuple[str, ...], passed: list[Path]) -> list[tuple[str, Path]]:
     """Names and paths of one file, whatever its kind, or of those in a folder or pattern; what is
     there and left out goes to `passed`."""
-    path = Path(text).expanduser()
+    path = as_path(text)
     if path.is_file():
         return [(image_stem(path.name), path)]
+    if not is_local(path):
+        raise DataNotFoundError(f"input={text}: there is no such file; elsewhere, name each file")
     if path.is_dir():
         folder = path / TEST_IMAGES if (path / TEST_IMAGES).is_dir() else path
         if folder is path and (path / TRAINING_IMAGES).is_dir():

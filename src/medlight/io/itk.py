@@ -165,7 +165,7 @@ def file_beside(path: Path, name: Any) -> Path:
     """The file of the voxels: beside the header, or below it."""
     if not isinstance(name, str) or name.startswith("LIST") or "%" in name:
         raise ValueError("voxels in several files are not supported; save it as one file")
-    if Path(name).is_absolute() or ".." in Path(name).parts:
+    if Path(name).is_absolute() or ".." in Path(name).parts or "://" in name:
         raise DataError(f"{path}: its voxels would lie elsewhere, in {name}; put them beside it")
     return path.parent / name
 

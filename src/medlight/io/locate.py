@@ -10,6 +10,7 @@ from pathlib import Path
 import pooch
 
 from medlight.core.errors import DataError, DataNotFoundError
+from medlight.core.file_ref import as_path, is_local
 from medlight.io.archive import extract, is_archive
 from medlight.io.atomic import create_once
 from medlight.io.verified import note_verified
@@ -56,8 +57,19 @@ class RemoteArchive:
     md5: str
 
 
+def local_root(root: str | Path) -> Path:
+    """The root of a data set whose folders are searched. DataNotFoundError for an address."""
+    path = as_path(root)
+    if not is_local(path):
+        raise DataNotFoundError(
+            f"data.root={path}: single files are read from elsewhere, but no data set is looked "
+            f"for there; copy it to this machine and type data.root=<its folder>"
+        )
+    return path
+
+
 def locate_dataset(
-    root: Path,
+    root: str | Path,
     *,
     name: str,
     is_dataset: Callable[[Path], bool],
@@ -77,6 +89,7 @@ def locate_dataset(
 
     DataNotFoundError says where was looked and what to type.
     """
+    root = local_root(root)
     if is_dataset(root / name):
         return root / name
     for packed in _archives(root, name):

@@ -1,6 +1,5 @@
 """Compare manifests with the files they list, and tell which version of its data a run works on."""
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from medlight.core.errors import ConfigError, DataError
-from medlight.core.file_ref import FileRef
+from medlight.core.file_ref import FileRef, below, names_in
 from medlight.core.index import Index
 from medlight.core.manifest import (
     MANIFEST_GLOB,
@@ -46,19 +45,20 @@ def snapshot(index: Index, *, version: str, name: str | None = None) -> Manifest
             text = column[row]
             if text is None:
                 continue
-            ref = FileRef.parse(text, Path())
+            ref = FileRef.parse(text, root)
+            names = names_in(text)
             for number, path in enumerate(ref.paths):
                 try:
-                    stat = (root / path).stat()
-                    sha256 = _digest(root / path, ref.part, shared)
+                    stat = path.stat()
+                    sha256 = _digest(path, ref.part, shared)
                 except OSError as error:
                     raise DataError(
-                        f"{root / path}: cannot be read ({error.strerror}); medlight check finds "
+                        f"{path}: cannot be read ({error.strerror}); medlight check finds "
                         f"all that is wrong with a data set"
                     ) from error
                 entries.append(
                     ManifestEntry(
-                        path=path.as_posix(),
+                        path=names[number],
                         size=stat.st_size,
                         mtime_ns=stat.st_mtime_ns,
                         sha256=sha256,
@@ -121,12 +121,12 @@ def verify_manifest(
     shared: dict[Path, str] = {}
     bar = tqdm(manifest.entries, desc="verifying", delay=1, disable=None)
     for entry in bar:
-        path = roots[entry.source] / entry.path
+        path = below(roots[entry.source], entry.path)
         try:
-            stat = os.stat(path)
+            stat = path.stat()
             if stat.st_size != entry.size:
                 changed.append(entry)
-            elif full or stat.st_mtime_ns != entry.mtime_ns:
+            elif full or not entry.mtime_ns or stat.st_mtime_ns != entry.mtime_ns:
                 n_hashed += 1
                 if _digest(path, entry.part, shared) != entry.sha256:
                     changed.append(entry)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.audit.file_scan import IMAGE, MASK, FileInfo
+from medlight.audit.file_scan import FileInfo
 from medlight.audit.issues import Issue, count_by_level
+from medlight.core.case import IMAGE_ROLE, is_mask_role
 from medlight.core.case_result import CaseResult
 from medlight.core.errors import MedlightError
 from medlight.core.index import Index
@@ -74,8 +75,9 @@ def case_figure(index: Index, case: str) -> Figure | None:
     """One slice of a case, its mask in colour; None where the image cannot be shown."""
     files = index[case].files
     try:
-        image = read_raw(files[IMAGE])
-        mask = read_raw(files[MASK], mask=True) if MASK in files else None
+        image = read_raw(files[IMAGE_ROLE])
+        masks = [role for role in files if is_mask_role(role)]
+        mask = read_raw(files[masks[0]], mask=True) if masks else None
     except (MedlightError, KeyError):
         return None
     values = image.values if image.values.ndim == image.grid.ndim else image.values[..., 0]
@@ -108,9 +110,8 @@ def _tinted(picture: CaseSlice) -> NDArray[np.uint8]:
 
 def _balance(page: Page, index: Index, file_infos: Sequence[FileInfo]) -> None:
     if index.labels.per_voxel:
-        label_counts = [
-            info.label_counts for info in file_infos if info.role == MASK and info.label_counts
-        ]
+        masks = [info for info in file_infos if is_mask_role(info.role)]
+        label_counts = [info.label_counts for info in masks if info.label_counts]
         values = [float(sum(k in c for c in label_counts)) for k in range(len(index.labels))]
         if not label_counts:
             return

@@ -9,10 +9,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from medlight.core.case import Case
+from medlight.core.case import MASK_ROLE, Case
 from medlight.core.errors import ConfigError, DataError
 from medlight.core.index import Index
-from medlight.data.cases import MASK_ROLE
 from medlight.data.datamodule import DataModule
 from medlight.io.atomic import atomic_path
 from medlight.io.image_files import (
@@ -66,7 +65,7 @@ def export_dataset(data: DataModule, *, form: str, output: Path) -> Path:
         )
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(f"output={output} is there already; type another folder")
-    index = data.cases
+    index = data.targets
     _check_masks(index, form)
     names = _file_names(index)
     dealt = folds(data, names)
@@ -108,7 +107,7 @@ def _file_names(index: Index) -> dict[str, str]:
 
 def _nnunet(data: DataModule, folder: Path, said: Json) -> tuple[Json, WriteCase]:
     """dataset.json of version 2, and how a case is written."""
-    refs = [ref for role in ("image", MASK_ROLE) for ref in data.cases.refs(role) if ref]
+    refs = [ref for role in ("image", MASK_ROLE) for ref in data.targets.refs(role) if ref]
     ending = common_suffix(refs, data.spatial_dims)
     numbers = nnunet_numbers(data)
     channels = len(said["channel_names"])

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import medlight
 from medlight.core.errors import ConfigError, DataError, MedlightError
+from medlight.core.file_ref import is_local
 from medlight.core.sample import Sample
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.io.inputs import InputCase, InputPaths, find_inputs
@@ -210,7 +211,7 @@ def _check_output(output: Path, cases: Sequence[InputCase]) -> None:
                 f"{file_stem(case.name)}; predict one of them into another folder"
             )
         for file in case.files:
-            if file.resolve().is_relative_to(output.resolve()):
+            if is_local(file) and file.resolve().is_relative_to(output.resolve()):
                 raise ConfigError(
                     f"output={output} holds {file}, which would be read again or written over; "
                     f"name another folder"

@@ -154,7 +154,7 @@ def _is_entry(entry: Any) -> bool:
         return False
     files = entry.get("files")
     return isinstance(files, dict) and all(
-        isinstance(noted, list) and len(noted) == 5 and isinstance(noted[4], str)
+        isinstance(noted, list) and len(noted) >= 5 and isinstance(noted[-1], str)
         for noted in files.values()
     )
 
@@ -184,7 +184,7 @@ def _file_hash(case: Case, path: Path, known: list[Any] | None) -> list[Any]:
             f"case {case.id!r}: {path} cannot be read ({error.strerror or error}); copy or "
             f"download it again, or leave the case out"
         ) from error
-    racy = time.time_ns() - stat.st_ctime_ns < _RACY_NS
+    racy = not stat.st_mtime_ns or time.time_ns() - stat.st_ctime_ns < _RACY_NS  # or unknown
     return [*([None] * 4 if racy else mark), sha]
 
 
