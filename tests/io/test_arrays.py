@@ -141,3 +141,16 @@ def test_the_limit_counts_what_a_row_becomes(
     monkeypatch.setenv("MEDLIGHT_READ_GB", str(8 * row.size / 2**30))
     with pytest.raises(DataError, match="more than the limit"):
         read_image(part(archive, "group/volume[0]"))
+
+
+def test_complex_numbers_are_two_channels(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    parts = random.normal(0, 1, (2, 4, 8, 6, 2)).astype(np.float32)
+    values = parts[..., 0] + 1j * parts[..., 1]  # 2 slices of (4, 8, 6) complex64
+    np.save(tmp_path / "k.npy", values)
+    image, grid = read_image(FileRef((tmp_path / "k.npy",), "[1]"))
+    assert grid.shape == (4, 8, 6)
+    np.testing.assert_array_equal(image, np.stack([values[1].real, values[1].imag]))
+    assert read_raw(FileRef((tmp_path / "k.npy",), "[1]")).dtype_name == "float32"
+    with pytest.raises(DataError, match="one number a voxel, got 2"):
+        read_mask(FileRef((tmp_path / "k.npy",), "[1]"))

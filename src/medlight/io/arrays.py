@@ -75,6 +75,7 @@ def read_row(ref: FileRef) -> NDArray[Any]:
 def values_and_grid(values: NDArray[Any]) -> tuple[NDArray[Any], Grid, int | None]:
     """Tell channels from space. Of two axes it is a grey picture; of three whose last counts three
     8-bit numbers, a colour picture; of three others a volume; of four, channels are the last.
+    Complex numbers are two channels each, their real and their imaginary part.
 
     Args:
         values: a row of an array.
@@ -91,6 +92,9 @@ def values_and_grid(values: NDArray[Any]) -> tuple[NDArray[Any], Grid, int | Non
     if values.ndim not in (2, 3, 4):
         raise DataError(f"expected 2 to 4 axes, got the shape {values.shape}")
     grid = Grid(values.shape[:2] if picture else values.shape[:3])
+    if values.dtype.kind == "c":
+        channels = values if values.ndim > grid.ndim else values[..., np.newaxis]
+        values = np.ascontiguousarray(channels).view(values.real.dtype)
     unsigned = picture and values.dtype.kind == "u" and values.dtype.itemsize <= 2
     return values, grid, int(np.iinfo(values.dtype).max) if unsigned else None
 

@@ -139,3 +139,16 @@ def test_golden_hashes_guard_the_version(tmp_path: Any) -> None:
     voxels = (tmp_path / "a.case").read_bytes()[-read_case_header(tmp_path / "a.case").nbytes :]
     found = hashlib.sha256(voxels).hexdigest()[:16]
     assert {"version": STORE_VERSION, "none": found} == GOLDEN
+
+
+def test_what_is_small_beside_the_largest_stays() -> None:
+    """k-space: a peak of 1 over values of a millionth, which a step of int16 would make 0."""
+    random = np.random.default_rng(0)
+    image = random.normal(0, 1e-6, (2, 32, 32)).astype(np.float32)
+    image[0, 16, 16] = 1.0
+    encoded = encode_image(image, "int16")
+    assert encoded.values.dtype == np.float32
+    np.testing.assert_array_equal(encoded.values * encoded.scale[0] + encoded.shift[0], image)
+    smooth = random.random((1, 32, 32)).astype(np.float32)
+    smooth[:, ::2] = 0  # a background of 0 is not small, but 0
+    assert encode_image(smooth, "int16").values.dtype == np.int16

@@ -4,7 +4,7 @@ Shapes: C channels, *S spatial axes.
 
 Errors, of an image's range a channel: whole numbers (CT, most MR) and 8-bit pictures are exact;
 anything else is within 1/130,000 of the range as int16, within 1/2,048 of the value as float16, and
-exact as float32.
+exact as float32, which is taken where int16 would make nothing of what is small (k-space).
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ STORE_DTYPES: tuple[StoreDtype, ...] = ("int16", "float16", "float32")
 BLOCK_SHAPE, BLOCKS_PER_CHUNK = (64, 64, 28), 4
 """Most voxels an axis that blosc2 unpacks at once, and how many such blocks it finds at once.
 Measured on CT: thin blocks waste less around a patch, broad ones pack better."""
+_SWALLOWED = 0.5
+"""Share of a channel's voxels, not 0, that int16 may make 0."""
 _SHIFTS = range(0, 256, 16)
 _INT16 = np.iinfo(np.int16)
 
@@ -70,10 +72,23 @@ def encode_image(image: NDArray[np.float32], dtype: StoreDtype, *, align: bool =
                     (whole + np.float32(by)).astype(small), ones / unit, -by * ones / unit
                 )
             return Encoded(whole.astype(small), ones / unit, 0 * ones)
-    if dtype == "float32":
+    if dtype == "float32" or (dtype == "int16" and _is_wide(image, low, high)):
         ones = np.ones(len(image))
         return Encoded(image, ones, 0 * ones)
     return _floating(image, low, high) if dtype == "float16" else _linear(image, low, high)
+
+
+def _is_wide(
+    image: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]
+) -> bool:
+    """Whether many voxels are so small, beside the largest, that a step of int16 swallows them."""
+    half_steps = (high - low) / np.float32(2 * (_INT16.max - _INT16.min))
+    for channel, half in zip(image, half_steps, strict=True):
+        small = np.abs(channel) < half
+        count = np.count_nonzero(small) - channel.size + np.count_nonzero(channel)
+        if count > _SWALLOWED * channel.size:
+            return True
+    return False
 
 
 def _is_whole(channel: NDArray[np.float32], unit: float) -> bool:
