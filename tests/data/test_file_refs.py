@@ -205,7 +205,11 @@ def test_one_of_several_masks_is_learnt_and_all_are_checked(
     number = int(case.removeprefix("case_"))
     [sample] = [s for s in data.train_set if s["case"] == case]
     np.testing.assert_array_equal(sample["mask"][0], arrays["masks"][number])
-    assert {e.role for e in snapshot(data.cases, version="1").entries} == {"image", "mask/anna", "mask/ben"}
+    assert {e.role for e in snapshot(data.cases, version="1").entries} == {
+        "image",
+        "mask/anna",
+        "mask/ben",
+    }
     # Ben's masks hold up to 255, which no label names.
     issues, infos = audit(data.cases, data.split)
     assert {info.role for info in infos if info.label_counts} == {"mask/anna", "mask/ben"}

@@ -35,7 +35,7 @@ from medlight.core.malloc import tune_malloc
 from medlight.data.datamodule import DataModule
 from medlight.jobs.check import check_before_training
 from medlight.jobs.verb import Need, needs_of
-from medlight.runs.directory import CONFIG_FILE, RunDirectory
+from medlight.runs.directory import CONFIG_FILE, SPLIT_FILE, RunDirectory
 from medlight.tasks.base import Task
 from medlight.tasks.checkpoint import CheckpointFiles
 
@@ -92,6 +92,11 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
         for each in runs:  # said before the data are looked for, which may not be here
             RunDirectory(each).split()
         built["data"] = instantiate(cfg.data, _convert_="all")
+        kept = run_dir if trains and cfg.job.resume else built["run"]
+        if kept and not anew and RunDirectory(kept).has(SPLIT_FILE):
+            built["data"].keep_split(
+                RunDirectory(kept).split(), Path(os.path.relpath(kept)), trains=trains
+            )
     if "task" in needs:
         data: DataModule = built["data"]
         rank_zero_only(check_before_training)(data)

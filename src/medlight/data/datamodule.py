@@ -20,6 +20,7 @@ from medlight.data.cases import check_ignored, open_cases, seen_ranges, store_na
 from medlight.data.dataset import CaseDataset
 from medlight.data.exclusions import Exclusions, find_exclusions, withdrawal_lists
 from medlight.data.hooks import AugmentFn, CaseLoader, TrainerHooks
+from medlight.data.kept_split import keep_split
 from medlight.data.patch import ForegroundSampler, auto_patch_size
 from medlight.data.patients import group_by_patient
 from medlight.data.sampling import EvalSampler, TrainBatchSampler
@@ -148,6 +149,10 @@ class DataModule(TrainerHooks, StatedByData, ABC):
     @cached_property
     def split(self) -> Split:
         return self.split_of(self.fold)
+
+    def keep_split(self, kept: Mapping[str, Any], run: Path, *, trains: bool) -> None:
+        """Keep to the sides of a run, whatever became of its data; see `data.kept_split`."""
+        self.split = keep_split(kept, self.cases, self.exclusions.cases, run, trains=trains)
 
     def split_of(self, fold: int | str | None) -> Split:
         """Who is on which side in one of the folds. SplitError where there is no such fold."""
