@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from medlight.core.errors import MedlightError
+from medlight.core.errors import DataError, MedlightError
 from medlight.datasets._dataset_json import read_labels
 
 
@@ -43,3 +43,11 @@ def test_labels_that_nnunet_refuses(labels: Any, words: str) -> None:
     with pytest.raises(MedlightError, match=words) as raised:
         read_labels({"labels": labels}, Path("dataset.json"))
     assert "\n" not in str(raised.value)
+
+
+def test_the_order_of_regions_is_that_of_dataset_json_or_refused() -> None:
+    labels = {"background": 0, "kidney": [1, 2, 3], "masses": [2, 3], "tumour": 2}
+    read = read_labels({"labels": labels, "regions_class_order": [1, 3, 2]}, Path("dataset.json"))
+    assert list(read.regions) == ["kidney", "masses", "tumour"]
+    with pytest.raises(DataError, match=r"regions_class_order is \[1, 2, 3\].*\[1, 3, 2\]"):
+        read_labels({"labels": labels, "regions_class_order": [1, 2, 3]}, Path("dataset.json"))

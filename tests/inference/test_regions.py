@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from medlight.core.errors import ConfigError
-from medlight.inference.heads import region_class_order, regions_to_labels
+from medlight.core.labels import region_class_order
+from medlight.inference.heads import regions_to_labels
 
 BRATS = {"whole": (1, 2, 4), "core": (1, 4), "enhancing": (4,)}
 """The labels of BraTS up to 2022: 1 necrosis, 2 oedema, 4 enhancing tumour."""

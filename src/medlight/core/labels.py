@@ -1,12 +1,12 @@
 """What the numbers of a target mean."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from medlight.core.errors import DataError
+from medlight.core.errors import ConfigError, DataError
 
 LabelKind = Literal["multiclass", "multilabel", "number", "mask"]
 LABEL_KINDS: tuple[LabelKind, ...] = ("multiclass", "multilabel", "number", "mask")
@@ -103,3 +103,28 @@ class Labels:
         if len(positive) != 1:
             raise ValueError(f"expected exactly one of {self.names} to be 1, got {dict(tags)}")
         return int(positive[0])
+
+
+def region_class_order(regions: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
+    """Find the label that each region paints: the smallest of its own that no later region holds.
+
+    Args:
+        regions: name to labels, in the order in which they are painted.
+
+    Raises:
+        ConfigError: a region has no such label; those after it would cover it wherever it is.
+
+    >>> region_class_order({"whole": (1, 2, 4), "core": (1, 4), "enhancing": (4,)})
+    (2, 1, 4)
+    """
+    labels, later = [], set[int]()
+    for name, region in reversed(list(regions.items())):
+        own = set(region) - later
+        if not own:
+            raise ConfigError(
+                f"region {name!r} has no label of its own: those after it hold {sorted(region)}; "
+                f"name larger regions before the ones they contain"
+            )
+        labels.append(min(own))
+        later |= set(region)
+    return tuple(reversed(labels))

@@ -38,7 +38,7 @@ def keep_split(
     if known and not known & now:
         raise SplitError(
             f"none of the {len(known)} cases of {run}, such as {gone[0]}, is in {index.name}; "
-            f"type data.root=<where its data are>; for other data: predict, evaluate predictions=..."
+            f"type data.root=<where its data are>; other data: predict, evaluate predictions=..."
         )
     needed = [case for case in gone if case in sides["train"] | sides["val"]]
     if trains and needed:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medlight.core.errors import DataError, SplitError, reading
+from medlight.core.errors import ConfigError, DataError, SplitError, reading
+from medlight.core.labels import region_class_order
 from medlight.core.split import Split
 from medlight.data.datamodule import DataModule
 from medlight.datasets._listing import case_id
@@ -115,16 +116,30 @@ def read_labels(content: Mapping[str, Any], path: Path) -> NamedNumbers:
         )
     if given is not None and (not isinstance(given, list) or len(given) != len(known)):
         raise DataError(f"{path}: label_names must be a list of {len(known)} names, got {given}")
+    regions = {name: those for name, those in numbers.items() if those != (0,)} if several else {}
+    _check_class_order(content.get("regions_class_order"), regions, path)
     return NamedNumbers(
         names=tuple(
             str(given[number]) if given else names.get(number, f"label {number}")
             for number in known
         ),
-        regions={name: those for name, those in numbers.items() if those != (0,)}
-        if several
-        else {},
+        regions=regions,
         ignore=None if ignored is None else ignored[0],
     )
+
+
+def _check_class_order(stated: Any, regions: Mapping[str, tuple[int, ...]], path: Path) -> None:
+    """DataError where regions would be painted with other labels than dataset.json says."""
+    try:
+        painted = region_class_order(regions)
+    except ConfigError:  # they cannot be learnt as regions, only scored
+        return
+    if stated is not None and stated != list(painted):
+        raise DataError(
+            f"{path}: regions_class_order is {stated}, but here a region is painted with the "
+            f"smallest of its labels that no later one holds, {list(painted)}; order the regions "
+            f"so that both are the same, or leave the line out"
+        )
 
 
 def read_extras(content: Mapping[str, Any], path: Path) -> NamedNumbers:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from medlight.core.errors import ConfigError
+from medlight.core.labels import region_class_order
 
 
 class Head(Protocol):
@@ -136,31 +136,6 @@ def entropy(log_probs: Tensor, *, dim: int = 0, keepdim: bool = False) -> Tensor
     0.6931
     """
     return -(log_probs.exp() * log_probs).sum(dim, keepdim=keepdim)
-
-
-def region_class_order(regions: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
-    """Find the label that each region paints: the smallest of its own that no later region holds.
-
-    Args:
-        regions: name to labels, in the order in which they are painted.
-
-    Raises:
-        ConfigError: a region has no such label; those after it would cover it wherever it is.
-
-    >>> region_class_order({"whole": (1, 2, 4), "core": (1, 4), "enhancing": (4,)})
-    (2, 1, 4)
-    """
-    labels, later = [], set[int]()
-    for name, region in reversed(list(regions.items())):
-        own = set(region) - later
-        if not own:
-            raise ConfigError(
-                f"region {name!r} has no label of its own: those after it hold {sorted(region)}; "
-                f"name larger regions before the ones they contain"
-            )
-        labels.append(min(own))
-        later |= set(region)
-    return tuple(reversed(labels))
 
 
 def regions_to_labels(

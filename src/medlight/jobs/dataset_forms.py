@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlight.core.errors import ConfigError
+from medlight.core.labels import region_class_order
 from medlight.core.split import SUBSETS, Split
 from medlight.data.datamodule import DataModule
-from medlight.inference.heads import region_class_order
 
 BACKGROUND, IGNORE = "background", "ignore"
 

@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from medlight.core.grid import Grid
+from medlight.core.labels import region_class_order
 from medlight.core.sample import Sample
 from medlight.inference.ensemble import ensemble_predictor, merge_slabs
-from medlight.inference.heads import SigmoidHead, region_class_order
+from medlight.inference.heads import SigmoidHead
 from medlight.inference.postprocess import Postprocessing, voxel_size_ml
 from medlight.inference.resample_to_source import SourcePrediction, resample_to_source
 from medlight.inference.sliding_window import MIN_WEIGHT, SIGMA_SCALE, Slabs, SlidingWindow
