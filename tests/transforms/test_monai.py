@@ -1,6 +1,7 @@
 """MONAI's steps in yaml: what may be named, what is stored, and the way back to the source."""
 
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from medlight.core.grid import Grid
 from medlight.core.sample import Sample
 from medlight.inference.resample_to_source import resample_to_source
 from medlight.inference.sliding_window import Slabs
+from medlight.io.read import read_image, read_mask
 from medlight.transforms.monai import Pipeline, RandomSteps
 from medlight.transforms.monai_steps import KIND
 
@@ -98,6 +100,24 @@ def test_masks_find_home_as_monai_inverts(order: tuple[int, ...], signs: tuple[i
         ours, theirs = home(pipeline.geometry(given), given["grid"]), inverted(pipeline, given)
         assert dice(ours, theirs) > 0.9
         assert dice(ours, given["mask"][0]) > dice(theirs, given["mask"][0]) - 0.01 > 0.9
+
+
+def test_the_mask_of_a_real_ct_finds_home(real_data: Path) -> None:
+    folder = real_data / "spleen_crop"
+    image, grid = read_image(folder / "spleen_2.nii.gz")
+    mask, _ = read_mask(folder / "spleen_2_label.nii.gz")
+    given: Sample = {
+        "image": torch.from_numpy(image),
+        "mask": torch.from_numpy(mask.astype(np.uint8)),
+        "grid": grid,
+    }
+    exact = Pipeline(steps=EXACT[:5])
+    np.testing.assert_array_equal(home(exact.geometry(given), grid), mask[0])
+    steps = [step("Spacingd", BOTH, pixdim=[1.5, 1.5, 2.0], mode=["bilinear", "nearest"])]
+    pipeline = Pipeline(steps=[*EXACT[:3], *steps])
+    ours, theirs = home(pipeline.geometry(given), grid), inverted(pipeline, given)
+    assert dice(ours, theirs) > 0.97
+    assert dice(ours, mask[0]) > dice(theirs, mask[0]) > 0.9
 
 
 def test_boxes_of_voxels_lie_where_the_grid_says() -> None:
