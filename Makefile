@@ -2,7 +2,7 @@
 # Another interpreter: make demo PYTHON=/path/to/python3
 
 RECENT = import sys; sys.exit(sys.version_info < (3, 11))
-PYTHON ?= $(firstword $(foreach name, python3.13 python3.12 python3.11 python3, \
+PYTHON ?= $(firstword $(foreach name, python3.11 python3.12 python3.13 python3, \
     $(shell $(name) -c '$(RECENT)' 2>/dev/null && echo $(name))))
 VENV := .venv
 BIN := $(VENV)/bin
