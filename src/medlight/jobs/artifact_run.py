@@ -134,7 +134,7 @@ def resample(image, affine, spacing_mm):
     """Another voxel size; the first voxel stays where it is. Axes must be at right angles."""
     own = np.linalg.norm(affine[:3, :3], axis=0)
     for axis, (old, new) in enumerate(zip(own, spacing_mm, strict=True)):
-        if abs(old - new) > 1e-3:
+        if new and abs(old - new) > 1e-3:
             count = round((image.shape[axis + 1] - 1) / (new / old) + 1)
             image = interpolate_axis(image, axis + 1, np.arange(count) * (new / old))
             affine = affine @ np.diag([new / old if a == axis else 1 for a in range(4)])
@@ -170,8 +170,7 @@ def prepare(image, affine):
     image = image.astype(np.float32)
     for channel, how in zip(image, steps["intensity"], strict=True):
         if how["kind"] == "window":
-            low, high = how["low"], how["high"]
-            channel[:] = np.clip((channel - low) / (high - low), 0, 1)
+            channel[:] = np.clip((channel - how["low"]) / (how["high"] - how["low"]), 0, 1)
         elif how["kind"] == "standardise":
             channel[:] = (channel - channel.mean(dtype=np.float64)) / (channel.std() or 1)
     return image, affine
@@ -184,7 +183,9 @@ def predict_whole(image, net):
     fit = about["net_shape"] or (about["min_size"] if fit == about["divisor"] else fit)
     short = [(0, wanted - n) for n, wanted in zip(image.shape[1:], fit, strict=True)]
     padded = np.pad(image, [(0, 0), *short], constant_values=image.min())
-    return net(padded[None])[0][(slice(None), *(slice(n) for n in image.shape[1:]))]
+    slices = ARTIFACT["input"].get("slices")  # then a window is one, and the net is 2-D
+    logits = net(padded.swapaxes(0, 1)).swapaxes(0, 1) if slices else net(padded[None])[0]
+    return logits[(slice(None), *(slice(n) for n in image.shape[1:]))]
 
 
 def predict_windows(image, net):
@@ -255,8 +256,7 @@ def postprocess(labels, affine):
     for name, step in ARTIFACT["postprocessing"].items():
         index = ARTIFACT["classes"].index(name)
         parts, _ = ndimage.label(labels == index, np.ones((3,) * labels.ndim))
-        sizes = np.bincount(parts.ravel())
-        sizes[0] = 0
+        sizes = np.append(0, np.bincount(parts.ravel())[1:])
         keep = (sizes * voxel >= step["min_size"]) & (sizes > 0)
         if step["keep_largest"]:
             keep &= np.arange(len(sizes)) == sizes.argmax()

@@ -20,6 +20,7 @@ from medlight.jobs.verb import verb
 from medlight.nets.input_size import InputSize
 from medlight.runs.files import write_text
 from medlight.tasks.trained_model import LoadModel, TrainedModel
+from medlight.transforms.slices import order_of_codes
 
 log = logging.getLogger(__name__)
 
@@ -230,7 +231,8 @@ def describe_artifact(model: TrainedModel, inference: SlidingWindow) -> dict[str
         "format": FORMAT,
         "classes": list(spec.labels.names),
         "input": {
-            "spatial_dims": spec.spatial_dims,
+            "spatial_dims": spec.image_dims,
+            "slices": bool(spec.slices),
             "channels": spec.channels,
             "modality": list(spec.modality),
         },
@@ -251,6 +253,9 @@ def preprocessing(model: TrainedModel) -> dict[str, Any]:
     A preset tells its map when it is asked about images whose statistics are known: a window has
     bounds, and does not depend on them.
     """
+    slices = model.spec.slices
+    if slices and getattr(model.transforms, "recipe", {}).get("preset") != "volume":
+        raise ConfigError("slices of volumes are exported with transforms=volume only")
     if model.transforms is None:
         return {"intensity": [{"kind": "unchanged"}] * model.spec.channels}
     recipe = {k: v for k, v in model.transforms.recipe.items() if v is not None}
@@ -258,6 +263,11 @@ def preprocessing(model: TrainedModel) -> dict[str, Any]:
         raise ConfigError(
             f"transforms of the kind {recipe.get('preset')!r} cannot be described in an artifact"
         )
+    if slices:
+        order = order_of_codes(recipe["orientation"], slices)
+        recipe["orientation"] = "".join(recipe["orientation"][axis] for axis in order)
+        if "spacing_mm" in recipe:
+            recipe["spacing_mm"] = [recipe["spacing_mm"][axis] for axis in order]
     channels = model.spec.channels
     seen = model.transforms.intensity(_statistics(channels), model.spec.modality)
     kinds: list[dict[str, Any]] = []
