@@ -54,15 +54,21 @@ def save_as(path: Path, ras: np.ndarray, codes: str) -> Path:
     return path
 
 
+def on_screen(plane: torch.Tensor) -> torch.Tensor:
+    """Of a volume in RAS: up is anterior or superior, left is right or anterior; and back."""
+    return plane.T.flip(0, 1)
+
+
 def by_hand(trained: TrainedModel, ras: np.ndarray, plane: str) -> np.ndarray:
     """(*S) labels: each slice through the net, stacked."""
     axis = PLANES[plane]
     seen = torch.from_numpy((ras - ras.mean()) / ras.std()).float()
     labels = []
     for number in range(ras.shape[axis]):
-        picture = seen.select(axis, number).T  # rows, then columns from left to right
+        picture = on_screen(seen.select(axis, number))
         with torch.inference_mode():
-            labels.append(trained.task.net(picture[None, None])[0].argmax(0).T.numpy())
+            mask = trained.task.net(picture[None, None])[0].argmax(0)
+        labels.append(on_screen(mask).numpy())
     return np.stack(labels, axis)
 
 
@@ -132,8 +138,8 @@ def test_a_training_batch_holds_slices_of_the_volumes(folder: Path, plane: str) 
     kept = [
         number
         for number in range(whole["image"].shape[axis + 1])
-        if torch.equal(whole["image"][0].select(axis, number).T, image[0])
-        and torch.equal(whole["mask"][0].select(axis, number).T, mask[0])
+        if torch.equal(on_screen(whole["image"][0].select(axis, number)), image[0])
+        and torch.equal(on_screen(whole["mask"][0].select(axis, number)), mask[0])
     ]
     assert len(kept) == 1
     batch = next(iter(data.train_dataloader()))
@@ -157,7 +163,7 @@ def _train_images(data: DataModule) -> list[Path]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"slices": "transverse"}, "must be one of sagittal, coronal, axial or null"),
+        ({"slices": "transverse"}, "must be one of axial, coronal, sagittal or null"),
         ({"patch": (16, 16, 1)}, "2 numbers for the height and width of slices"),
         ({"patch": None}, "slices differ in size.*data.patch=auto"),
     ],

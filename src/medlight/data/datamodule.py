@@ -24,17 +24,16 @@ from medlight.data.patch import ForegroundSampler, shared_shape, training_patch
 from medlight.data.patients import group_by_patient
 from medlight.data.sampling import EvalSampler, TrainBatchSampler
 from medlight.data.sizes import check_sizes
-from medlight.data.slice_dataset import SliceDataset
+from medlight.data.sliced import SlicedByPlane, check_every_class
 from medlight.data.stated import StatedByData
 from medlight.io.manifest import DataVersion, find_version
 from medlight.io.store.store import Store
 from medlight.io.store.stored_cases import StoredCases
 from medlight.transforms.preprocessor import Preprocessor
-from medlight.transforms.slices import check_plane
 
 
 @dataclass(kw_only=True, eq=False)
-class DataModule(TrainerHooks, StatedByData, ABC):
+class DataModule(TrainerHooks, SlicedByPlane, StatedByData, ABC):
     """Splits, reads, transforms, batches and augments the cases that a subclass finds.
 
     A data set is one subclass with `index()`. One that is shipped has a class method `fake(root,
@@ -48,6 +47,8 @@ class DataModule(TrainerHooks, StatedByData, ABC):
         augment: random, batched, training only; see `medlight.augment`.
         slices: "axial", "coronal" or "sagittal": nets see volumes slice by slice, in two
             dimensions; cases stay volumes. None: nets see images as they are.
+        slice_labels: with `slices`, what makes each slice a picture with a class: "mask", whether
+            its mask is empty; or a csv file with the columns case, slice and label.
         patch: spatial shape of a training image; "auto": the median shape of the training cases,
             rounded up to multiples of 8, capped at 96^3 voxels; None: images are taken whole.
         foreground_oversampling: share of the patches that are centred on a voxel of the
@@ -79,6 +80,7 @@ class DataModule(TrainerHooks, StatedByData, ABC):
     transforms: Preprocessor | None = None
     augment: AugmentFn | None = None
     slices: str | None = None
+    slice_labels: str | None = None
     patch: Sequence[int] | Literal["auto"] | None = None
     foreground_oversampling: float = 0.33
     batch_size: int = 4
@@ -167,11 +169,12 @@ class DataModule(TrainerHooks, StatedByData, ABC):
         Lightning calls it, too; what is prepared stays.
         """
         if self._train_set is None:
-            check_plane(self.slices, self.spatial_dims)
+            self.check_slices()
             pick_centre = ForegroundSampler(self.foreground_oversampling, self.ignored_label)
             self._train_set = self._dataset(self.split.train, foreground_sampler=pick_centre)
             check_ignored(self.ignore, self.cases.labels, self._train_set.stored, self.prepare)
             check_sizes(self._train_set.stored, self.cases.labels, whole=self.patch is None)
+            check_every_class(self.slice_labels, self._class_counts(), self.labels)
 
     @cached_property
     def spec(self) -> DataSpec:
@@ -186,7 +189,7 @@ class DataModule(TrainerHooks, StatedByData, ABC):
             spatial_dims=self.net_dims,
             slices=self.slices or "",
             channels=self.train_cases.channels,
-            labels=self.cases.labels,
+            labels=self.labels,
             patch=self._patch(),
             shape=self._patch() or shared_shape(self._shapes),
             class_counts=self._class_counts(),
@@ -197,11 +200,6 @@ class DataModule(TrainerHooks, StatedByData, ABC):
             modality=tuple(self.modalities),
             **seen_ranges(self.train_cases, self.transforms, tuple(self.modalities), self.net_dims),
         )
-
-    @property
-    def net_dims(self) -> int:
-        """Spatial axes of what a net sees."""
-        return 2 if self.slices else self.spatial_dims
 
     @cached_property
     def _store(self) -> Store:
@@ -220,10 +218,10 @@ class DataModule(TrainerHooks, StatedByData, ABC):
         return self._store.delete(store_name(self.full_index), self.exclusions.withdrawn)
 
     def _class_counts(self) -> tuple[int, ...] | None:
-        tags = self.train_set.index.tags
-        if tags is None or not self.cases.labels.exclusive:
+        targets = self.train_set.targets
+        if targets is None or not self.labels.exclusive:
             return None
-        return tuple(map(int, (tags == 1).sum(axis=0)))
+        return tuple(np.bincount(targets.numpy(), minlength=len(self.labels)).tolist())
 
     def prepare(self, *, check: bool = False) -> StoredCases:
         """All cases of the index, prepared where they are not yet; see `Store.open`."""
@@ -233,7 +231,7 @@ class DataModule(TrainerHooks, StatedByData, ABC):
         )  # fmt: skip
 
     def _dataset(self, cases: Sequence[str], **options: Any) -> CaseDataset:
-        return (SliceDataset if self.slices else CaseDataset)(
+        return self.dataset_class(
             self.cases.subset(cases),
             store=self._store,
             transforms=self.transforms,

@@ -36,8 +36,7 @@ def load_net():
 
 def read(path):
     """(C, *S) float32, affine in mm, and the file's header; None for a picture."""
-    nifti = path.name.lower().endswith((".nii", ".nii.gz"))
-    wanted = ARTIFACT["input"]
+    nifti, wanted = path.name.lower().endswith((".nii", ".nii.gz")), ARTIFACT["input"]
     image, affine, header = (read_nifti if nifti else read_picture)(path)
     if (len(image), image.ndim - 1) != (wanted["channels"], wanted["spatial_dims"]):
         sys.exit(f"{path}: {len(image)} channels, {image.ndim - 1} axes; the net takes {wanted}")
@@ -159,6 +158,8 @@ def prepare(image, affine):
         image, affine = reorient(image, affine, steps["orientation"])
     if steps.get("spacing_mm"):
         image, affine = resample(image, affine, steps["spacing_mm"])
+    if "slices" in steps:  # from slice to slice, down, across
+        image, affine = reorient(image, affine, steps["slices"])
     if steps.get("size") and list(image.shape[1:]) != steps["size"]:
         old, image = image.shape[1:], resize(image, steps["size"])
         for axis, (o, n) in enumerate(zip(old, image.shape[1:], strict=True)):
@@ -285,8 +286,7 @@ def write(path, labels, affine, header):
 
 def main() -> None:
     image, source, header = read(Path(sys.argv[1]))
-    net = load_net()
-    ready, affine = prepare(image, source)
+    net, (ready, affine) = load_net(), prepare(image, source)
     if "window" not in ARTIFACT:  # one answer an image
         values = activate(net(ready[None])[0].astype(np.float64))
         print(json.dumps(dict(zip(ARTIFACT["classes"], values.round(6).tolist(), strict=True))))

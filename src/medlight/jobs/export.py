@@ -20,7 +20,7 @@ from medlight.jobs.verb import verb
 from medlight.nets.input_size import InputSize
 from medlight.runs.files import write_text
 from medlight.tasks.trained_model import LoadModel, TrainedModel
-from medlight.transforms.slices import order_of_codes
+from medlight.transforms.slices import CODES
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,11 @@ def export(
     if format not in FILES:
         raise ConfigError(f"job.format must be onnx or torch_export, got {format}")
     model = load(run, checkpoint)
+    if model.spec.slices and not model.spec.labels.per_voxel:
+        raise ConfigError(
+            f"{model.name} classifies slices of volumes, which no export does; type "
+            f"medlight predict run={run} input=<volumes>"
+        )
     folder = Path(output).expanduser() if output else run / "export" / format
     folder.mkdir(parents=True, exist_ok=True)
     for name in NOISY_LOGGERS:
@@ -264,10 +269,7 @@ def preprocessing(model: TrainedModel) -> dict[str, Any]:
             f"transforms of the kind {recipe.get('preset')!r} cannot be described in an artifact"
         )
     if slices:
-        order = order_of_codes(recipe["orientation"], slices)
-        recipe["orientation"] = "".join(recipe["orientation"][axis] for axis in order)
-        if "spacing_mm" in recipe:
-            recipe["spacing_mm"] = [recipe["spacing_mm"][axis] for axis in order]
+        recipe["slices"] = CODES[slices]
     channels = model.spec.channels
     seen = model.transforms.intensity(_statistics(channels), model.spec.modality)
     kinds: list[dict[str, Any]] = []

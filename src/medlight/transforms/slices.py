@@ -3,14 +3,19 @@
 from typing import Any, cast
 
 import numpy as np
+from nibabel.orientations import apply_orientation, axcodes2ornt, ornt_transform
 from numpy.typing import NDArray
 
 from medlight.core.errors import ConfigError
 from medlight.core.grid import AXIS_CODES, Grid
 from medlight.core.sample import Sample
+from medlight.transforms.resample import reorient
 
-PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
-"""Plane of a slice to the world axis (RAS) that lies closest to its normal."""
+CODES = {"axial": "SPL", "coronal": "AIL", "sagittal": "RIP"}
+"""Where the axes of a volume point whose slices come first, each as a picture on a screen: up is
+anterior in axial slices, else superior; left is the patient's right, in sagittal ones anterior."""
+MAX_OFF = 0.05
+"""How far, in slices, one may lie off its place in the file."""
 
 
 def check_plane(plane: str | None, ndim: int) -> None:
@@ -25,8 +30,8 @@ def check_plane(plane: str | None, ndim: int) -> None:
     """
     if plane is None:
         return
-    if plane not in PLANES:
-        raise ConfigError(f"data.slices must be one of {', '.join(PLANES)} or null, got {plane}")
+    if plane not in CODES:
+        raise ConfigError(f"data.slices must be one of {', '.join(CODES)} or null, got {plane}")
     if ndim != 3:
         raise ConfigError(
             f"data.slices={plane} cuts volumes, but these images have {ndim} axes; leave "
@@ -34,45 +39,12 @@ def check_plane(plane: str | None, ndim: int) -> None:
         )
 
 
-def slice_axis(grid: Grid, plane: str) -> int:
-    """Find the voxel axis that slices of a plane follow each other along.
-
-    >>> slice_axis(Grid((2, 2, 2)), "axial")
-    2
-    """
-    return [int(world) for world, _ in grid.axes].index(PLANES[plane])
-
-
-def _order(first: int) -> list[int]:
-    return [first, *(axis for axis in (2, 1, 0) if axis != first)]
-
-
-def order_of_codes(codes: str, plane: str) -> list[int]:
-    """Say in which order `slices_first` puts the axes of a volume that lies so.
-
-    >>> order_of_codes("RAS", "axial")
-    [2, 1, 0]
-    """
-    return _order(next(a for a, code in enumerate(codes) if code in AXIS_CODES[PLANES[plane]]))
-
-
-def slices_back(volume: NDArray[Any], plane: str) -> NDArray[Any]:
-    """Turn (..., *S) voxels that `slices_first` turned, of a volume in RAS, back to RAS.
-
-    >>> slices_back(np.zeros((1, 5, 4, 3)), "axial").shape
-    (1, 3, 4, 5)
-    """
-    lead = volume.ndim - 3
-    return volume.transpose(*range(lead), *(lead + np.argsort(_order(PLANES[plane]))))
-
-
 def slices_first(sample: Sample, plane: str) -> Sample:
-    """Turn a volume so that its slices follow each other along the first axis, each as a picture:
-    of a volume in RAS, columns of axial and coronal slices run from left to right.
+    """Turn a volume as `CODES` says.
 
     Args:
         sample: with `image`, `grid` and maybe `mask`.
-        plane: one of `PLANES`.
+        plane: of the slices.
 
     Returns:
         The same, no voxel changed; `grid` stays true.
@@ -82,13 +54,48 @@ def slices_first(sample: Sample, plane: str) -> Sample:
     """
     grid = sample["grid"]
     check_plane(plane, grid.ndim)
-    first = slice_axis(grid, plane)
-    order = _order(first)
-    affine = grid.affine.copy()
-    affine[:, :3] = grid.affine[:, order]
-    turned = {
-        key: sample[key].permute(0, *(axis + 1 for axis in order)).contiguous()  # type: ignore[literal-required]
-        for key in ("image", "mask")
-        if key in sample
-    }
-    return cast(Sample, {**sample, **turned, "grid": Grid([grid.shape[a] for a in order], affine)})
+    turned: dict[str, Any] = {}
+    for key in ("image", "mask"):
+        if key in sample:
+            turned[key], turned["grid"] = reorient(sample[key], grid, CODES[plane])  # type: ignore[literal-required]
+    return cast(Sample, {**sample, **turned})
+
+
+def slices_back(volume: NDArray[Any], plane: str) -> NDArray[Any]:
+    """Turn the (*S) or (C, *S) voxels of a volume whose slices come first to RAS.
+
+    >>> slices_back(np.zeros((1, 5, 4, 3)), "axial").shape
+    (1, 3, 4, 5)
+    """
+    turn = ornt_transform(axcodes2ornt(CODES[plane]), axcodes2ornt("RAS"))
+    if volume.ndim == 3:
+        return cast(NDArray[Any], apply_orientation(volume, turn))
+    return np.stack([apply_orientation(channel, turn) for channel in volume])
+
+
+def slice_numbers(grid: Grid, source: Grid, plane: str) -> NDArray[np.int64]:
+    """Find the slice of a file that each slice of its volume is.
+
+    Args:
+        grid: of the volume, with slices first.
+        source: of the file.
+        plane: of the slices.
+
+    Returns:
+        Numbers along the file's axis that lies closest to the normal of the plane, from 0.
+
+    Raises:
+        ConfigError: slices lie between those of the file.
+    """
+    normal = [AXIS_CODES[world][1] for world, _ in source.axes].index(CODES[plane][0])
+    middle = (np.array(grid.shape) - 1) / 2
+    voxels = np.array([[number, *middle[1:]] for number in range(grid.shape[0])])
+    places = source.to_voxel(grid.to_world(voxels))[:, normal]
+    numbers = np.rint(places).astype(np.int64)
+    if np.abs(places - numbers).max() > MAX_OFF or len({*numbers.tolist()}) < len(numbers):
+        raise ConfigError(
+            f"data.slices={plane}: the transforms resample volumes across their slices, so that "
+            f"these are not those of the file; give null for that axis, such as "
+            f"transforms.spacing_mm=[0.8,0.8,null]"
+        )
+    return numbers
