@@ -1,5 +1,6 @@
 """Volumes as stacks of 2-D slices: the axis that slices follow each other along comes first."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -71,6 +72,16 @@ def slices_back(volume: NDArray[Any], plane: str) -> NDArray[Any]:
     if volume.ndim == 3:
         return cast(NDArray[Any], apply_orientation(volume, turn))
     return np.stack([apply_orientation(channel, turn) for channel in volume])
+
+
+def spacing_in_ras(within: Sequence[float], plane: str) -> list[float | None]:
+    """Give the voxel size within slices, down and across, to the axes of a volume in RAS.
+
+    >>> spacing_in_ras((0.5, 0.7), "axial")
+    [0.7, 0.5, None]
+    """
+    of_axis = dict(zip(CODES[plane][1:], within, strict=True))
+    return [next((of_axis[c] for c in pair if c in of_axis), None) for pair in AXIS_CODES]
 
 
 def slice_numbers(grid: Grid, source: Grid, plane: str) -> NDArray[np.int64]:
