@@ -125,7 +125,7 @@ def test_the_plan_of_any_data_set_composes_and_says_why(
         if "." in choice.key or choice.file != "experiment":
             place = choice.key if choice.file == "experiment" else f"{choice.file}.{choice.key}"
             assert choice.key == "base" or OmegaConf.select(cfg, place) == choice.value, place
-    labels = data.labels
+    labels = data.target_labels
     net = instantiate(cfg.model)(
         spatial_dims=data.net_dims, in_channels=2, out_channels=len(labels)
     )

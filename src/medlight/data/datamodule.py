@@ -174,7 +174,7 @@ class DataModule(TrainerHooks, SlicedByPlane, StatedByData, ABC):
             self._train_set = self._dataset(self.split.train, foreground_sampler=pick_centre)
             check_ignored(self.ignore, self.cases.labels, self._train_set.stored, self.prepare)
             check_sizes(self._train_set.stored, self.cases.labels, whole=self.patch is None)
-            check_every_class(self.slice_labels, self._class_counts(), self.labels)
+            check_every_class(self.slice_labels, self._class_counts(), self.target_labels)
 
     @cached_property
     def spec(self) -> DataSpec:
@@ -189,7 +189,7 @@ class DataModule(TrainerHooks, SlicedByPlane, StatedByData, ABC):
             spatial_dims=self.net_dims,
             slices=self.slices or "",
             channels=self.train_cases.channels,
-            labels=self.labels,
+            labels=self.target_labels,
             patch=self._patch(),
             shape=self._patch() or shared_shape(self._shapes),
             class_counts=self._class_counts(),
@@ -219,9 +219,9 @@ class DataModule(TrainerHooks, SlicedByPlane, StatedByData, ABC):
 
     def _class_counts(self) -> tuple[int, ...] | None:
         targets = self.train_set.targets
-        if targets is None or not self.labels.exclusive:
+        if targets is None or not self.target_labels.exclusive:
             return None
-        return tuple(np.bincount(targets.numpy(), minlength=len(self.labels)).tolist())
+        return tuple(np.bincount(targets.numpy(), minlength=len(self.target_labels)).tolist())
 
     def prepare(self, *, check: bool = False) -> StoredCases:
         """All cases of the index, prepared where they are not yet; see `Store.open`."""

@@ -37,7 +37,7 @@ class SlicedByPlane:
         return 2 if self.slices else self.spatial_dims
 
     @property
-    def labels(self) -> Labels:
+    def target_labels(self) -> Labels:
         """Of what a net learns: cases, or slices."""
         return self.cases.labels if self._slice_labels is None else self._slice_labels.labels
 

@@ -95,7 +95,7 @@ def extract_fingerprint(data: DataModule) -> DatasetFingerprint:
     data.setup()
     stored = data.train_cases
     grids = [stored.grids(row) for row in range(len(stored))]
-    labels, dims = data.labels, data.net_dims
+    labels, dims = data.target_labels, data.net_dims
     inside: list[NDArray[np.float32]] = []
     volumes: list[NDArray[np.float64]] = []
     if stored.has_mask.all() and labels.per_voxel:
