@@ -97,6 +97,7 @@ class CaseDataset(Dataset[Sample]):
             foreground_sampler,
         )
         self.patch: tuple[int, ...] | None = None
+        self.slices, self.ignore = slices, ignore
         self._open = partial(
             open_cases, store=store, transforms=transforms, ignore=ignore, slices=slices
         )

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from medlight.core.errors import ConfigError
+from medlight.core.index import Index
 from medlight.core.sample import Sample
 from medlight.data.dataset import CaseDataset
 from medlight.data.sampling import PaddingRow, SampleIndex
@@ -20,21 +21,17 @@ class SliceDataset(CaseDataset):
     """Training samples are slices, each at a place that is a function of (seed, epoch, draw); a
     row gives a whole volume."""
 
-    def __init__(self, *args: Any, slices: str, ignore: int | None = None, **options: Any) -> None:
-        super().__init__(*args, slices=slices, ignore=ignore, **options)
-        self.slices, self.ignore = slices, ignore
-        if self.stored.annotations is not None:
-            raise ConfigError(
-                "data.slices cuts images and masks, but these cases have boxes or points as well; "
-                "leave data.slices out"
-            )
-
     @property
     def epoch_length(self) -> int:
         return int(self.stored.shapes[:, 0].sum())
 
     def with_patch(self, patch: Sequence[int] | None) -> CaseDataset:
         """The same cases, cut to slices of this height and width."""
+        if self.stored.annotations is not None:
+            raise ConfigError(
+                "data.slices cuts images and masks, but these cases have boxes or points as well; "
+                "leave data.slices out"
+            )
         return super().with_patch(None if patch is None else (1, *patch))
 
     def _read_batch(self, indices: Sequence[SampleIndex]) -> dict[str, Any]:
@@ -55,32 +52,34 @@ class _SliceIndex(SampleIndex):
 class LabelledSlices(SliceDataset):
     """Slices with a label each: a row of it is a slice, in training and in tests.
 
-    Args:
-        labels: of the slices.
-
     Attributes:
         ids: of the slices.
     """
 
-    def __init__(self, *args: Any, labels: SliceLabels, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.foreground_sampler = None  # it would choose another slice
-        self.ids: list[str] = []
-        self._volumes: list[int] = []
-        self._places: list[int] = []
-        targets: list[int] = []
-        for row, case in enumerate(self.index.ids):
-            source, grid = self._read_or_rebuild(row, self.stored.grids, row)
-            numbers = slice_numbers(grid, source, self.slices).tolist()
+    ids: list[str]
+    _volumes: list[int]
+    _places: list[int]
+    _targets: torch.Tensor
+
+    @classmethod
+    def labelled(cls, index: Index, *, labels: SliceLabels, **options: Any) -> "LabelledSlices":
+        """Open the volumes of an index, and give their slices labels; ConfigError where that
+        cannot be."""
+        made = cls(index, **options | {"foreground_sampler": None})  # it would move the slice
+        made.ids, made._volumes, made._places, targets = [], [], [], []
+        for row, case in enumerate(index.ids):
+            source, grid = made._read_or_rebuild(row, made.stored.grids, row)
+            numbers = slice_numbers(grid, source, str(made.slices)).tolist()
             mask = np.zeros((1, *grid.shape), np.uint8)
             if labels.table is None:
-                mask = self._read_or_rebuild(row, self._mask, row)
-            found = labels.of_volume(case, numbers, mask, self.ignore)
-            self.ids += [slice_id(case, numbers[place]) for place in found]
-            self._volumes += [row] * len(found)
-            self._places += found
+                mask = made._read_or_rebuild(row, made._mask, row)
+            found = labels.of_volume(case, numbers, mask, made.ignore)
+            made.ids += [slice_id(case, numbers[place]) for place in found]
+            made._volumes += [row] * len(found)
+            made._places += found
             targets += found.values()
-        self._targets = torch.tensor(targets)
+        made._targets = torch.tensor(targets)
+        return made
 
     def _mask(self, row: int) -> NDArray[Any]:
         mask = self.stored.mask(row)

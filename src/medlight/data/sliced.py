@@ -53,7 +53,7 @@ class SlicedByPlane:
     def dataset_class(self) -> Callable[..., CaseDataset]:
         """What makes samples of cases."""
         if self._slice_labels is not None:
-            return partial(LabelledSlices, labels=self._slice_labels)
+            return partial(LabelledSlices.labelled, labels=self._slice_labels)
         return SliceDataset if self.slices else CaseDataset
 
     def case_of(self, sample: str) -> str:
