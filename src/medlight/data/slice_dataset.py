@@ -66,7 +66,8 @@ class LabelledSlices(SliceDataset):
         """Open the volumes of an index, and give their slices labels; ConfigError where that
         cannot be."""
         made = cls(index, **options | {"foreground_sampler": None})  # it would move the slice
-        made.ids, made._volumes, made._places, targets = [], [], [], []
+        made.ids, made._volumes, made._places = [], [], []
+        targets: list[int] = []
         for row, case in enumerate(index.ids):
             source, grid = made._read_or_rebuild(row, made.stored.grids, row)
             numbers = slice_numbers(grid, source, str(made.slices)).tolist()
@@ -90,7 +91,7 @@ class LabelledSlices(SliceDataset):
         return mask
 
     @property
-    def targets(self) -> torch.Tensor:  # type: ignore[override]  # of slices, not of volumes
+    def targets(self) -> torch.Tensor:  # of slices, not of volumes
         """(N,) class of each slice."""
         return self._targets
 

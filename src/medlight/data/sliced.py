@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from medlight.core.case_result import Row
 from medlight.core.errors import ConfigError
@@ -22,9 +22,14 @@ class SlicedByPlane:
     slices: str | None
     slice_labels: str | None
     spatial_dims: ClassVar[int]
-    full_index: Index
-    cases: Index
-    split: Split
+    if TYPE_CHECKING:  # of the data set
+
+        @cached_property
+        def full_index(self) -> Index: ...
+        @cached_property
+        def cases(self) -> Index: ...
+        @cached_property
+        def split(self) -> Split: ...
 
     @cached_property
     def _slice_labels(self) -> SliceLabels | None:

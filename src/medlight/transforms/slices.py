@@ -58,7 +58,7 @@ def slices_first(sample: Sample, plane: str) -> Sample:
     turned: dict[str, Any] = {}
     for key in ("image", "mask"):
         if key in sample:
-            turned[key], turned["grid"] = reorient(sample[key], grid, CODES[plane])  # type: ignore[literal-required]
+            turned[key], turned["grid"] = reorient(sample[key], grid, CODES[plane])
     return cast(Sample, {**sample, **turned})
 
 
