@@ -26,6 +26,7 @@ from medlight.core.sample import Sample
 from medlight.core.split import Split
 from medlight.data.dataset import collate
 from medlight.data.sampling import EvalSampler
+from medlight.data.sliced import SlicedByPlane
 from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.tasks.base import Batch, Task
 from medlight.tasks.multiclass_outcome import MulticlassOutcome
@@ -39,8 +40,10 @@ ABSENT = (9, 12)
 FLIPPED = np.diag([-2.0, 1.5, 1.0, 1.0])
 
 
-class TinyData(pl.LightningDataModule):
+class TinyData(SlicedByPlane, pl.LightningDataModule):
     """Blobs in noise (volumes or images with masks) or bright and dark images (classes)."""
+
+    slices = slice_labels = None
 
     def __init__(self, *, labels: Labels = ORGANS, dims: int = 3, public: bool = False) -> None:
         super().__init__()

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from medlight.transforms.monai_steps import KIND
@@ -102,6 +104,40 @@ def test_monais_steps_train_and_predict(
     answer = run_cli("export", "run=out", "format=torch_export")
     assert answer.code == 1
     assert "cannot be described" in answer.err
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_volumes_are_shown_slice_by_slice(
+    tmp_path: Path, number: int, run: Callable[[str], Path], run_cli: Callable[..., Any]
+) -> None:
+    """From training to comparing: masks of volumes, or a row for each slice."""
+    commands = follow("slices.md", tmp_path)
+    assert len(commands) == 2
+    assert run(f"{commands[number]} data.n_cases=10").is_file()
+    rows = (tmp_path / "out/cases.csv").read_text().splitlines()
+    [images] = tmp_path.glob("cache/phantoms/*/*/imagesTr")
+    for words in (
+        ["resume=out", "trainer.max_epochs=2"],
+        ["evaluate", "run=out"],
+        ["predict", "run=out", f"input={images}", "output=predicted"],
+        ["compare", "out", "out", "--no-images"],
+    ):
+        answer = run_cli(*words)
+        assert answer.code == 0, answer.err
+    if number == 0:
+        tested = sorted((tmp_path / "out/predictions").iterdir())
+        assert len(rows) == 1 + 3 * len(tested)
+        for mask in tested:
+            one, other = (
+                np.asarray(nib.load(p).dataobj) for p in (mask, tmp_path / "predicted" / mask.name)
+            )
+            np.testing.assert_array_equal(one, other)
+    else:
+        tests = [row.split(",")[0] for row in rows[1:]]
+        predicted = (tmp_path / "predicted/predictions.csv").read_text().splitlines()[1:]
+        named = {f"{c}/{int(s):03d}" for c, s, *_ in (row.split(",") for row in predicted)}
+        assert {*tests} < named
+        assert len(tests) == len({*tests})
 
 
 def test_the_page_lists_the_steps_that_may_be_named() -> None:

@@ -12,11 +12,12 @@ from medlight.audit.audit import audit
 from medlight.audit.files import header_scan_issues
 from medlight.augment.augment import Augment
 from medlight.augment.spatial import Affine, Flip
-from medlight.core.errors import DataError
+from medlight.core.errors import ConfigError, DataError
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.data.dataset import CaseDataset, collate
 from medlight.data.sampling import SampleIndex
+from medlight.data.slice_dataset import SliceDataset
 from medlight.io.annotations import read_annotations
 from medlight.io.store.store import Store
 from medlight.transforms.volume import Volume
@@ -145,3 +146,10 @@ def test_what_is_no_annotation_is_named(tmp_path: Path, text: str, told: str) ->
     (tmp_path / "noted.json").write_text(text)
     with pytest.raises(DataError, match=rf"noted\.json: .*{told}"):
         read_annotations(tmp_path / "noted.json", 3)
+
+
+def test_slices_of_cases_with_boxes_are_refused(index: Index, tmp_path: Path) -> None:
+    store = Store(folder=tmp_path / "store")
+    slices = SliceDataset(index, store=store, transforms=Volume(), slices="axial")
+    with pytest.raises(ConfigError, match="boxes or points as well"):
+        slices.with_patch((8, 8))

@@ -74,10 +74,26 @@ def channels(cache: Path) -> DataModule:
     return DecathlonDataModule(root=root, task=root.name, cache=cache, transforms=Volume())
 
 
-KINDS = {"phantom": phantom, "patterns": patterns, "slices": slices, "channels": channels}
+def axial(cache: Path) -> DataModule:
+    return PhantomDataModule(cache=cache, n_cases=10, transforms=Volume(), slices="axial")
 
 
-BASE = {"phantom": "phantom", "patterns": "phantom2d", "slices": "phantom2d_masks"}
+def labelled(cache: Path) -> DataModule:
+    return PhantomDataModule(
+        cache=cache, n_cases=10, transforms=Volume(), slices="coronal", slice_labels="mask"
+    )
+
+
+KINDS = {
+    "phantom": phantom, "patterns": patterns, "slices": slices, "channels": channels,
+    "axial": axial, "labelled": labelled,
+}  # fmt: skip
+
+
+BASE = {
+    "phantom": "phantom", "patterns": "phantom2d", "slices": "phantom2d_masks",
+    "axial": "phantom", "labelled": "phantom",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -86,12 +102,14 @@ def test_the_plan_of_any_data_set_composes_and_says_why(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     data = KINDS[kind](tmp_path)
+    sliced = [f"data.slices={data.slices}"] if data.slices else []
+    sliced += ["data.slice_labels=mask"] if data.slice_labels else []
     choices = plan_settings(
         data=data,
         run_dir=tmp_path,
         base=BASE.get(kind, "decathlon"),
         transforms="volume" if data.spatial_dims == 3 else "radiograph",
-        overrides=["data=any", "data.fold=1"],
+        overrides=["data=any", "data.fold=1", *sliced],
         name="planned",
         memory_gb=4,
     )
@@ -107,12 +125,22 @@ def test_the_plan_of_any_data_set_composes_and_says_why(
         if "." in choice.key or choice.file != "experiment":
             place = choice.key if choice.file == "experiment" else f"{choice.file}.{choice.key}"
             assert choice.key == "base" or OmegaConf.select(cfg, place) == choice.value, place
-    labels = data.cases.labels
+    labels = data.target_labels
     net = instantiate(cfg.model)(
-        spatial_dims=data.spatial_dims, in_channels=2, out_channels=len(labels)
+        spatial_dims=data.net_dims, in_channels=2, out_channels=len(labels)
     )
     patch = cfg.data.patch or cfg.transforms.size
     assert net(torch.zeros(2, 2, *patch)).shape[:2] == (2, len(labels))
+
+
+def test_a_plan_of_slices_resamples_within_them_and_fits_their_batch(tmp_path: Path) -> None:
+    data = axial(tmp_path)
+    chosen = {choice.key: choice.value for choice in plan(extract_fingerprint(data), CPU)}
+    spacing = np.median(data.train_cases.spacing_mm[:, :0:-1], axis=0)  # right, anterior
+    assert chosen["spacing_mm"][:2] == pytest.approx(spacing.tolist(), rel=1e-3)
+    assert chosen["spacing_mm"][2] is None
+    assert (len(chosen["patch"]), chosen["batch_size"]) == (2, 16)
+    assert chosen["base"] == "unet2d"
 
 
 def test_hippocampus_lands_on_the_published_patch_and_spacing(

@@ -57,6 +57,19 @@ def test_spacing_resamples_and_masks_keep_their_labels() -> None:
     assert set(moved["mask"].unique().tolist()) <= {0, 3}
 
 
+def test_an_axis_without_a_spacing_keeps_its_own() -> None:
+    grid = Grid((20, 20, 10), np.diag([1.0, 1.0, 3.0, 1.0]))
+    image, mask = torch.rand(1, 20, 20, 10), torch.randint(0, 2, (1, 20, 20, 10))
+    moved = Volume(spacing_mm=(2, 2, None)).geometry(sample_of(image, mask, grid))
+    np.testing.assert_allclose(moved["grid"].spacing_mm, (2, 2, 3))
+    for number in range(10):
+        one = slice(number, number + 1)
+        thin = sample_of(image[..., one], mask[..., one], Grid((20, 20, 1), grid.affine))
+        alone = Volume(spacing_mm=(2, 2, 3)).geometry(thin)
+        assert torch.equal(moved["image"][..., one], alone["image"])
+        assert torch.equal(moved["mask"][..., one], alone["mask"])
+
+
 def test_images_come_to_one_size_with_masks_beside_them() -> None:
     grid = Grid((48, 80))
     mask = torch.zeros(1, 48, 80).long()

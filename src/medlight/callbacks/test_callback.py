@@ -50,8 +50,7 @@ class TestCallback(pl.Callback):
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         task: Any = pl_module
-        place = {case: number for number, case in enumerate(data.split.test)}
-        rows = sorted(gather_rows(self._rows), key=lambda row: place[str(row["case"])])
+        rows = data.in_test_order(gather_rows(self._rows))
         self.on_test_results(trainer, task, rows)
 
 
@@ -60,6 +59,6 @@ def add_case_columns(rows: Sequence[Row], data: Any) -> list[Row]:
     lines: list[Row] = []
     for row in rows:
         case = str(row["case"])
-        known: Row = {"case": case, "patient": data.cases[case].patient}
+        known: Row = {"case": case, "patient": data.cases[data.case_of(case)].patient}
         lines.append({**known, "fold": data.split.fold, "stage": STAGE, **row})
     return lines

@@ -33,6 +33,7 @@ from medlight.cli.validate import check_bounds
 from medlight.core.errors import ConfigError
 from medlight.core.malloc import tune_malloc
 from medlight.data.datamodule import DataModule
+from medlight.data.kept_split import keep_split
 from medlight.jobs.check import check_before_training
 from medlight.jobs.verb import Need, needs_of
 from medlight.runs.directory import CONFIG_FILE, SPLIT_FILE, RunDirectory
@@ -94,8 +95,11 @@ def run(cfg: DictConfig, run_dir: Path, *, callbacks: Sequence[pl.Callback] = ()
         built["data"] = instantiate(cfg.data, _convert_="all")
         kept = run_dir if trains and cfg.job.resume else built["run"]
         if kept and not anew and RunDirectory(kept).has(SPLIT_FILE):
-            built["data"].keep_split(
-                RunDirectory(kept).split(), Path(os.path.relpath(kept)), trains=trains
+            built["data"].split = keep_split(
+                RunDirectory(kept).split(),
+                built["data"],
+                Path(os.path.relpath(kept)),
+                trains=trains,
             )
     if "task" in needs:
         data: DataModule = built["data"]

@@ -13,7 +13,7 @@ class DataSpec:
     kept in checkpoints: a prediction has nothing else of the data.
 
     Attributes:
-        spatial_dims: 2 or 3.
+        spatial_dims: 2 or 3, of what the net sees.
         channels: channels of an image.
         labels: names and meaning of the targets; one output of the net each.
         patch: spatial shape S of a training image, which is also the window of inference;
@@ -32,6 +32,8 @@ class DataSpec:
             the net sees them, along each axis; empty where nobody noted it.
         brightest: 5th and 95th percentile of the largest values of the training images, as the
             net sees them; empty where nobody noted it.
+        slices: "axial", "coronal" or "sagittal" where images are volumes and the net sees them
+            slice by slice; else empty.
     """
 
     spatial_dims: int
@@ -48,6 +50,12 @@ class DataSpec:
     spacing_low_mm: tuple[float, ...] = ()
     spacing_high_mm: tuple[float, ...] = ()
     brightest: tuple[float, ...] = ()
+    slices: str = ""
+
+    @property
+    def image_dims(self) -> int:
+        """Spatial axes of an image, of which the net may see slices."""
+        return 3 if self.slices else self.spatial_dims
 
     def as_dict(self) -> dict[str, Any]:
         """Plain containers, which checkpoints and JSON hold.

@@ -24,6 +24,7 @@ from medlight.io.store.codec import encode_mask
 from medlight.io.store.store import Store
 from medlight.io.store.stored_cases import StoredCases
 from medlight.transforms.preprocessor import Preprocessor
+from medlight.transforms.slices import slices_first
 
 
 def open_cases(
@@ -31,6 +32,7 @@ def open_cases(
     store: Store,
     transforms: Preprocessor | None,
     *,
+    slices: str | None = None,
     ignore: int | None = None,
     check: bool = False,
 ) -> StoredCases:
@@ -40,6 +42,7 @@ def open_cases(
         index: the cases.
         store: where they are kept.
         transforms: the preset; None: cases as they are in their files.
+        slices: plane of the slices that are read one by one; None: cases are read as they are.
         ignore: label that needs no name.
         check: compare voxels with their checksums.
 
@@ -50,8 +53,9 @@ def open_cases(
     stored = store.open(
         list(index),
         name=store_name(index),
-        recipe={f"transforms.{key}": value for key, value in recipe_of(transforms).items()},
-        build=partial(prepare_case, transforms=transforms),
+        recipe={f"transforms.{key}": value for key, value in recipe_of(transforms).items()}
+        | ({"data.slices": slices} if slices else {}),
+        build=partial(prepare_case, transforms=transforms, slices=slices),
         check=check,
     )
     _check_labels(stored, len(index.labels), ignore)
@@ -67,12 +71,15 @@ def recipe_of(transforms: Preprocessor | None) -> dict[str, Any]:
     return {"preset": None} if transforms is None else dict(transforms.recipe)
 
 
-def prepare_case(case: Case, *, transforms: Preprocessor | None) -> PreparedCase:
+def prepare_case(
+    case: Case, *, transforms: Preprocessor | None, slices: str | None = None
+) -> PreparedCase:
     """Read a case and apply the geometric transform.
 
     Args:
         case: its files.
         transforms: the preset; None: none.
+        slices: plane of the slices that come first; None: axes stay.
 
     Raises:
         DataError: a file cannot be used, or image and mask differ in shape.
@@ -87,6 +94,8 @@ def prepare_case(case: Case, *, transforms: Preprocessor | None) -> PreparedCase
         sample["mask"] = torch.from_numpy(_compact_mask(case.id, mask))
     if transforms is not None:
         sample = transforms.geometry(sample)
+    if slices is not None:
+        sample = slices_first(sample, slices)
     noted = {}
     if annotations.ANNOTATIONS_ROLE in case.files:
         noted = annotations.read_annotations(
@@ -170,7 +179,7 @@ def check_ignored(
 
 
 def seen_ranges(
-    stored: StoredCases, transforms: Preprocessor | None, modality: tuple[str, ...]
+    stored: StoredCases, transforms: Preprocessor | None, modality: tuple[str, ...], dims: int = 3
 ) -> dict[str, tuple[float, ...]]:
     """Find between what ends the images lie that a net sees.
 
@@ -178,6 +187,7 @@ def seen_ranges(
         stored: the cases.
         transforms: the preset; None: none.
         modality: of each channel.
+        dims: spatial axes that a net sees, the last ones; 3 of all.
 
     Returns:
         The fields of `DataSpec` that say so.
@@ -186,8 +196,9 @@ def seen_ranges(
     if transforms is not None:
         largest = transforms.intensity(stored.statistics, modality).apply(largest)
     brightest = largest.max(axis=(1, 2))
+    spacing_mm = stored.spacing_mm[:, -dims:]
     return {
-        "spacing_low_mm": tuple(stored.spacing_mm.min(axis=0).tolist()),
-        "spacing_high_mm": tuple(stored.spacing_mm.max(axis=0).tolist()),
+        "spacing_low_mm": tuple(spacing_mm.min(axis=0).tolist()),
+        "spacing_high_mm": tuple(spacing_mm.max(axis=0).tolist()),
         "brightest": tuple(np.percentile(brightest, (5, 95)).tolist()),
     }

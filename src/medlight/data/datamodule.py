@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import BatchSampler, DataLoader
 
 from medlight.core.data_spec import DataSpec
@@ -20,11 +21,11 @@ from medlight.data.cases import check_ignored, open_cases, seen_ranges, store_na
 from medlight.data.dataset import CaseDataset
 from medlight.data.exclusions import Exclusions, find_exclusions, withdrawal_lists
 from medlight.data.hooks import AugmentFn, CaseLoader, TrainerHooks
-from medlight.data.kept_split import keep_split
-from medlight.data.patch import ForegroundSampler, auto_patch_size
+from medlight.data.patch import ForegroundSampler, shared_shape, training_patch
 from medlight.data.patients import group_by_patient
 from medlight.data.sampling import EvalSampler, TrainBatchSampler
 from medlight.data.sizes import check_sizes
+from medlight.data.sliced import SlicedByPlane, check_every_class
 from medlight.data.stated import StatedByData
 from medlight.data.targets import choose_target
 from medlight.io.manifest import DataVersion, find_version
@@ -34,7 +35,7 @@ from medlight.transforms.preprocessor import Preprocessor
 
 
 @dataclass(kw_only=True, eq=False)
-class DataModule(TrainerHooks, StatedByData, ABC):
+class DataModule(TrainerHooks, SlicedByPlane, StatedByData, ABC):
     """Splits, reads, transforms, batches and augments the cases that a subclass finds.
 
     A data set is one subclass with `index()`. One that is shipped has a class method `fake(root,
@@ -46,13 +47,17 @@ class DataModule(TrainerHooks, StatedByData, ABC):
         download: fetch the official archive into `cache` when `root` does not hold the data.
         transforms: deterministic preset; see `medlight.transforms`.
         augment: random, batched, training only; see `medlight.augment`.
+        slices: "axial", "coronal" or "sagittal": nets see volumes slice by slice, in two
+            dimensions; cases stay volumes. None: nets see images as they are.
+        slice_labels: with `slices`, what makes each slice a picture with a class: "mask", whether
+            its mask is empty; or a csv file with the columns case, slice and label.
         patch: spatial shape of a training image; "auto": the median shape of the training cases,
             rounded up to multiples of 8, capped at 96^3 voxels; None: images are taken whole.
         foreground_oversampling: share of the patches that are centred on a voxel of the
             foreground, of each label equally often; the others lie anywhere.
         batch_size: samples in a training batch, on each device.
         eval_batch_size: whole cases in a batch; above 1 only where they share a shape.
-        epoch_samples: training samples in an epoch; None: as many as there are cases.
+        epoch_samples: training samples in an epoch; None: as many as there are cases, or slices.
         fold, folds: fold `fold` of `folds` is the test set; fold "all" trains on everything;
             None: fold 0, or the split the data set comes with.
         val_fraction: share of the other patients that validates.
@@ -76,6 +81,8 @@ class DataModule(TrainerHooks, StatedByData, ABC):
     download: bool = False
     transforms: Preprocessor | None = None
     augment: AugmentFn | None = None
+    slices: str | None = None
+    slice_labels: str | None = None
     patch: Sequence[int] | Literal["auto"] | None = None
     foreground_oversampling: float = 0.33
     batch_size: int = 4
@@ -109,11 +116,9 @@ class DataModule(TrainerHooks, StatedByData, ABC):
             raise ConfigError(f"data.batch_size must be at least 1, got {self.batch_size}")
         if self.ignore is not None and self.ignore not in range(256):
             raise ConfigError(f"data.ignore must be a label, 0 to 255, got {self.ignore}")
-        if not 0 <= self.foreground_oversampling <= 1:
-            raise ConfigError(
-                f"data.foreground_oversampling is a share, from 0 to 1, got "
-                f"{self.foreground_oversampling}"
-            )
+        share = self.foreground_oversampling
+        if not 0 <= share <= 1:
+            raise ConfigError(f"data.foreground_oversampling is a share, from 0 to 1, got {share}")
 
     @abstractmethod
     def index(self) -> Index:
@@ -148,11 +153,8 @@ class DataModule(TrainerHooks, StatedByData, ABC):
 
     @cached_property
     def split(self) -> Split:
+        """Who is on which side; of a run that goes on, set to what its split.json says."""
         return self.split_of(self.fold)
-
-    def keep_split(self, kept: Mapping[str, Any], run: Path, *, trains: bool) -> None:
-        """Keep to the sides of a run, whatever became of its data; see `data.kept_split`."""
-        self.split = keep_split(kept, self.cases, self.exclusions.cases, run, trains=trains)
 
     def split_of(self, fold: int | str | None) -> Split:
         """Who is on which side in one of the folds. SplitError where there is no such fold."""
@@ -174,10 +176,12 @@ class DataModule(TrainerHooks, StatedByData, ABC):
         Lightning calls it, too; what is prepared stays.
         """
         if self._train_set is None:
+            self.check_slices()
             pick_centre = ForegroundSampler(self.foreground_oversampling, self.ignored_label)
             self._train_set = self._dataset(self.split.train, foreground_sampler=pick_centre)
             check_ignored(self.ignore, self.cases.labels, self._train_set.stored, self.prepare)
             check_sizes(self._train_set.stored, self.cases.labels, whole=self.patch is None)
+            check_every_class(self.slice_labels, self._class_counts(), self.target_labels)
 
     @cached_property
     def spec(self) -> DataSpec:
@@ -187,20 +191,21 @@ class DataModule(TrainerHooks, StatedByData, ABC):
             ConfigError: the training cases have not been prepared.
         """
         steps: list[Any] = list(self.random_steps)  # one of a user's own may lack mirror_axes
-        mirror_axes = [e.mirror_axes(self.spatial_dims) for e in steps if hasattr(e, "mirror_axes")]
+        mirror_axes = [e.mirror_axes(self.net_dims) for e in steps if hasattr(e, "mirror_axes")]
         return DataSpec(
-            spatial_dims=self.spatial_dims,
+            spatial_dims=self.net_dims,
+            slices=self.slices or "",
             channels=self.train_cases.channels,
-            labels=self.cases.labels,
+            labels=self.target_labels,
             patch=self._patch(),
-            shape=self._patch() or self._shared_shape(),
+            shape=self._patch() or shared_shape(self._shapes),
             class_counts=self._class_counts(),
             tolerance_mm=1.0 if self.tolerance_mm is None else self.tolerance_mm,
             regions=tuple((name, tuple(those)) for name, those in self.scored_regions.items()),
             ignore=self.ignored_label,
             mirror_axes=tuple(sorted({axis for axes in mirror_axes for axis in axes})),
             modality=tuple(self.modalities),
-            **seen_ranges(self.train_cases, self.transforms, tuple(self.modalities)),
+            **seen_ranges(self.train_cases, self.transforms, tuple(self.modalities), self.net_dims),
         )
 
     @cached_property
@@ -208,43 +213,39 @@ class DataModule(TrainerHooks, StatedByData, ABC):
         return self.store or Store(folder=Path(self.cache) / "store")
 
     def _patch(self) -> tuple[int, ...] | None:
-        if self.patch != "auto":
-            if self.patch is not None and len(self.patch) != self.spatial_dims:
-                raise ConfigError(
-                    f"data.patch must have {self.spatial_dims} numbers for this data, "
-                    f"got {list(self.patch)}"
-                )
-            return None if self.patch is None else tuple(self.patch)
-        return auto_patch_size(np.median(self.train_cases.shapes, axis=0))
+        return training_patch(self.patch, self._shapes, self.slices)
+
+    @property
+    def _shapes(self) -> NDArray[np.int64]:
+        """(N, n) of what nets see whole: cases, or their slices."""
+        return self.train_cases.shapes[:, -self.net_dims :]
 
     def delete_withdrawn(self) -> int:
         """Remove from the store what was made of patients who withdrew; how many files."""
         return self._store.delete(store_name(self.full_index), self.exclusions.withdrawn)
 
-    def _shared_shape(self) -> tuple[int, ...] | None:
-        shapes = self.train_cases.shapes
-        return tuple(map(int, shapes[0])) if (shapes == shapes[0]).all() else None
-
     def _class_counts(self) -> tuple[int, ...] | None:
-        tags = self.train_set.index.tags
-        if tags is None or not self.cases.labels.exclusive:
+        targets = self.train_set.targets
+        if targets is None or not self.target_labels.exclusive:
             return None
-        return tuple(map(int, (tags == 1).sum(axis=0)))
+        return tuple(np.bincount(targets.numpy(), minlength=len(self.target_labels)).tolist())
 
     def prepare(self, *, check: bool = False) -> StoredCases:
         """All cases of the index, prepared where they are not yet; see `Store.open`."""
         return open_cases(
-            self.targets, self._store, self.transforms, ignore=self.ignored_label, check=check
-        )
+            self.targets, self._store, self.transforms,
+            slices=self.slices, ignore=self.ignored_label, check=check,
+        )  # fmt: skip
 
     def _dataset(self, cases: Sequence[str], **options: Any) -> CaseDataset:
-        return CaseDataset(
+        return self.dataset_class(
             self.targets.subset(cases),
             store=self._store,
             transforms=self.transforms,
             seed=self.seed,
             modality=self.modalities,
             ignore=self.ignored_label,
+            slices=self.slices,
             **options,
         )
 
@@ -267,7 +268,7 @@ class DataModule(TrainerHooks, StatedByData, ABC):
         batches = TrainBatchSampler(
             len(self.train_set),
             batch_size=self._rank_batch_size(world_size),
-            samples=self.epoch_samples,
+            samples=self.epoch_samples or self.train_set.epoch_length,
             seed=self.seed,
             rank=rank,
             world_size=world_size,

@@ -89,6 +89,7 @@ class CaseDataset(Dataset[Sample]):
         modality: tuple[str, ...] = (),
         foreground_sampler: ForegroundSampler | None = None,
         ignore: int | None = None,
+        slices: str | None = None,
     ) -> None:
         self.index, self.store, self.transforms, self.seed = index, store, transforms, seed
         self.modality, self.references, self.foreground_sampler = (
@@ -97,7 +98,10 @@ class CaseDataset(Dataset[Sample]):
             foreground_sampler,
         )
         self.patch: tuple[int, ...] | None = None
-        self._open = partial(open_cases, store=store, transforms=transforms, ignore=ignore)
+        self.slices, self.ignore = slices, ignore
+        self._open = partial(
+            open_cases, store=store, transforms=transforms, ignore=ignore, slices=slices
+        )
         self.stored: StoredCases = self._open(index)
         self.in_memory: InMemoryCases | None = None
 
@@ -136,6 +140,11 @@ class CaseDataset(Dataset[Sample]):
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @property
+    def epoch_length(self) -> int:
+        """Samples that show all of the data about once."""
+        return len(self)
 
     def __getitem__(self, key: int | SampleIndex) -> Sample:
         if isinstance(key, int):

@@ -1,27 +1,24 @@
 """The split of a run that is gone on with or tested again, when its data have changed since."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from medlight.core.errors import SplitError
-from medlight.core.index import Index
 from medlight.core.split import SUBSETS, Split
+from medlight.data.datamodule import DataModule
 
 log = logging.getLogger(__name__)
 
 
-def keep_split(
-    kept: Mapping[str, Any], index: Index, excluded: Collection[str], run: Path, *, trains: bool
-) -> Split:
+def keep_split(kept: Mapping[str, Any], data: DataModule, run: Path, *, trains: bool) -> Split:
     """Find the sides that a run had among the cases that are there now: dealt anew, its training
     cases would be tested.
 
     Args:
         kept: what its split.json holds.
-        index: the cases that may be used.
-        excluded: ids of those that may not, by choice or by right.
+        data: as they are now.
         run: its directory, for messages.
         trains: it is trained on, which needs all it was trained with.
 
@@ -32,6 +29,7 @@ def keep_split(
     Raises:
         SplitError: a case to train with is gone, or no case of the run is there.
     """
+    index = data.cases
     sides = {side: set(kept.get(side, ())) for side in SUBSETS}
     known, now = set().union(*sides.values()), set(index.ids)
     gone = sorted(known - now)
@@ -42,7 +40,7 @@ def keep_split(
         )
     needed = [case for case in gone if case in sides["train"] | sides["val"]]
     if trains and needed:
-        why = "left out now" if needed[0] in excluded else "not there any more"
+        why = "left out now" if needed[0] in data.exclusions.cases else "not there any more"
         raise SplitError(
             f"{run} was trained with cases that are {why}: {needed[0]} ({len(needed)} in all); it "
             f"cannot go on without them, start a new run"

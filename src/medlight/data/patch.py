@@ -3,13 +3,14 @@ each axis."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from medlight.core.annotations import clip_boxes, clip_points
+from medlight.core.errors import ConfigError
 from medlight.io.store.stored_cases import Slices
 
 AUTO_PATCH_VOXELS = 96**3
@@ -30,6 +31,47 @@ def auto_patch_size(shape: NDArray[np.floating]) -> tuple[int, ...]:
     while np.prod(patch) > AUTO_PATCH_VOXELS:
         patch[int(np.argmax(patch))] -= PATCH_MULTIPLE
     return tuple(patch)
+
+
+def training_patch(
+    patch: Sequence[int] | Literal["auto"] | None, shapes: NDArray[np.int64], slices: str | None
+) -> tuple[int, ...] | None:
+    """Settle the shape of training images.
+
+    Args:
+        patch: as typed.
+        shapes: (N, n) voxels of the training cases, or of their slices.
+        slices: plane of the slices; None: there are none.
+
+    Returns:
+        n voxels; None where images are taken whole. Slices are always given a shape, as they are
+        windows of volumes in prediction.
+
+    Raises:
+        ConfigError: there are not n numbers, or whole slices differ in size.
+    """
+    if patch == "auto":
+        return auto_patch_size(np.median(shapes, axis=0))
+    if patch is not None:
+        if len(patch) != shapes.shape[1]:
+            what = f"the height and width of slices (data.slices={slices})"
+            raise ConfigError(
+                f"data.patch must have {shapes.shape[1]} numbers for "
+                f"{what if slices else 'this data'}, got {list(patch)}"
+            )
+        return tuple(patch)
+    whole = shared_shape(shapes)
+    if slices and whole is None:
+        raise ConfigError(
+            f"data.slices={slices}: slices differ in size, and a batch needs one: type "
+            f"data.patch=auto, which cuts and pads"
+        )
+    return whole if slices else None
+
+
+def shared_shape(shapes: NDArray[np.int64]) -> tuple[int, ...] | None:
+    """The (N, n) shapes as one; None where they differ."""
+    return tuple(map(int, shapes[0])) if (shapes == shapes[0]).all() else None
 
 
 PickCentre = Callable[[int, np.random.Generator], NDArray[np.integer] | None]

@@ -99,13 +99,16 @@ class SlidingWindow:
         Args:
             image: (C, *S).
             net: from windows to logits.
-            window: shape of a window; None: the image is taken whole.
+            window: shape of a window; None: the image is taken whole. Where it has an axis less
+                than the image, the net sees slices along the image's first axis.
             device: that of the net, where the sums are taken; None: that of the image.
             axis: along which the parts come; None: where they are smallest.
         """
         device = device or image.device
         if window is None:
             return Slabs(axis or 0, (net(image[None].to(device))[0].float() for _ in range(1)))
+        if len(window) == image.ndim - 2:
+            net, window = _see_slices(net), (1, *window)
         padded, inside = pad_to_window(image, window)
         starts = [
             window_starts(n, w, self.overlap) for n, w in zip(padded.shape[1:], window, strict=True)
@@ -117,6 +120,11 @@ class SlidingWindow:
             CPU_BATCH_SIZE if device.type == "cpu" else GPU_BATCH_SIZE
         )
         return Slabs(axis, blend.parts())
+
+
+def _see_slices(net: Predictor) -> Predictor:
+    """A net of slices for windows that are one slice thick."""
+    return lambda windows: net(windows.squeeze(2)).unsqueeze(2)
 
 
 class _WindowBlender:

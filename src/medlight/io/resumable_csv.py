@@ -10,6 +10,8 @@ from medlight.io.csv_cells import bare_cell, guard_cell
 from medlight.io.write import is_complete_file
 
 KEY_COLUMN = "key"
+LINES_COLUMN = "slices"
+"""How many lines a case has, where cases differ in that."""
 CsvRow = dict[str, str | int | float]
 
 
@@ -21,19 +23,26 @@ class ResumableCsv:
     Args:
         path: of the csv.
         columns: of the csv, the first "case"; `KEY_COLUMN` comes last.
-        rows_per_case: lines of a case; one that has fewer is not done.
+        rows_per_case: lines of a case; one that has fewer is not done. None: as each line says in
+            `LINES_COLUMN`.
 
     Attributes:
         all_cases: all cases that the csv held, done in whichever way.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], *, rows_per_case: int = 1) -> None:
+    def __init__(
+        self, path: Path, columns: Sequence[str], *, rows_per_case: int | None = 1
+    ) -> None:
         self.path, self.columns = path, [*columns, KEY_COLUMN]
         self.all_cases: set[str] = set()
         found: dict[str, list[CsvRow]] = {}
         for line in self._read():
             found.setdefault(str(line["case"]), []).append(line)
-        self.lines = {case: lines for case, lines in found.items() if len(lines) == rows_per_case}
+        self.lines = {
+            case: lines
+            for case, lines in found.items()
+            if str(len(lines)) == str(rows_per_case or lines[0][LINES_COLUMN])
+        }
 
     def is_done(self, case: str, key: str, files: Sequence[Path]) -> bool:
         """Whether a case is done in just this way, and its files are still there and whole."""

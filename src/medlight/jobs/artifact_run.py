@@ -36,8 +36,7 @@ def load_net():
 
 def read(path):
     """(C, *S) float32, affine in mm, and the file's header; None for a picture."""
-    nifti = path.name.lower().endswith((".nii", ".nii.gz"))
-    wanted = ARTIFACT["input"]
+    nifti, wanted = path.name.lower().endswith((".nii", ".nii.gz")), ARTIFACT["input"]
     image, affine, header = (read_nifti if nifti else read_picture)(path)
     if (len(image), image.ndim - 1) != (wanted["channels"], wanted["spatial_dims"]):
         sys.exit(f"{path}: {len(image)} channels, {image.ndim - 1} axes; the net takes {wanted}")
@@ -134,7 +133,7 @@ def resample(image, affine, spacing_mm):
     """Another voxel size; the first voxel stays where it is. Axes must be at right angles."""
     own = np.linalg.norm(affine[:3, :3], axis=0)
     for axis, (old, new) in enumerate(zip(own, spacing_mm, strict=True)):
-        if abs(old - new) > 1e-3:
+        if new and abs(old - new) > 1e-3:
             count = round((image.shape[axis + 1] - 1) / (new / old) + 1)
             image = interpolate_axis(image, axis + 1, np.arange(count) * (new / old))
             affine = affine @ np.diag([new / old if a == axis else 1 for a in range(4)])
@@ -159,6 +158,8 @@ def prepare(image, affine):
         image, affine = reorient(image, affine, steps["orientation"])
     if steps.get("spacing_mm"):
         image, affine = resample(image, affine, steps["spacing_mm"])
+    if "slices" in steps:  # from slice to slice, down, across
+        image, affine = reorient(image, affine, steps["slices"])
     if steps.get("size") and list(image.shape[1:]) != steps["size"]:
         old, image = image.shape[1:], resize(image, steps["size"])
         for axis, (o, n) in enumerate(zip(old, image.shape[1:], strict=True)):
@@ -170,8 +171,7 @@ def prepare(image, affine):
     image = image.astype(np.float32)
     for channel, how in zip(image, steps["intensity"], strict=True):
         if how["kind"] == "window":
-            low, high = how["low"], how["high"]
-            channel[:] = np.clip((channel - low) / (high - low), 0, 1)
+            channel[:] = np.clip((channel - how["low"]) / (how["high"] - how["low"]), 0, 1)
         elif how["kind"] == "standardise":
             channel[:] = (channel - channel.mean(dtype=np.float64)) / (channel.std() or 1)
     return image, affine
@@ -184,7 +184,9 @@ def predict_whole(image, net):
     fit = about["net_shape"] or (about["min_size"] if fit == about["divisor"] else fit)
     short = [(0, wanted - n) for n, wanted in zip(image.shape[1:], fit, strict=True)]
     padded = np.pad(image, [(0, 0), *short], constant_values=image.min())
-    return net(padded[None])[0][(slice(None), *(slice(n) for n in image.shape[1:]))]
+    slices = ARTIFACT["input"].get("slices")  # then a window is one, and the net is 2-D
+    logits = net(padded.swapaxes(0, 1)).swapaxes(0, 1) if slices else net(padded[None])[0]
+    return logits[(slice(None), *(slice(n) for n in image.shape[1:]))]
 
 
 def predict_windows(image, net):
@@ -255,8 +257,7 @@ def postprocess(labels, affine):
     for name, step in ARTIFACT["postprocessing"].items():
         index = ARTIFACT["classes"].index(name)
         parts, _ = ndimage.label(labels == index, np.ones((3,) * labels.ndim))
-        sizes = np.bincount(parts.ravel())
-        sizes[0] = 0
+        sizes = np.append(0, np.bincount(parts.ravel())[1:])
         keep = (sizes * voxel >= step["min_size"]) & (sizes > 0)
         if step["keep_largest"]:
             keep &= np.arange(len(sizes)) == sizes.argmax()
@@ -285,8 +286,7 @@ def write(path, labels, affine, header):
 
 def main() -> None:
     image, source, header = read(Path(sys.argv[1]))
-    net = load_net()
-    ready, affine = prepare(image, source)
+    net, (ready, affine) = load_net(), prepare(image, source)
     if "window" not in ARTIFACT:  # one answer an image
         values = activate(net(ready[None])[0].astype(np.float64))
         print(json.dumps(dict(zip(ARTIFACT["classes"], values.round(6).tolist(), strict=True))))

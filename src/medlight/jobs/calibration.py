@@ -65,8 +65,7 @@ def test(
         trainer.test(task, datamodule=data, ckpt_path=path, verbose=False)
     if not trainer.is_global_zero:
         return
-    place = {case: number for number, case in enumerate(data.split.test)}
-    rows = sorted(task.test_rows, key=lambda row: place[str(row["case"])])
+    rows = data.in_test_order(task.test_rows)
     test_truth, _, tested = rows_to_arrays(rows, names)
     before = apply_temperature(tested, 1 / temperature) if calibrate else tested
     after = tested if calibrate else apply_temperature(tested, temperature)

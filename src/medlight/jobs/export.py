@@ -20,6 +20,7 @@ from medlight.jobs.verb import verb
 from medlight.nets.input_size import InputSize
 from medlight.runs.files import write_text
 from medlight.tasks.trained_model import LoadModel, TrainedModel
+from medlight.transforms.slices import CODES
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,11 @@ def export(
     if format not in FILES:
         raise ConfigError(f"job.format must be onnx or torch_export, got {format}")
     model = load(run, checkpoint)
+    if model.spec.slices and not model.spec.labels.per_voxel:
+        raise ConfigError(
+            f"{model.name} classifies slices of volumes, which no export does; type "
+            f"medlight predict run={run} input=<volumes>"
+        )
     folder = Path(output).expanduser() if output else run / "export" / format
     folder.mkdir(parents=True, exist_ok=True)
     for name in NOISY_LOGGERS:
@@ -230,7 +236,8 @@ def describe_artifact(model: TrainedModel, inference: SlidingWindow) -> dict[str
         "format": FORMAT,
         "classes": list(spec.labels.names),
         "input": {
-            "spatial_dims": spec.spatial_dims,
+            "spatial_dims": spec.image_dims,
+            "slices": bool(spec.slices),
             "channels": spec.channels,
             "modality": list(spec.modality),
         },
@@ -251,6 +258,9 @@ def preprocessing(model: TrainedModel) -> dict[str, Any]:
     A preset tells its map when it is asked about images whose statistics are known: a window has
     bounds, and does not depend on them.
     """
+    slices = model.spec.slices
+    if slices and getattr(model.transforms, "recipe", {}).get("preset") != "volume":
+        raise ConfigError("slices of volumes are exported with transforms=volume only")
     if model.transforms is None:
         return {"intensity": [{"kind": "unchanged"}] * model.spec.channels}
     recipe = {k: v for k, v in model.transforms.recipe.items() if v is not None}
@@ -258,6 +268,8 @@ def preprocessing(model: TrainedModel) -> dict[str, Any]:
         raise ConfigError(
             f"transforms of the kind {recipe.get('preset')!r} cannot be described in an artifact"
         )
+    if slices:
+        recipe["slices"] = CODES[slices]
     channels = model.spec.channels
     seen = model.transforms.intensity(_statistics(channels), model.spec.modality)
     kinds: list[dict[str, Any]] = []

@@ -31,9 +31,9 @@ class InputWarnings:
         """
         for caveat in sample["source_grid"].caveats:
             self._found.setdefault(caveat, []).append(case)
-        spacing = sample["grid"].spacing_mm
         low, high = self._spec.spacing_low_mm, self._spec.spacing_high_mm
-        if low and self._spec.spatial_dims == 3 and any(
+        spacing = sample["grid"].spacing_mm[-len(low) :]  # of slices, within them
+        if low and self._spec.image_dims == 3 and any(
             not a / MAX_SPACING_RATIO <= size <= b * MAX_SPACING_RATIO
             for a, size, b in zip(low, spacing, high, strict=True)
         ):  # fmt: skip

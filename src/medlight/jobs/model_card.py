@@ -53,9 +53,11 @@ def model_card(run: Path, model: TrainedModel, postprocessing: Mapping[str, Any]
 
 def _purpose(model: TrainedModel) -> str:
     spec = model.spec
-    kind = model.task.outcome.purpose(spec.spatial_dims)
+    kind = model.task.outcome.purpose(spec.image_dims)
     channels = ", ".join(spec.modality) or f"{spec.channels} channel(s) of unnamed modality"
-    return f"{kind}: {', '.join(spec.labels.foreground)}. Takes {spec.spatial_dims}-D {channels}."
+    taken = f"{spec.image_dims}-D {channels}"
+    seen = f", and sees it in {spec.slices} slices" if spec.slices else ""
+    return f"{kind}: {', '.join(spec.labels.foreground)}. Takes {taken}{seen}."
 
 
 def _data(provenance: Mapping[str, Any]) -> str:

@@ -48,7 +48,7 @@ def postprocess(
     if trainer.world_size > 1:
         raise ConfigError("postprocess takes one process: trainer.devices=1")
     path = RunDirectory(run_dir).checkpoint(checkpoint)
-    evidence = CandidateScores(spec.labels.names, spec.spatial_dims)
+    evidence = CandidateScores(spec.labels.names, spec.image_dims)
     held = load_checkpoint(path)
     task.load_state_dict(held["state_dict"])
     device = trainer.strategy.root_device
@@ -60,7 +60,7 @@ def postprocess(
         for result, grid in zip(results, batch["grid"], strict=True):
             if result.prediction is not None and result.truth is not None:
                 evidence.add(result.prediction, result.truth, grid.spacing_mm)
-    candidate_means = CandidateMeans(spec.spatial_dims, evidence.means())
+    candidate_means = CandidateMeans(spec.image_dims, evidence.means())
     chosen = select_postprocessing([candidate_means]).as_dict()
     text = json.dumps(
         {**candidate_means.as_dict(), "selected": chosen}, indent=2, ensure_ascii=False

@@ -76,7 +76,7 @@ def predict(
     check_compatible(models)
     output = Path(output).expanduser()
     spec = models[0].spec
-    cases = find_inputs(input, channels=spec.channels, spatial_dims=spec.spatial_dims)
+    cases = find_inputs(input, channels=spec.channels, spatial_dims=spec.image_dims)
     _check_output(output, cases)
     settings = {
         "medlight": medlight.__version__,

@@ -55,12 +55,19 @@ def build(net: Callable[..., nn.Module], spec: DataSpec, *, out_channels: int) -
         told[IMAGE_SIZE] = spec.shape
     _check_levels(net)
     try:
-        return net(**told)
+        built = net(**told)
     except ConfigError:
         raise
     except ValueError as error:
         text = " ".join(str(error).split())
         raise ConfigError(f"model: {class_name(net)} cannot be built: {text}") from error
+    if spec.spatial_dims == 2 and any(isinstance(part, nn.Conv3d) for part in built.modules()):
+        sliced = f", of data.slices={spec.slices}" if spec.slices else ""
+        raise ConfigError(
+            f"model: {class_name(net)} is a net for volumes, but the images have two axes{sliced}; "
+            f"choose another, such as model=unet2d"
+        )
+    return built
 
 
 def _check_levels(net: Callable[..., nn.Module]) -> None:

@@ -28,12 +28,15 @@ class DatasetFingerprint:
         labels: what is to be told apart.
         modality: name of each channel's modality; empty where the data set does not say.
         channels: of every image.
-        shapes: (N, *S) voxels, and spacings_mm: (N, *S), in the orientation a net will see.
-        source_shapes: (N, *S) voxels, as on disk.
+        shapes: (N, *S) voxels, and spacings_mm: (N, *S), in the orientation a net will see; of
+            slices, where it sees these.
+        source_shapes: (N, *S) voxels, as on disk; of slices as `shapes`.
         foreground_percentiles: (C, 2) the 0.5th and 99.5th percentile of intensities within masks;
             None where there are no masks.
         volumes_ml: (N, K - 1) of each foreground label; (0, K - 1) where there are no masks, and
             for images, which have no volume.
+        slices: plane of the slices that a net sees; empty where it sees cases whole.
+        pictures: cases, or slices of all of them; 0: as cases.
     """
 
     name: str
@@ -46,10 +49,17 @@ class DatasetFingerprint:
     source_shapes: NDArray[np.int64]
     foreground_percentiles: NDArray[np.float64] | None
     volumes_ml: NDArray[np.float64]
+    slices: str = ""
+    pictures: int = 0
 
     @property
     def spatial_dims(self) -> int:
         return int(self.shapes.shape[1])
+
+    @property
+    def images(self) -> int:
+        """How many a net can see."""
+        return self.pictures or self.cases
 
     @property
     def shape(self) -> NDArray[np.float64]:
@@ -64,6 +74,7 @@ class DatasetFingerprint:
             f"{self.name}: {self.cases} training cases, {self.channels} channel"
             + ("s" if self.channels > 1 else "")
             + (f" ({', '.join(self.modality)})" if any(self.modality) else ""),
+            *([f"{self.slices} slices: {self.pictures}"] if self.slices else []),
             f"shape: {_range_text(self.shapes)}, median {_dimensions(middle)} voxels",
             f"spacing: {_range_text(self.spacings_mm)}, median {_dimensions(spacing)} mm",
         ]
@@ -84,10 +95,10 @@ def extract_fingerprint(data: DataModule) -> DatasetFingerprint:
     data.setup()
     stored = data.train_cases
     grids = [stored.grids(row) for row in range(len(stored))]
-    labels = cases.labels
+    labels, dims = data.target_labels, data.net_dims
     inside: list[NDArray[np.float32]] = []
     volumes: list[NDArray[np.float64]] = []
-    if stored.has_mask.all():
+    if stored.has_mask.all() and labels.per_voxel:
         for (_, grid), (picked, counts) in zip(
             grids, _foreground_samples(stored, len(labels)), strict=True
         ):
@@ -101,13 +112,17 @@ def extract_fingerprint(data: DataModule) -> DatasetFingerprint:
         labels=labels,
         modality=data.modalities,
         channels=stored.channels,
-        shapes=np.array([grid.shape for _, grid in grids], np.int64),
-        spacings_mm=np.array([grid.spacing_mm for _, grid in grids]),
-        source_shapes=np.array([source.shape for source, _ in grids], np.int64),
+        shapes=np.array([grid.shape[-dims:] for _, grid in grids], np.int64),
+        spacings_mm=np.array([grid.spacing_mm[-dims:] for _, grid in grids]),
+        source_shapes=np.array(
+            [(grid if data.slices else source).shape[-dims:] for source, grid in grids], np.int64
+        ),
         foreground_percentiles=np.percentile(found, PERCENTILES, axis=1).T.astype(np.float64)
         if found.size
         else None,
         volumes_ml=np.array(volumes).reshape(-1, len(labels) - 1),
+        slices=data.slices or "",
+        pictures=data.train_set.epoch_length,
     )
 
 

@@ -27,6 +27,11 @@ class PlannedDevice:
     memory: int
     gpu: bool
 
+    @property
+    def name(self) -> str:
+        """In words."""
+        return f"a {'GPU' if self.gpu else 'CPU'} with {self.memory / 2**30:.1f} GB"
+
 
 def find_device(accelerator: str | None = None, memory_gb: float | None = None) -> PlannedDevice:
     """What is at hand, or what is stated.

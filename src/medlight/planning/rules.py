@@ -1,5 +1,6 @@
 """From a fingerprint to settings, each with its reason."""
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -68,7 +69,7 @@ def plan(fingerprint: DatasetFingerprint, device: PlannedDevice) -> list[Planned
         )
     if not labels.per_voxel:
         return _plan_classification(fingerprint, device)
-    if fingerprint.spatial_dims == 2:
+    if fingerprint.spatial_dims == 2 and not fingerprint.slices:
         return _plan_images(fingerprint, device)
     return _plan_volumes(fingerprint, device)
 
@@ -88,6 +89,7 @@ def normalisation(f: DatasetFingerprint, transforms: str) -> str:
 
 
 def _plan_volumes(f: DatasetFingerprint, device: PlannedDevice) -> list[PlannedSetting]:
+    from medlight.transforms.slices import spacing_in_ras
     from medlight.transforms.volume import is_ct
 
     spacing, coarse = target_spacing(f.spacings_mm, f.shapes)
@@ -96,13 +98,17 @@ def _plan_volumes(f: DatasetFingerprint, device: PlannedDevice) -> list[PlannedS
     whole = all(n >= m for n, m in zip(patch.shape, shape, strict=True))
     middle = " x ".join(f"{n:.0f}" for n in shape)
     halvings = " x ".join(str(n) for n in np.log2(np.prod(patch.strides, axis=0)).astype(int))
-    batch = _batch_size(patch, f, device, float(shape.prod()))
+    batch = _batch_size(
+        patch, f, device, float(shape.prod()), least=16 if f.slices else MIN_BATCH_SIZE
+    )
     settings = [
         PlannedSetting(
             "transforms",
             "spacing_mm",
-            list(spacing),
-            "median; 10th percentile along the coarse axis, so that fewer slices are invented"
+            spacing_in_ras(spacing, f.slices) if f.slices else list(spacing),
+            "median within slices; across them each volume keeps its own"
+            if f.slices
+            else "median; 10th percentile along the coarse axis, so that fewer slices are invented"
             if coarse
             else "median of the training cases",
         ),
@@ -112,7 +118,7 @@ def _plan_volumes(f: DatasetFingerprint, device: PlannedDevice) -> list[PlannedS
             list(patch.shape),
             f"the median case ({middle}), rounded up for {halvings} halvings"
             if whole
-            else f"of the median case ({middle}), what {_device_name(device)} can take in a batch "
+            else f"of the median case ({middle}), what {device.name} can take in a batch "
             f"of {MIN_BATCH_SIZE}",
         ),
         PlannedSetting("data", "batch_size", batch, _batch_reason(batch, device)),
@@ -153,12 +159,14 @@ def _plan_classification(f: DatasetFingerprint, device: PlannedDevice) -> list[P
     size, reason = _image_size(f, most=224)
     small = max(size) <= 64
     batch = 64
-    epochs = int(np.clip(round(36_000 / f.cases), 3, 50))
+    epochs = int(np.clip(round(36_000 / f.images), 3, 50))
     loss, metric = "masked_bce", "val/auroc"
     if f.labels.exclusive:
         loss, metric = "cross_entropy", "val/accuracy"
     return [
-        PlannedSetting("transforms", "size", list(size), reason),
+        PlannedSetting(
+            *(("data", "patch") if f.slices else ("transforms", "size")), list(size), reason
+        ),
         PlannedSetting("data", "batch_size", batch, "what the shipped recipes use"),
         PlannedSetting(
             "model",
@@ -175,7 +183,7 @@ def _plan_classification(f: DatasetFingerprint, device: PlannedDevice) -> list[P
             "experiment",
             "trainer.max_epochs",
             epochs,
-            f"so that about {epochs * f.cases:,} images are seen",
+            f"so that about {epochs * f.images:,} images are seen",
         ),
     ]
 
@@ -226,15 +234,12 @@ _MIRROR = PlannedSetting(
 
 
 def _flip_settings(f: DatasetFingerprint) -> list[PlannedSetting]:
-    sided = [name for name in f.labels.names if {"left", "right"} & set(_tokens(name))]
+    words = {name: re.findall(r"[^\W_]+", name.lower()) for name in f.labels.names}
+    sided = [name for name in words if {"left", "right"} & {*words[name]}]
     if not sided:
         return []
     reason = f"{sided[0]} tells left from right"
     return [PlannedSetting("experiment", "augment.spatial.flip.probability", 0.0, reason)]
-
-
-def _tokens(name: str) -> list[str]:
-    return "".join(c if c.isalnum() else " " for c in name.lower()).split()
 
 
 def _image_size(f: DatasetFingerprint, *, most: int) -> tuple[tuple[int, ...], str]:
@@ -281,7 +286,7 @@ def _batch_size(
     least: int = MIN_BATCH_SIZE,
 ) -> int:
     """`least` on a CPU; on a GPU as many as fit, but no more than a share of the data."""
-    most = int(MAX_BATCH_FRACTION * f.cases * voxels / np.prod(patch.shape))
+    most = int(MAX_BATCH_FRACTION * f.images * voxels / np.prod(patch.shape))
     batch = least
     while device.gpu and batch < most and _bytes(patch, batch + 1, f, device) <= device.memory:
         batch += 1
@@ -292,8 +297,4 @@ def _batch_reason(batch: int, device: PlannedDevice) -> str:
     if not device.gpu:
         return "small batches learn more per minute on a CPU"
     share = f"{MAX_BATCH_FRACTION:.0%}"
-    return f"what {_device_name(device)} holds, at most {share} of all training voxels"
-
-
-def _device_name(device: PlannedDevice) -> str:
-    return f"a {'GPU' if device.gpu else 'CPU'} with {device.memory / 2**30:.1f} GB"
+    return f"what {device.name} holds, at most {share} of all training voxels"

@@ -54,8 +54,8 @@ RERUN_KEYS = (*RERUN_GROUPS, "compile", "gradient_checkpointing")
 continued for longer, or tested with other windows."""
 
 CASE_INDEPENDENT_DATA_KEYS = (
-    "transforms", "augment", "patch", "batch_size", "eval_batch_size", "epoch_samples", "fold",
-    "folds", "val_fraction", "num_workers", "store", "seed", "manifest", "check",
+    "transforms", "augment", "slices", "patch", "batch_size", "eval_batch_size", "epoch_samples",
+    "fold", "folds", "val_fraction", "num_workers", "store", "seed", "manifest", "check",
 )  # fmt: skip
 """Keys of `data` that do not decide which cases a data set has."""
 

@@ -167,19 +167,20 @@ def describe_windows(model: TrainedModel, inference: SlidingWindow) -> dict[str,
             "label": "of the last region whose logit is above 0; else background",
             "regions": dict(zip(head.regions, region_class_order(head.regions), strict=True)),
         }
+    thin = [1] if spec.slices else []  # windows of volumes are a slice thick
     return {
         "output": output,
         "window": {
-            "shape": None if spec.patch is None else list(spec.patch),
+            "shape": None if spec.patch is None else [*thin, *spec.patch],
             "overlap": inference.overlap,
             "weight": "gaussian",
             "sigma": SIGMA_SCALE,
             "least_weight": MIN_WEIGHT,
             "padding": "smallest value of each channel, on both sides",
-            "net_shape": None if spec.patch is None else list(size.round_up(spec.patch)),
-            "divisor": list(size.divisor),
-            "min_size": list(size.min_size),
-            "mirrored_in_training": list(spec.mirror_axes),
+            "net_shape": None if spec.patch is None else [*thin, *size.round_up(spec.patch)],
+            "divisor": [*thin, *size.divisor],
+            "min_size": [*thin, *size.min_size],
+            "mirrored_in_training": [len(thin) + axis for axis in spec.mirror_axes],
         },
         "inversion": {
             "interpolation": "linear, of logits; then the label",

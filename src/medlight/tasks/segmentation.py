@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -30,6 +31,7 @@ from medlight.tasks.base import Batch, Task
 from medlight.tasks.finite import check_finite_parts
 from medlight.tasks.segmentation_outcome import SegmentationOutcome
 from medlight.tasks.trained_model import TrainedModel, shared_postprocessing
+from medlight.transforms.slices import slices_back
 
 Target = Literal["labels", "regions"]
 MAX_LABELS = 256
@@ -201,8 +203,12 @@ class SegmentationTask(Task):
         truth: NDArray[np.uint8] | None,
         labels: LabelMap,
     ) -> CaseResult:
-        shown = image.float().cpu().numpy()
-        return CaseResult(case, rows, shown, truth=truth, prediction=labels.labels)
+        shown, prediction = image.float().cpu().numpy(), labels.labels
+        if self.spec.slices:  # as volumes are shown
+            back = partial(slices_back, plane=self.spec.slices)
+            shown, prediction = back(shown), back(prediction)
+            truth = None if truth is None else back(truth)
+        return CaseResult(case, rows, shown, truth=truth, prediction=prediction)
 
     def _postprocess(self, labels: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
         if self.postprocessing is None:

@@ -22,6 +22,7 @@ from medlight.io.resumable_csv import CsvRow, ResumableCsv
 from medlight.tasks.base import Task
 from medlight.transforms.preprocessor import Preprocessor
 from medlight.transforms.radiograph import COLOUR, GREY, with_channels
+from medlight.transforms.slices import slices_first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,11 +129,11 @@ class TrainedModel:
         luminance, where the net takes grey ones. DataError where it is none that the net can see.
         """
         spec = self.spec
-        if grid.ndim != spec.spatial_dims:
+        if grid.ndim != spec.image_dims:
             slices = "; save each slice as a picture, or as a volume of two axes"
             raise DataError(
-                f"it has {grid.ndim} axes, but the net takes {spec.spatial_dims}"
-                f"{slices if grid.ndim > spec.spatial_dims else ''}"
+                f"it has {grid.ndim} axes, but the net takes {spec.image_dims}"
+                f"{slices if grid.ndim > spec.image_dims else ''}"
             )
         source, voxels = grid, torch.from_numpy(image)
         if grid.ndim == 2 and {len(image), spec.channels} == {GREY, COLOUR}:
@@ -147,9 +148,12 @@ class TrainedModel:
         if not np.isfinite(image).all():
             raise DataError("it holds values that are not finite")
         sample: Sample = {"image": voxels, "grid": grid, "source_grid": source}
+        if self.transforms is not None:
+            sample = self.transforms.geometry(sample)
+        if spec.slices:
+            sample = slices_first(sample, spec.slices)
         if self.transforms is None:
             return sample
-        sample = self.transforms.geometry(sample)
         values = sample["image"].numpy()
         self.transforms.intensity(IntensityStatistics.of(values), spec.modality).apply(values)
         return sample

@@ -51,7 +51,7 @@ SPACING_TOLERANCE_MM = 1e-3  # MONAI's tolerance: a spacing this near is kept
 
 
 def resample_to_spacing(
-    voxels: torch.Tensor, grid: Grid, spacing_mm: Sequence[float], *, nearest: bool
+    voxels: torch.Tensor, grid: Grid, spacing_mm: Sequence[float | None], *, nearest: bool
 ) -> tuple[torch.Tensor, Grid]:
     """Resample an image to another voxel size. The first voxel stays where it is.
 
@@ -61,14 +61,14 @@ def resample_to_spacing(
     Args:
         voxels: (C, *S), three spatial axes.
         grid: where they lie.
-        spacing_mm: wanted distance between voxel centres along each axis.
+        spacing_mm: wanted distance between voxel centres along each axis; None: it stays.
         nearest: take the nearest neighbour, for masks; else interpolate linearly.
 
     Returns:
         (C, *S) at that spacing, and its new grid.
     """
     own = np.array(grid.spacing_mm)
-    wanted = np.array(spacing_mm, dtype=float)
+    wanted = np.array([o if w is None else w for o, w in zip(own, spacing_mm, strict=True)])
     wanted = np.where(np.abs(own - wanted) <= SPACING_TOLERANCE_MM, own, wanted)
     if (wanted == own).all():
         return voxels, grid

@@ -22,7 +22,7 @@ class Volume:
 
     Args:
         orientation: axis codes, "RAS" for right, anterior, superior.
-        spacing_mm: voxel size; None keeps each volume's own.
+        spacing_mm: voxel size; None, of all axes or of one, keeps each volume's own.
         window_hu: lower and upper end of the CT window.
     """
 
@@ -30,11 +30,14 @@ class Volume:
         self,
         *,
         orientation: str = "RAS",
-        spacing_mm: Sequence[float] | None = None,
+        spacing_mm: Sequence[float | None] | None = None,
         window_hu: Sequence[float] = (-200.0, 300.0),
     ) -> None:
         self.orientation = orientation
-        self.spacing_mm = tuple(map(float, spacing_mm)) if spacing_mm is not None else None
+        self.spacing_mm = (
+            None if spacing_mm is None
+            else tuple(None if size is None else float(size) for size in spacing_mm)
+        )  # fmt: skip
         self.window_hu = tuple(map(float, window_hu))
 
     @property

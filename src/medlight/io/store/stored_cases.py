@@ -133,6 +133,11 @@ class StoredCases:
         if mask is not None and place is not None:
             mask[...] = place.read_from(content)[every]
 
+    def mask(self, row: int) -> NDArray[Any] | None:
+        """(1, *S) labels of a whole case; None where it has no mask."""
+        place = self._masks[row]
+        return None if place is None else place.read_from(self._content(row))
+
     def _content(self, row: int) -> memoryview:
         """The file of a case, compared with its checksums when it is read for the first time."""
         if not self._verified[row]:
