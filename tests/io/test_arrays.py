@@ -141,3 +141,15 @@ def test_the_limit_counts_what_a_row_becomes(
     monkeypatch.setenv("MEDLIGHT_READ_GB", str(8 * row.size / 2**30))
     with pytest.raises(DataError, match="more than the limit"):
         read_image(part(archive, "group/volume[0]"))
+
+
+@pytest.mark.parametrize("suffix", ["npz", "h5"])
+def test_names_of_arrays_stay_on_one_line(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "npz":
+        np.savez(path, **{"im\nages": np.zeros(3)})
+    else:
+        with pytest.importorskip("h5py").File(path, "w") as file:
+            file["im\nages"] = np.zeros(3)
+    with pytest.raises(DataError, match=r"no array 'images'; it holds im\\nages$"):
+        read_image(FileRef((path,), "images"))
