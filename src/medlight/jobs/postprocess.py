@@ -48,7 +48,7 @@ def postprocess(
     if trainer.world_size > 1:
         raise ConfigError("postprocess takes one process: trainer.devices=1")
     path = RunDirectory(run_dir).checkpoint(checkpoint)
-    evidence = CandidateScores(spec.labels.names, spec.spatial_dims)
+    evidence = CandidateScores(spec.labels.names, spec.spatial_dims, spec.ignore)
     held = load_checkpoint(path)
     task.load_state_dict(held["state_dict"])
     device = trainer.strategy.root_device
