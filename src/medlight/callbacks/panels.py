@@ -13,8 +13,8 @@ from medlight.report.figures import plot_confusion
 from medlight.report.slices import WorstCases
 from medlight.runs.directory import PANEL_FOLDER
 from medlight.tasks.base import Task
-from medlight.tasks.ranks import gather_rows
 from medlight.tasks.outcome import Outcome
+from medlight.tasks.ranks import gather_rows
 
 
 class Panels(TestCallback):

@@ -144,8 +144,8 @@ def _score_pairs(
     *,
     plot: bool,
 ) -> "list[tuple[tuple[Row, ...], list[CaseSlice], bool]]":
-    """Rows, pictures, and whether voxels are ignored, in the order of the pairs. DataError names all cases that cannot be scored:
-    one that is left out would change the mean."""
+    """Rows, pictures, and whether voxels are ignored, in the order of the pairs. DataError names
+    all cases that cannot be scored: one that is left out would change the mean."""
     found, wrong = [], []
     with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
         score = partial(_score_case, scorer=scorer, outcome=outcome, known=known, plot=plot)

@@ -29,7 +29,8 @@ TOLERANCE = 1e-3
 """How far an output may lie from the checkpoint's, as a share of their standard deviation."""
 MIN_LABEL_AGREEMENT = 0.9999
 NOISY_LOGGERS = ("onnxscript", "onnx_ir", "torch.onnx")  # one warns that torchvision is not there
-RUNNER = "artifact_run.py"
+RUNNER = {"run.py": "artifact_run.py", "artifact_read.py": "artifact_read.py"}
+"""Programs of the folder, and what they are called here."""
 FORMAT = 3
 
 
@@ -88,8 +89,8 @@ def export(
         "parity": parity,
     }
     write_text(folder / "artifact.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
-    source = Path(__file__).with_name(RUNNER).read_text(encoding="utf-8")
-    write_text(folder / "run.py", source)
+    for name, source in RUNNER.items():
+        write_text(folder / name, Path(__file__).with_name(source).read_text(encoding="utf-8"))
     write_text(
         folder / "MODEL_CARD.md", model_card(run, model, described.get("postprocessing", {}))
     )
@@ -233,6 +234,10 @@ def describe_artifact(model: TrainedModel, inference: SlidingWindow) -> dict[str
             "spatial_dims": spec.spatial_dims,
             "channels": spec.channels,
             "modality": list(spec.modality),
+        },
+        "training": {
+            key: list(getattr(spec, key))
+            for key in ("spacing_low_mm", "spacing_high_mm", "brightest")
         },
         "preprocessing": preprocessing(model),
         **model.task.outcome.describe_export(model, inference),

@@ -45,7 +45,7 @@ def model_card(run: Path, model: TrainedModel, postprocessing: Mapping[str, Any]
         name=model.name,
         purpose=_purpose(model),
         data=_data(provenance),
-        scores=_scores(scores, provenance, model.task.outcome.spec.metrics),
+        scores=_partial(run) + _scores(scores, provenance, model.task.outcome.spec.metrics),
         limits=_limits(model, postprocessing),
         origin=_origin(provenance, model),
     )
@@ -74,6 +74,11 @@ def _data(provenance: Mapping[str, Any]) -> str:
         f"checkpoint, {split['test']} tested it; patients are on one side only (hash "
         f"{split['hash'][:12]}).",
     ])  # fmt: skip
+
+
+def _partial(run: Path) -> str:
+    left_out = RunDirectory(run).left_out()
+    return f"**A partial run, no result**: {', '.join(left_out)}.\n\n" if left_out else ""
 
 
 def _scores(
