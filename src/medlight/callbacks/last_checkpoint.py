@@ -28,6 +28,7 @@ from medlight.callbacks.loop_state import (
 from medlight.callbacks.stop_reason import stop_reason
 from medlight.compat.lightning import rewind, stop_after_batch
 from medlight.compat.torch import copy_into
+from medlight.core.errors import reading
 from medlight.runs.directory import LAST_CHECKPOINT_FILE
 
 log = logging.getLogger(__name__)
@@ -215,7 +216,8 @@ class LastCheckpoint(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        make_paths_absolute(trainer, checkpoint["callbacks"])
+        with reading(self.path):
+            make_paths_absolute(trainer, checkpoint["callbacks"])
         if trainer.state.fn == TrainerFn.FITTING:
             mine = checkpoint["callbacks"].get(self.state_key, {})
             self._resumed_state = dict(mine)
