@@ -88,6 +88,8 @@ def read_case_table(path: Path) -> CaseTable:
             f"{path}: line {short} has {len(lines[short - 2])} columns instead of {len(head)}; "
             f"it was not written to the end"
         )
+    if twice := sorted({name for name in head if head.count(name) > 1}):
+        raise DataError(f"{path}: two columns are called {twice[0]!r}; keep one of them")
     if missing := sorted({"case", "patient"} - set(head)):
         raise DataError(f"{path}: no column {', '.join(missing)}; another version wrote it")
     if not lines:
