@@ -99,7 +99,7 @@ def read_case_table(path: Path) -> CaseTable:
 
 def _text(path: Path) -> str:
     if path.suffix != ".gz":
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")  # a name may hold a bare carriage return
     most = MAX_UNPACKED_RATIO * path.stat().st_size + _SPARE_BYTES
     with gzip.open(path) as file:
         content = file.read(most + 1)
