@@ -48,7 +48,8 @@ def read_image(path, wanted):
 
 def channel_files(path, channels):
     """<case>_0000, <case>_0001, ...: as many as the net has channels, without a gap."""
-    case, _, suffix = NUMBERED.fullmatch(path.name).groups()
+    named: Any = NUMBERED.fullmatch(path.name)
+    case, _, suffix = named.groups()
     found = {}
     for each in path.absolute().parent.iterdir():
         match = NUMBERED.fullmatch(each.name)
