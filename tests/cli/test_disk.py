@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from medlight.cli.options import explain_os_error
+from medlight.runs.files import write_text
 from medlight.sweep import command
 from medlight.sweep.sweep import Fingerprints
 
@@ -88,6 +89,21 @@ def test_only_what_is_known_of_a_disk_is_explained() -> None:
     assert explain_os_error(FileNotFoundError(errno.ENOENT, "no such file", "x")) is None
     assert explain_os_error(bug) is None
     assert explain_os_error(chained(PermissionError(errno.EACCES, "handled", "x"), bug)) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 247, "x" * 251, "\N{LATIN SMALL LETTER E WITH ACUTE}" * 125]
+)
+def test_a_long_name_of_a_case_is_written(tmp_path: Path, name: str) -> None:
+    """What is written beside the file, to take its place, had 10 characters more."""
+    write_text(tmp_path / f"{name}.csv", "whole")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
+
+
+def test_a_name_that_is_too_long_is_said(run_cli) -> None:
+    err = run_cli(*RUN, f"hydra.run.dir={'x' * 300}").err
+    assert err.count("\n") == 1, err
+    assert err.endswith("File name too long: give it a shorter one\n")
 
 
 def test_a_hint_can_be_pasted_into_a_shell(run_cli, tmp_path: Path) -> None:

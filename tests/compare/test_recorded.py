@@ -107,3 +107,12 @@ def test_a_partial_run_is_left_out_and_named(
     assert "0.8000" in table
     assert "tried" not in table
     assert f"left out: {tried}: a partial run" in caplog.text
+
+
+def test_a_run_without_a_score_in_any_case_is_shown(
+    new_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    """`compare` ended in a bare ValueError: such a run has no rank."""
+    run = new_run(tmp_path / "run", dice=np.full((30, 1), np.nan), provenance=MADE)
+    words = ["compare", str(run), "--no-images", "--output", str(tmp_path / "out")]
+    assert main(words) == 0

@@ -118,3 +118,19 @@ def test_labels_without_steps_are_left_alone() -> None:
     assert (labels == drawn()).all()
     with pytest.raises(TypeError):
         Postprocessing.from_dict({"liver": {"largets": True}})
+
+
+@pytest.mark.parametrize("ignore", [3, 255])
+def test_ignored_voxels_have_no_say(ignore: int) -> None:
+    """False parts where nobody marked anything made `postprocess` remove small parts."""
+    names = [*NAMES, "ignore"] if ignore == len(NAMES) else NAMES
+    found = CandidateScores(names, 3, ignore=ignore)
+    truth = np.zeros((20, 20, 20), np.uint8)
+    truth[3:10, 3:12, 3:12], truth[:, 19] = 1, ignore
+    predicted = truth * (truth != ignore)
+    predicted[::2, 19, 0] = 1
+    found.add(predicted, truth, (1.0, 1.0, 1.0))
+    means = CandidateMeans(3, found.means())
+    assert set(means.means) == {"liver", "tumour"}
+    assert means.means["liver"]["dice"]["unchanged"] == 1
+    assert select_postprocessing([means]).steps == {}

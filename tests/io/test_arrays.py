@@ -154,3 +154,15 @@ def test_complex_numbers_are_two_channels(tmp_path: Path) -> None:
     assert read_raw(FileRef((tmp_path / "k.npy",), "[1]")).dtype_name == "float32"
     with pytest.raises(DataError, match="one number a voxel, got 2"):
         read_mask(FileRef((tmp_path / "k.npy",), "[1]"))
+
+
+@pytest.mark.parametrize("suffix", ["npz", "h5"])
+def test_names_of_arrays_stay_on_one_line(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "npz":
+        np.savez(path, **{"im\nages": np.zeros(3)})
+    else:
+        with pytest.importorskip("h5py").File(path, "w") as file:
+            file["im\nages"] = np.zeros(3)
+    with pytest.raises(DataError, match=r"no array 'images'; it holds im\\nages$"):
+        read_image(FileRef((path,), "images"))

@@ -156,3 +156,34 @@ def test_large_pictures_have_our_limit(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(DataError, match="MEDLIGHT_READ_GB"):
         read_image(tmp_path / "a.png")
     assert Image.MAX_IMAGE_PIXELS is None
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_tiff_whose_strips_do_not_cover_it_is_refused(
+    tmp_path: Path, planes: int, *, lost: bool
+) -> None:
+    """The rows of strips that were not listed were read as 0, and 142 bytes as 600 million."""
+    image, rows = RANDOM.integers(1, 256, (planes, 6, 5)).astype("u1"), 2
+    strips = [plane[top : top + rows].tobytes() for plane in image for top in range(0, 6, rows)]
+    numbers = {256: 5, 257: 6, 258: 8, 259: 1, 262: planes - (planes == 3), 277: planes,
+               278: rows, 284: 2 if planes == 3 else 1}  # fmt: skip
+    bits = {258: (8,) * planes}
+    starts = np.cumsum([8, *map(len, strips)])[: len(strips) - lost].tolist()
+    tags = {**{k: (v,) for k, v in numbers.items()}, **bits, 273: tuple(starts),
+            279: (rows * 5,) * len(starts)}  # fmt: skip
+    body, at = b"".join(strips), 8 + len(b"".join(strips))
+    entries, extra, after = b"", b"", at + 2 + 12 * len(tags) + 4
+    for tag, values in sorted(tags.items()):
+        packed = struct.pack(f"<{len(values)}I", *values)
+        if len(values) > 1:
+            extra, packed = extra + packed, struct.pack("<I", after + len(extra))
+        entries += struct.pack("<HHI", tag, 4, len(values)) + packed
+    head = b"II*\0" + struct.pack("<I", at)
+    path = tmp_path / "a.tif"
+    path.write_bytes(head + body + struct.pack("<H", len(tags)) + entries + bytes(4) + extra)
+    if lost:
+        with pytest.raises(DataError, match=r"a\.tif: .* of its 5 x 6 pixels"):
+            read_image(path)
+    else:
+        np.testing.assert_array_equal(read_image(path)[0], image / np.float32(255))

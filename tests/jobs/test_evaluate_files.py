@@ -198,3 +198,11 @@ def test_references_that_cannot_be_read_are_named(
         (folders / "labelsTs" / name).write_text(json.dumps({"labels": DECATHLON}))
     assert len(mask_pairs(folders / "predicted", folders / "labelsTs")) == 3
     assert any(line.endswith("labelsTs: 2 .mnc, z.img") for line in caplog.messages)
+
+
+@pytest.mark.parametrize("ignore", [99, -1, 2**31, 1.5, True, "255"])
+def test_a_number_to_ignore_that_no_mask_holds_is_refused(folders: Path, ignore: object) -> None:
+    """A slip passed without a word, and -1 scored the background as a class."""
+    with pytest.raises(ConfigError, match="ignore"):
+        evaluate(folders, ignore=ignore)
+    assert not (folders / "out").exists()

@@ -1,6 +1,8 @@
 """An artifact predicts as medlight does, with nothing of medlight."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from functools import partial
@@ -13,7 +15,7 @@ import torch
 from monai.networks.nets import UNet
 
 from medlight.core.data_spec import DataSpec
-from medlight.core.errors import ConfigError, ExportError
+from medlight.core.errors import ConfigError, DataError, ExportError
 from medlight.core.labels import Labels
 from medlight.inference.heads import SoftmaxHead
 from medlight.inference.sliding_window import SlidingWindow
@@ -95,3 +97,24 @@ def test_one_of_two_formats(tmp_path: Path) -> None:
     given = {"load": load, "inference": SlidingWindow(), "output": tmp_path}
     with pytest.raises(ConfigError, match="onnx or torch_export"):
         export(run=tmp_path, format="onxx", **given)
+
+
+def test_what_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged record was found when net and program were written; a full disk left half a net."""
+    given = {"load": load, "inference": SlidingWindow(), "format": "torch_export"}
+    run, folder = tmp_path / "labels", tmp_path / "artifact"
+    run.mkdir()
+    (run / "provenance.json").write_text('{"data": 3}')
+    with pytest.raises(DataError, match=r"provenance\.json"):
+        export(run=run, output=folder, **given)
+    assert not folder.exists()
+    (run / "provenance.json").unlink()
+
+    def full(program: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(torch.export, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        export(run=run, output=folder, **given)
+    assert list(folder.iterdir()) == []

@@ -1,7 +1,5 @@
 """Odd files go through `predict` and through an exported folder alike, and come back in place."""
 
-import importlib.util
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,6 @@ from medlight.io.read import read_image
 from medlight.io.store.case_file import PreparedCase, read_case_header, write_case_file
 from medlight.io.store.codec import encode_image
 from medlight.io.write import write_mask
-from medlight.jobs import export
 from medlight.jobs.predict import predict
 from medlight.tasks.segmentation import SegmentationTask
 from tests.io.test_nifti_odd import ODD, REFUSED, content, saved
@@ -30,20 +27,6 @@ from tests.jobs import test_predict
 SFORM = np.array([[0, -1.5, 0, 11], [0.8, 0, 0, -7], [0, 0, 3, 40], [0, 0, 0, 1.0]])
 QFORM = np.array([[0, -1.5, 0, 4], [0.8, 0, 0, -14], [0, 0, 3, 47], [0, 0, 0, 1.0]])
 MM = {"unknown": 1, "mm": 1, "meter": 1000, "micron": 0.001}
-
-
-@pytest.fixture
-def theirs(tmp_path: Path) -> Any:
-    """The program of an exported folder, as a module."""
-    source = Path(export.__file__).with_name(export.RUNNER)
-    (tmp_path / "run.py").write_text(source.read_text())
-    (tmp_path / "artifact.json").write_text(json.dumps({"input": {}}))
-    spec = importlib.util.spec_from_file_location("artifact_run_copy", tmp_path / "run.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def takes(theirs: Any, image: np.ndarray) -> None:

@@ -136,8 +136,11 @@ def test_steps_that_end_within_an_epoch_are_gone_on_with(tmp_path: Path, typed: 
     code, screen = typed(tmp_path, *words)
     assert code == 0, screen
     assert "No validation chose a best checkpoint: the last weights are kept" in screen
+    told = "within epoch 1. The rest of it is trained now"
+    assert told not in typed(tmp_path, "resume=run")[1]
     code, screen = typed(tmp_path, "resume=run", "trainer.max_steps=6")
     assert code == 0, screen
+    assert told in screen
     with (tmp_path / "run" / "curves.csv").open(newline="") as file:
         rows = [(row["epoch"], row["step"], bool(row["val/dice"])) for row in csv.DictReader(file)]
     assert rows == [("0", "3", True), ("1", "5", False)]

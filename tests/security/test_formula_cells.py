@@ -11,6 +11,7 @@ from medlight.runs.case_table import read_case_table
 from medlight.runs.files import csv_text
 
 FORMULAS = ("=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "'=1", "''+1")
+RETURNS = ("a\rb", "a\r\nb", "\r", "b\r")
 PLAIN = ("liver", "'quoted'", "a=b", "-1.5", "-inf", "+3", "")
 
 
@@ -21,7 +22,7 @@ def cells(text: str) -> list[str]:
     return [cell for row in csv.reader(io.StringIO(text, newline="")) for cell in row]
 
 
-@pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.parametrize("name", [*FORMULAS, *RETURNS])
 def test_no_cell_is_a_formula(tmp_path: Path, name: str) -> None:
     row: dict[str, Any] = {"case": name, "patient": name, "stage": "test", "class": name}
     texts = [rows_to_csv([{**row, name: -0.5}]), csv_text(["case", name], [[name, -0.5]])]
@@ -35,7 +36,7 @@ def test_no_cell_is_a_formula(tmp_path: Path, name: str) -> None:
     assert ResumableCsv(tmp_path / "volumes.csv", ["case", "class"]).lines.keys() == {name}
 
 
-@pytest.mark.parametrize("name", [*FORMULAS, *PLAIN])
+@pytest.mark.parametrize("name", [*FORMULAS, *PLAIN, *RETURNS])
 def test_a_name_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
     row: dict[str, Any] = {"case": name, "patient": name, "stage": "test", "dice": -0.5}
     (tmp_path / "cases.csv").write_text(rows_to_csv([row]), newline="")

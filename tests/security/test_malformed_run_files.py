@@ -57,6 +57,7 @@ DATASETS: dict[str, Any] = {
     "leaves by a path": {"training": [{"image": "../../secret/a.nii.gz"}]},
     "leaves by the root": {"training": [{"image": "/etc/a.nii.gz"}]},
     "mask leaves": {"training": [{"image": "a.nii.gz", "label": "../b.nii.gz"}]},
+    "a name that no file can have": {"training": [{"image": "x" * 300}]},
     "twice": {"training": [{"image": "a.nii.gz"}, {"image": "b/a.nii.gz"}]},
 }
 

@@ -104,6 +104,33 @@ def test_skipped_batches_move_nothing_and_are_counted(
     assert "step 3: the loss is not finite; batch skipped (2a, 2b)" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("accumulate", "bad"), [(1, {1, 4}), (4, {1}), (4, {4, 5}), (3, {3, 4, 5}), (9, {0, 5})]
+)
+def test_a_step_with_skipped_batches_is_one_that_never_saw_them(
+    tmp_path: Path, accumulate: int, bad: set[int]
+) -> None:
+    """It was divided by all its batches; and momentum and decay moved weights without a batch."""
+    sgd = partial(torch.optim.SGD, lr=0.5, momentum=0.9, weight_decay=0.1)
+    data = batches(bad=None, n=6)
+    torch.manual_seed(0)
+    wanted = classifier()
+    optimizer = sgd(wanted.net.parameters())
+    for start in range(0, 6, accumulate):
+        counted = [data[k] for k in range(start, min(start + accumulate, 6)) if k not in bad]
+        if counted:
+            optimizer.zero_grad()
+            torch.stack([wanted.step(batch) for batch in counted]).mean().backward()
+            optimizer.step()
+    for k in bad:
+        data[k]["image"][0] = 999
+    torch.manual_seed(0)
+    task = classifier(on_nan="skip", optimizer=sgd)
+    fit(task, data, tmp_path, accumulate_grad_batches=accumulate)
+    for name, value in wanted.state_dict().items():
+        torch.testing.assert_close(task.state_dict()[name], value, rtol=1e-5, atol=1e-7)
+
+
 def test_weights_that_are_nan_stop_though_batches_may_be_skipped(tmp_path: Path) -> None:
     task = classifier(on_nan="skip")
     task.net.conv.weight.data.fill_(torch.nan)

@@ -28,6 +28,7 @@ from medlight.callbacks.loop_state import (
 from medlight.callbacks.stop_reason import stop_reason
 from medlight.compat.lightning import rewind, stop_after_batch
 from medlight.compat.torch import copy_into
+from medlight.core.errors import reading
 from medlight.runs.directory import LAST_CHECKPOINT_FILE
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class LastCheckpoint(pl.Callback):
         self._saved: tuple[int, int] | None = None
         self._saved_at = 0.0
         self._during_validation: tuple[int, int] | None = None
-        self._in_batch = False
+        self._in_batch = self._ended = False
         self._buffers: list[Tensor] = []
         self._means: dict[str, tuple[Tensor, Tensor]] = {}
         """As they were before the batch at hand."""
@@ -140,8 +141,9 @@ class LastCheckpoint(pl.Callback):
         self._stop_if_requested(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._ended = True
         self._save(trainer, _position_at_end(trainer))
-        self._consistent_at = None
+        self._consistent_at, self._ended = None, False
 
     def _stop_if_requested(self, trainer: pl.Trainer) -> None:
         """Lightning raises SIGTERMException between two batches, or after the epoch."""
@@ -208,12 +210,14 @@ class LastCheckpoint(pl.Callback):
             "sums": (self._resumed_state.get("sums") or epoch_sums(trainer)) if batch else {},
             "curves": [dict(curves.pending) for curves in _curves(trainer)] if batch else [],
             "stopped_early": trainer.should_stop,
+            "cut_short": bool(batch) and self._ended,
         }
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        make_paths_absolute(trainer, checkpoint["callbacks"])
+        with reading(self.path):
+            make_paths_absolute(trainer, checkpoint["callbacks"])
         if trainer.state.fn == TrainerFn.FITTING:
             mine = checkpoint["callbacks"].get(self.state_key, {})
             self._resumed_state = dict(mine)
@@ -221,6 +225,15 @@ class LastCheckpoint(pl.Callback):
             trainer.should_stop = bool(mine.get("stopped_early", False) and reason)
             if trainer.should_stop and trainer.is_global_zero:
                 log.info("The run had stopped early: %s. Nothing is trained now", reason)
+            more = not 0 <= trainer.max_steps <= checkpoint["global_step"]
+            goes_on = more and not trainer.should_stop
+            if mine.get("cut_short") and goes_on and trainer.is_global_zero:
+                log.info(
+                    "trainer.max_steps or max_time had ended the run within epoch %d. The rest of "
+                    "it is trained now; from there on the numbers are not bit for bit those of a "
+                    "run that was never stopped",
+                    checkpoint["epoch"] + 1,
+                )
             for curves, pending in zip(_curves(trainer), mine.get("curves", ()), strict=False):
                 curves.pending = dict(pending)
 

@@ -12,8 +12,9 @@ from medlight.metrics.point_scores import confusion_counts
 from medlight.report.figures import plot_confusion
 from medlight.report.slices import WorstCases
 from medlight.runs.directory import PANEL_FOLDER
-from medlight.tasks.base import Task, gather_rows
+from medlight.tasks.base import Task
 from medlight.tasks.outcome import Outcome
+from medlight.tasks.ranks import gather_rows
 
 
 class Panels(TestCallback):

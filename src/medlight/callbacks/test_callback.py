@@ -6,7 +6,8 @@ from typing import Any
 import pytorch_lightning as pl
 
 from medlight.core.case_result import CaseResult, Row
-from medlight.tasks.base import Task, gather_rows
+from medlight.tasks.base import Task
+from medlight.tasks.ranks import gather_rows
 
 STAGE = "test"
 

@@ -19,7 +19,7 @@ from medlight.cli.options import conf_dir, conf_dirs, groups
 from medlight.cli.overrides import parse_verb
 from medlight.cli.validate import check_targets
 from medlight.core.data_spec import DataSpec
-from medlight.core.errors import ConfigError, DataError
+from medlight.core.errors import MALFORMED, ConfigError, DataError, MedlightError
 from medlight.data.datamodule import DataModule
 from medlight.inference.postprocess import load_candidate_means
 from medlight.runs.directory import CONFIG_FILE, RunDirectory
@@ -99,7 +99,16 @@ def load_trained(run_dir: Path, checkpoint: str, *, trainer: DictConfig) -> Trai
         raise DataError(
             f"{path}: what it says of its images makes no sense ({error}); {_other(path)}"
         ) from error
-    task = instantiate(cfg.task, _convert_="all")(spec=known)
+    make = instantiate(cfg.task, _convert_="all")
+    try:
+        task = make(spec=known)
+    except (RuntimeError, *MALFORMED) as error:
+        if isinstance(error, MedlightError):
+            raise
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            f"{path}: no net of {run_dir}/{CONFIG_FILE} takes its images ({why}); {_other(path)}"
+        ) from error
     try:
         task.load_state_dict(held["state_dict"])
     except Exception as error:  # torch's and Lightning's, of weights of any kind

@@ -155,10 +155,12 @@ def explain_os_error(error: BaseException | None) -> str | None:
     Returns:
         The line; None for any other error.
     """
-    known: tuple[int, ...] = (*FULL, *FORBIDDEN)
+    known: tuple[int, ...] = (*FULL, *FORBIDDEN, errno.ENAMETOOLONG)
     while error is not None:
         if isinstance(error, OSError) and error.errno in known:
             what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+            if error.errno == errno.ENAMETOOLONG:
+                return f"{what}: give it a shorter one"
             if error.errno in FULL:
                 return f"{what}: make room, and go on with medlight resume=<run directory>"
             return (

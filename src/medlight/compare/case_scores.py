@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.core.errors import DataError
+from medlight.core.errors import DataError, reading
 from medlight.core.outcome import CLASS_COLUMN, Metric, OutcomeSpec
 from medlight.runs.case_table import CaseTable
 from medlight.runs.directory import OUTCOME_FILE, RunDirectory, read_json
@@ -96,7 +96,8 @@ class CaseScores:
 def case_scores(path: Path, columns: Columns, spec: OutcomeSpec) -> CaseScores:
     """Raises DataError, naming `path`, if the columns are not what the spec says."""
     read = _rows_by_class if spec.per_class_rows else _rows_by_case
-    found = read(path, columns, spec)
+    with reading(path, "another version wrote it"):
+        found = read(path, columns, spec)
     if not found.scores:
         raise DataError(f"{path}: no column with a score; another version wrote it")
     return found

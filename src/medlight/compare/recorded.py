@@ -20,6 +20,7 @@ from medlight.compare.groups import group_runs
 from medlight.compare.runs import PartialRunError, Run, read_run
 from medlight.core.errors import ConfigError, DataError
 from medlight.io.atomic import atomic_path
+from medlight.io.csv_cells import rows_text
 from medlight.runs.directory import (
     CASES_FILE,
     COMPRESSED_CASES_FILE,
@@ -209,14 +210,12 @@ def _replace_table(page: Path, lines: Iterator[str]) -> str:
 
 def _round_probabilities(text: str) -> str:
     """cases.csv with probabilities of `PROBABILITY_DIGITS` digits; the rest as it is."""
-    rows = list(csv.reader(io.StringIO(text)))
+    rows = list(csv.reader(io.StringIO(text, newline="")))
     columns = [i for i, name in enumerate(rows[0]) if name.startswith("p_")]
     for row in rows[1:]:
         for i in columns:
             row[i] = f"{float(row[i]):.{PROBABILITY_DIGITS}g}"
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(rows)
-    return out.getvalue()
+    return rows_text(rows)
 
 
 def _write(path: Path, text: str) -> None:

@@ -80,9 +80,11 @@ def _parts(
 
 
 def best_groups(comparison: Comparison) -> list[Group]:
-    """The reference and those of the best ranks, in the order in which they were named."""
-    pairs = zip(comparison.ranks, comparison.groups, strict=True)
-    order = sorted(pairs, key=lambda pair: (pair[1] is not comparison.reference, pair[0].rank))
+    """The reference and those of the best ranks, in the order in which they were named. There are
+    no ranks where no case has a score in all groups."""
+    places = [each.rank for each in comparison.ranks] or range(len(comparison.groups))
+    pairs = zip(places, comparison.groups, strict=True)
+    order = sorted(pairs, key=lambda pair: (pair[1] is not comparison.reference, pair[0]))
     kept = {group.name for _, group in order[:MAX_GROUPS]}
     return [group for group in comparison.groups if group.name in kept]
 

@@ -1,5 +1,6 @@
 """What a task must know of the data, and all it may know."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -70,14 +71,64 @@ class DataSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "DataSpec":
-        """The inverse of `as_dict`. What an older checkpoint lacks has its default."""
+        """The inverse of `as_dict`. What an older checkpoint lacks has its default.
+
+        Raises:
+            ValueError: a value is none that data can have; or another one of `MALFORMED`.
+        """
         plain: dict[str, Any] = {
             _OLD_FIELDS.get(key, key): tuple(value) if isinstance(value, list) else value
             for key, value in values.items()
         }
-        return cls(**{**plain, "labels": Labels.from_dict(values["labels"])})
+        spec = cls(**{**plain, "labels": Labels.from_dict(values["labels"])})
+        wrong = [name for name, known in _known(spec).items() if not known]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is {getattr(spec, wrong[0])!r:.60}")
+        return spec
 
 
+def _known(spec: DataSpec) -> dict[str, bool]:
+    """Whether each field is one that data can have."""
+    dims, names = spec.spatial_dims, spec.labels.names
+
+    def numbers(values: Any, count: int | None, kinds: tuple[type, ...], low: float) -> bool:
+        return (
+            isinstance(values, tuple)
+            and len(values) == (len(values) if count is None else count)
+            and all(type(each) in kinds and low <= each < _LIMIT for each in values)
+        )
+
+    whole, real = (int,), (int, float)
+    return {
+        "spatial_dims": type(dims) is int and dims in (2, 3),
+        "channels": numbers((spec.channels,), 1, whole, 1),
+        "labels": all(isinstance(name, str) for name in names),
+        "patch": spec.patch is None or numbers(spec.patch, dims, whole, 1),
+        "tolerance_mm": numbers((spec.tolerance_mm,), 1, real, 0),
+        "regions": isinstance(spec.regions, tuple)
+        and all(
+            isinstance(name, str) and numbers(tuple(region), None, whole, 1) and region
+            for name, region in spec.regions
+        ),
+        "ignore": spec.ignore is None or numbers((spec.ignore,), 1, whole, 0),
+        "shape": spec.shape is None or numbers(spec.shape, dims, whole, 1),
+        "class_counts": spec.class_counts is None or numbers(spec.class_counts, None, whole, 0),
+        "mirror_axes": numbers(spec.mirror_axes, None, whole, 0)
+        and all(axis < dims for axis in spec.mirror_axes),
+        "modality": isinstance(spec.modality, tuple)
+        and all(isinstance(name, str) for name in spec.modality),
+        **{
+            name: values == () or (numbers(values, dims, real, 0) and 0 not in values)
+            for name, values in (
+                ("spacing_low_mm", spec.spacing_low_mm),
+                ("spacing_high_mm", spec.spacing_high_mm),
+            )
+        },
+        "brightest": spec.brightest == () or numbers(spec.brightest, 2, real, -math.inf),
+    }
+
+
+_LIMIT = 2**31
 _OLD_FIELDS = {"counts": "class_counts", "mirrored": "mirror_axes"}
 """What earlier versions called fields in their checkpoints."""
 

@@ -50,6 +50,8 @@ class Labels:
     def from_dict(cls, saved: Mapping[str, Any]) -> "Labels":
         """From {"names": [...], "kind": "..."}, as checkpoints and indexes hold it."""
         kind = _OLD_KINDS.get(saved["kind"], saved["kind"])
+        if isinstance(saved["names"], str):
+            raise ValueError(f"names of labels are a list, got {saved['names']!r:.60}")
         return cls(tuple(saved["names"]), kind)
 
     def __len__(self) -> int:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from medlight.core.errors import ConfigError, DataError, SplitError
+from medlight.core.errors import ConfigError, DataError, SplitError, reading
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.core.split import Split
@@ -200,7 +200,8 @@ class DecathlonDataModule(DataModule):
             case = case_id(image_stem(Path(files["image"]).name))
             records.append({"id": case, "patient": patients.get(case, case), "files": files})
             if len(records) == 1:
-                self._refuse_nnunet(files["image"])
+                with reading(where, "mend it"):  # a name that no file could have
+                    self._refuse_nnunet(files["image"])
         counts = Counter(str(record["id"]) for record in records)
         if twice := [case for case, count in counts.items() if count > 1]:
             raise DataError(f"{where}: it lists {twice[0]!r} more than once; keep one of them")

@@ -131,11 +131,14 @@ class CandidateScores:
 
     Attributes:
         names: of all classes, the background first.
+        ndim: spatial axes.
+        ignore: label of the truth whose voxels do not count.
         scores: class to one list of Dice for each candidate, in their order.
     """
 
     names: Sequence[str]
     ndim: int
+    ignore: int | None = None
     scores: dict[str, list[list[float]]] = field(default_factory=dict)
 
     def add(
@@ -147,20 +150,20 @@ class CandidateScores:
             predicted, truth: (*S) labels.
             spacing_mm: voxel size along each axis.
         """
-        steps = candidates(self.ndim)
+        steps, counts = candidates(self.ndim), truth != self.ignore
         for index, name in enumerate(self.names):
-            if not index:
+            if index in (0, self.ignore):
                 continue
             lists = self.scores.setdefault(name, [[] for _ in steps])
             reference = truth == index
-            plain = _dice_or_one(predicted == index, reference)
+            plain = _dice_or_one((predicted == index) & counts, reference)
             for step, scores in zip(steps, lists, strict=True):
                 if step == PostprocessStep():
                     scores.append(plain)
                     continue
                 processed = predicted.copy()
                 postprocess_class(processed, index, step, spacing_mm)
-                scores.append(_dice_or_one(processed == index, reference))
+                scores.append(_dice_or_one((processed == index) & counts, reference))
 
     def means(self) -> dict[str, Any]:
         """For each class the cases, and the mean Dice of each candidate."""

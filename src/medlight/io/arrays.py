@@ -27,6 +27,7 @@ _IN_MEMORY = 2**26  # bytes; larger arrays go to a file
 _AT_ONCE = 2**22
 _NUMBERS = "biufc"
 _COLOURS = 3
+_SHOWN = 200  # characters of the names that a file holds
 
 
 def split_part(ref: FileRef) -> tuple[str, int | None]:
@@ -117,7 +118,7 @@ def _unpacked(path: Path, name: str, size: int, mtime_ns: int) -> NDArray[Any]:
         if not name and len(names) == 1:
             name = names[0]
         if name not in names:
-            raise DataError(f"{path}: it has no array {name!r}; it holds {', '.join(names)}")
+            raise DataError(f"{path}: it has no array {name!r}; it holds {_listed(names)}")
         with archive.open(f"{name}.npy") as member:
             return _read_npy(member)
 
@@ -170,13 +171,18 @@ def _hdf5_row(path: Path, name: str, row: int | None) -> NDArray[Any]:
         if not name and len(arrays) == 1:
             name = arrays[0]
         if name not in arrays:
-            raise DataError(f"{path}: it has no array {name!r}; it holds {', '.join(arrays)}")
+            raise DataError(f"{path}: it has no array {name!r}; it holds {_listed(arrays)}")
         dataset = file[name]
         if dataset.dtype.kind not in _NUMBERS:
             raise ValueError(f"{name} holds {dataset.dtype}, not numbers")
         if dataset.external or dataset.is_virtual:
             raise ValueError(f"the numbers of {name} lie in other files, which are not opened")
         return _pick(dataset, row, path)
+
+
+def _listed(names: list[str]) -> str:
+    """Names that a file chose, on one line."""
+    return ", ".join(repr(name)[1:-1] for name in names)[:_SHOWN] or "none"
 
 
 def _pick(array: Any, row: int | None, path: Path) -> NDArray[Any]:

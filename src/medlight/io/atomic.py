@@ -11,6 +11,9 @@ from filelock import FileLock
 
 from medlight.core.errors import DataError
 
+_LONGEST = 245
+"""Bytes of a name, with its suffix, that leave room for what tells parts apart: 255 in all."""
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -22,7 +25,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         path: what should appear whole or not at all; its folder is made if it is missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    name = path.name.encode("utf-8", "surrogateescape")[-_LONGEST:].decode("utf-8", "ignore")
+    part = path.with_name(f".{secrets.token_hex(4)}-{name}")
     try:
         yield part
         os.replace(part, path)

@@ -31,6 +31,7 @@ _STORED_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 _PIXELS_PER_BYTE = 8 * MAX_RATIO  # of a picture packed as tight as deflate can, 1 bit a pixel
 _COPIES = 4  # unpacked, upright, grey, and as an array
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF 6.0
+_SAMPLES, _PLANAR, _SEPARATE = 277, 284, 2
 _UNSIGNED, _SIGNED, _WHITE_IS_ZERO = 1, 2, 0
 _PNG_COLOUR_TYPES = (2, 4, 6)
 _ADVICE = "copy or download this picture again, or leave it out"
@@ -157,6 +158,7 @@ def decode_picture(path: Path, content: bytes, *, mask: bool, page: int | None =
                 f"{path}: pictures of 16 bits a colour are not supported; save it as 16-bit grey, "
                 f"or with 8 bits a colour"
             )
+        _check_whole(file)
         file.load()
     picture: Any = ImageOps.exif_transpose(file)
     mode = picture.mode
@@ -170,6 +172,17 @@ def decode_picture(path: Path, content: bytes, *, mask: bool, page: int | None =
     if mode == "I" and form in (None, (_UNSIGNED,)) and bits == (32,):  # TIFF 6.0: the default
         values = values.view(np.uint32)
     return Picture(values, mode, _LARGEST.get(picture.mode))
+
+
+def _check_whole(file: Any) -> None:
+    """Pillow leaves what no strip or tile of a TIFF covers 0, and says nothing."""
+    if file.format != "TIFF" or any(tile[0] == "libtiff" for tile in file.tile):
+        return
+    pixels = sum((right - left) * (low - top) for _, (left, top, right, low), *_ in file.tile)
+    tags = file.tag_v2
+    planes = tags.get(_SAMPLES, 1) if tags.get(_PLANAR) == _SEPARATE else 1
+    if pixels < file.width * file.height * planes:
+        raise ValueError(f"it holds {pixels} of its {file.width} x {file.height} pixels")
 
 
 def _count(file: Any) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medlight.io.atomic import atomic_path
-from medlight.io.csv_cells import bare_cell, guard_cell
+from medlight.io.csv_cells import bare_cell, guard_cell, rows_text
 from medlight.io.write import is_complete_file
 
 KEY_COLUMN = "key"
@@ -69,9 +69,9 @@ class ResumableCsv:
     def _read(self) -> list[CsvRow]:
         if not self.path.is_file():
             return []
-        text = self.path.read_text(encoding="utf-8")
+        text = self.path.read_bytes().decode("utf-8")
         whole = text[: text.rfind("\n") + 1]
-        rows = [list(map(bare_cell, row)) for row in csv.reader(io.StringIO(whole))]
+        rows = [list(map(bare_cell, row)) for row in csv.reader(io.StringIO(whole, newline=""))]
         self.all_cases = {row[0] for row in rows[1:] if row}
         if not rows or rows[0] != self.columns:
             return []  # of another question: all is predicted again
@@ -85,7 +85,4 @@ class ResumableCsv:
             part.write_text(head + self._text(lines), encoding="utf-8")
 
     def _text(self, lines: Sequence[CsvRow]) -> str:
-        text = io.StringIO()
-        guarded = ({key: guard_cell(each) for key, each in line.items()} for line in lines)
-        csv.DictWriter(text, self.columns, lineterminator="\n").writerows(guarded)
-        return text.getvalue()
+        return rows_text([guard_cell(line.get(key, "")) for key in self.columns] for line in lines)

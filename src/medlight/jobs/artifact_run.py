@@ -2,21 +2,23 @@
 
 Needs numpy, scipy and nibabel (pillow for pictures), and onnxruntime for net.onnx or torch for
 net.pt2. It does what artifact.json describes, step by step and plainly: take it as the reference
-for an implementation of your own. Several channels: one 4-D file.
+for an implementation of your own. Several channels: one 4-D file, or <case>_0000.nii.gz with
+<case>_0001.nii.gz, ... beside it.
 """
 
-import gzip
-import io
 import itertools
 import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import artifact_read as inputs  # type: ignore[import-not-found]  # noqa: E402
+
 ARTIFACT = json.loads((HERE / "artifact.json").read_text(encoding="utf-8"))
 
 
@@ -35,79 +37,8 @@ def load_net():
 
 
 def read(path):
-    """(C, *S) float32, affine in mm, and the file's header; None for a picture."""
-    nifti, wanted = path.name.lower().endswith((".nii", ".nii.gz")), ARTIFACT["input"]
-    image, affine, header = (read_nifti if nifti else read_picture)(path)
-    if (len(image), image.ndim - 1) != (wanted["channels"], wanted["spatial_dims"]):
-        sys.exit(f"{path}: {len(image)} channels, {image.ndim - 1} axes; the net takes {wanted}")
-    if not np.isfinite(image).all():
-        sys.exit(f"{path}: it holds values that are not finite")
-    return image, affine, header
-
-
-def read_nifti(path):
-    """The first usable of sform, qform and voxel size; metre and micron are turned into mm."""
-    import nibabel
-
-    content = path.read_bytes()
-    content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    second = 540 in (int.from_bytes(content[:4], end) for end in ("little", "big"))
-    file: Any = (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_bytes(content)
-    header, shape = file.header, file.shape
-    if header.get_data_dtype().kind not in "iuf" or file.dataobj.offset < header["sizeof_hdr"]:
-        sys.exit(f"{path}: its numbers or its header are of a kind that is not supported")
-    shape = (*shape[:3], shape[4]) if len(shape) == 5 and shape[3] == 1 else shape
-    if len(shape) not in (2, 3, 4):
-        sys.exit(f"{path}: expected (X, Y, Z) or (X, Y, Z, channels), got {shape}")
-    values = np.asarray(file.dataobj).astype(np.float32).reshape(shape)
-    values = np.moveaxis(values, -1, 0) if len(shape) == 4 else values[None]
-    return (values, np.diag([mm(header)] * 3 + [1]) @ place(header, path), header)
-
-
-def forms(header):
-    """sform, qform and voxel sizes, or None: voxel index to the file's unit of length."""
-    sform = header.get_sform(coded=True)[0]
-    try:
-        return sform, header.get_qform(coded=True)[0], header.get_base_affine()
-    except ValueError:  # a broken quaternion
-        return sform, None, None if int(header["qform_code"]) else header.get_base_affine()
-
-
-def place(header, path):
-    for form in forms(header):
-        size = np.inf if form is None else np.linalg.norm(form[:3, :3], axis=0).prod()
-        if size < np.inf and abs(np.linalg.det(form)) > 1e-6 * size:
-            return form
-    return sys.exit(f"{path}: its header gives no usable voxel size, sform or qform")
-
-
-def mm(header):
-    return {1: 1000.0, 3: 0.001}.get(int(header["xyzt_units"]) & 7, 1.0)
-
-
-def read_picture(path):
-    """(C, H, W) upright, grey or in colour as the net takes it: 8 and 16 bits in [0, 1]."""
-    from PIL import Image, ImageOps
-
-    Image.MAX_IMAGE_PIXELS = None
-    content = path.read_bytes()
-    file: Any = Image.open(io.BytesIO(content))
-    tags, kind = getattr(file, "tag_v2", {}), file.mode
-    bits, form, white = (tags.get(tag) for tag in (258, 339, 262))
-    grey = kind in ("L", "I", "F") or kind.startswith("I;16")
-    deep = (file.format == "PNG" and content[24] == 16) or max(bits or (8,)) > 8
-    if getattr(file, "n_frames", 1) > 1 or (deep and not grey):
-        sys.exit(f"{path}: several pictures in one file, or 16 bits a colour, are not supported")
-    picture: Any = ImageOps.exif_transpose(file)
-    channels = ARTIFACT["input"]["channels"]
-    colours = picture if grey else picture.convert("RGB")
-    values = np.asarray(colours.convert("L") if channels == 1 and not grey else colours)
-    values = ~values if white == 0 and kind in ("L", "1") else values  # Pillow turns these alone
-    most = 1 if kind in ("I", "F") else 65535 if kind.startswith("I;16") else 255
-    values, most = (values.view(np.int8), 1) if (kind, form) == ("L", (2,)) else (values, most)
-    values = values.view(np.uint32) if kind == "I" and form != (2,) and bits == (32,) else values
-    image = np.moveaxis(np.divide(np.atleast_3d(values), most, dtype=np.float32), -1, 0)
-    return image.repeat(channels, 0) if (len(image), channels) == (1, 3) else image, np.eye(4), None
+    """(C, *S) float32, affine in mm, and the header; None for a picture."""
+    return inputs.read_image(path, ARTIFACT["input"])[:3]
 
 
 def reorient(image, affine, codes):
@@ -140,13 +71,23 @@ def resample(image, affine, spacing_mm):
     return image, affine
 
 
-def resize(image, size):
-    """Pictures: smooth where it shrinks, then bilinear with voxel borders aligned."""
-    from scipy.ndimage import gaussian_filter1d
+def blur(image, sigma, axis):
+    """Gaussian integrated over each pixel, cut off at 4 sigma; zeros outside."""
+    from scipy.ndimage import correlate1d
+    from scipy.special import erf
 
-    for axis, (old, new) in enumerate(zip(image.shape[1:], size, strict=True), 1):
+    tail = int(max(4 * sigma, 0.5) + 0.5)
+    borders = (np.arange(-tail, tail + 2) - 0.5) / (np.sqrt(2) * sigma)
+    return correlate1d(image, np.diff(erf(borders)) / 2, axis, mode="constant")
+
+
+def resize(image, size):
+    """Pictures: smooth where it shrinks, then bilinear with pixel borders aligned."""
+    shape = image.shape[1:]
+    for axis, (old, new) in enumerate(zip(shape, size, strict=True), 1):
         if old > new:
-            image = gaussian_filter1d(image, (old / new - 1) / 2, axis, mode="constant")
+            image = blur(image, (old / new - 1) / 2, axis)
+    for axis, (old, new) in enumerate(zip(shape, size, strict=True), 1):
         if old != new:
             image = interpolate_axis(image, axis, (np.arange(new) + 0.5) * old / new - 0.5)
     return image
@@ -276,17 +217,21 @@ def write(path, labels, affine, header):
     import nibabel
 
     mask = nibabel.Nifti1Image(labels, affine)
-    back = np.diag([1 / mm(header)] * 3 + [1])
+    back = np.diag([1 / inputs.mm(header)] * 3 + [1])
     mask.header["xyzt_units"] = header["xyzt_units"]
     mask.set_sform(back @ affine, int(header["sform_code"]))
-    qform = forms(header)[1]
+    qform = inputs.forms(header)[1]
     mask.set_qform(back @ affine if qform is None else qform, int(header["qform_code"]))
     return nibabel.save(mask, path)
 
 
 def main() -> None:
-    image, source, header = read(Path(sys.argv[1]))
-    net, (ready, affine) = load_net(), prepare(image, source)
+    path = Path(sys.argv[1])
+    image, source, header, notes = inputs.read_image(path, ARTIFACT["input"])
+    net = load_net()
+    ready, affine = prepare(image, source)
+    for note in [*notes, *inputs.oddities(ready, affine, ARTIFACT.get("training", {}))]:
+        print(f"{inputs.case_name(path)}{note}", file=sys.stderr)
     if "window" not in ARTIFACT:  # one answer an image
         values = activate(net(ready[None])[0].astype(np.float64))
         print(json.dumps(dict(zip(ARTIFACT["classes"], values.round(6).tolist(), strict=True))))

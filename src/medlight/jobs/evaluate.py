@@ -13,15 +13,16 @@ from rich.table import Table
 from medlight.callbacks.results import write_scores
 from medlight.callbacks.selective import write_review_order
 from medlight.core.case_result import Row
-from medlight.core.errors import ConfigError, DataError, SplitError
+from medlight.core.errors import ConfigError, DataError, SplitError, reading
 from medlight.data.datamodule import DataModule
 from medlight.jobs.calibration import test
 from medlight.jobs.verb import verb
 from medlight.report.console_table import console_table
 from medlight.report.score_table import format_score, score_table
-from medlight.runs.directory import PROVENANCE_FILE, RunDirectory
+from medlight.runs.directory import PROVENANCE_FILE, RESTORE, RunDirectory
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
+from medlight.tasks.checkpoint import check_weights, load_checkpoint
 from medlight.tasks.outcome import Outcome
 from medlight.tasks.trained_model import LoadModel, TrainedModel, check_compatible
 
@@ -73,6 +74,7 @@ def evaluate(
         trainer.test(task, datamodule=data, verbose=False)
         return
     path = RunDirectory(run_dir).checkpoint(checkpoint)
+    check_weights(path, load_checkpoint(path), task)
     test(task, data, trainer, run_dir, checkpoint=path, calibrate=calibrate)
 
 
@@ -107,12 +109,13 @@ def evaluate_folds(runs: Sequence[Path], run_dir: Path, outcome: Outcome) -> Non
             raise DataError(
                 f"{run}: a partial run, no result ({', '.join(left_out)}); leave it out of run="
             )
-    policies = {run: RunDirectory(run).provenance().get("policy", "not recorded") for run in runs}
+    policies = {run: _policy(run) for run in runs}
     if len(set(policies.values())) > 1:
         told = "\n  ".join(f"{run.name}: {policy}" for run, policy in policies.items())
         raise DataError(f"these runs were scored under different policies:\n  {told}")
     of_run = {run: RunDirectory(run).cases().rows(outcome.spec.text_columns) for run in runs}
     _check_disjoint(of_run)
+    each = {run.name: _summary(run, rows, outcome) for run, rows in of_run.items()}
     rows = [row for part in of_run.values() for row in part]
     scores, intervals = outcome.summarise(rows), outcome.intervals(rows)
     write_scores(run_dir, outcome.spec, rows, scores, intervals)
@@ -120,7 +123,6 @@ def evaluate_folds(runs: Sequence[Path], run_dir: Path, outcome: Outcome) -> Non
     record = {"policy": policy, "runs": [run.name for run in runs]}
     write_text(run_dir / PROVENANCE_FILE, json.dumps(record, indent=2) + "\n")
     console = get_console()
-    each = {run.name: outcome.summarise(part) for run, part in of_run.items()}
     console.print(_run_table(each, outcome))
     cases = len({row["case"] for row in rows})
     title = f"{len(runs)} runs together, {cases} cases"
@@ -133,8 +135,19 @@ def print_run_scores(runs: Sequence[Path], outcome: Outcome) -> None:
     tested = [run for run in map(RunDirectory, runs) if run.cases_file]
     if tested:
         text = outcome.spec.text_columns
-        lines = {run.path.name: outcome.summarise(run.cases().rows(text)) for run in tested}
+        rows = {run.path: run.cases().rows(text) for run in tested}
+        lines = {path.name: _summary(path, part, outcome) for path, part in rows.items()}
         get_console().print(_run_table(lines, outcome))
+
+
+def _policy(run: Path) -> str:
+    return str(RunDirectory(run).provenance().get("policy", "not recorded"))
+
+
+def _summary(run: Path, rows: Sequence[Row], outcome: Outcome) -> Mapping[str, float]:
+    """The scores of one run's rows, whose columns may be any."""
+    with reading(RunDirectory(run).cases_file or run, RESTORE):
+        return outcome.summarise(list(rows))
 
 
 def _check_disjoint(of_run: Mapping[Path, Sequence[Row]]) -> None:

@@ -22,7 +22,7 @@ from medlight.core.errors import ConfigError, DataError, DataNotFoundError, Medl
 from medlight.core.grid import Grid, gap_mm
 from medlight.core.labels import Labels
 from medlight.io.read import read_image, read_mask
-from medlight.jobs.mask_pairs import MaskPair, mask_pairs, read_label_names
+from medlight.jobs.mask_pairs import MAX_LABEL, MaskPair, mask_pairs, read_label_names
 from medlight.jobs.verb import verb
 from medlight.metrics.segmentation_cases import SegmentationScorer
 from medlight.report.score_table import score_table
@@ -85,6 +85,8 @@ def evaluate_files(
     numbers = dict(named.names)
     if ignore is None:
         ignore = next((n for n, name in numbers.items() if name == IGNORE_LABEL_NAME), None)
+    elif type(ignore) is not int or not 0 <= ignore <= MAX_LABEL:
+        raise ConfigError(f"ignore must be a label, 0 to {MAX_LABEL}, got {ignore!r}")
     elif ignore not in numbers:  # a number such as 255 needs no name
         taken = IGNORE_LABEL_NAME in numbers.values()
         numbers[ignore] = f"{IGNORE_LABEL_NAME} {ignore}" if taken else IGNORE_LABEL_NAME
@@ -100,9 +102,16 @@ def evaluate_files(
     outcome = SegmentationOutcome(tuple(scorer.regions), policy=scorer.policy, labels=names)
     worst = WorstCases(max_cases, outcome.score)
     rows: list[Row] = []
-    for found, slices in _score_pairs(pairs, scorer, outcome, known, plot=max_cases > 0):
+    ignored = False
+    for found, slices, ignores in _score_pairs(pairs, scorer, outcome, known, plot=max_cases > 0):
         rows += found
         worst.merge(slices)
+        ignored |= ignores
+    if ignore is not None and ignore not in named.names and not ignored:  # a slip, maybe
+        raise ConfigError(
+            f"ignore={ignore}: no reference mask holds {ignore}; type another number, or leave "
+            "ignore out"
+        )
     scores = outcome.summarise(rows)
     lines: list[Row] = [
         {"case": row["case"], "patient": row["case"], "fold": "", "stage": STAGE, **row}
@@ -134,9 +143,9 @@ def _score_pairs(
     known: Sequence[int],
     *,
     plot: bool,
-) -> "list[tuple[tuple[Row, ...], list[CaseSlice]]]":
-    """Rows and pictures in the order of the pairs. DataError names all cases that cannot be scored:
-    one that is left out would change the mean."""
+) -> "list[tuple[tuple[Row, ...], list[CaseSlice], bool]]":
+    """Rows, pictures, and whether voxels are ignored, in the order of the pairs. DataError names
+    all cases that cannot be scored: one that is left out would change the mean."""
     found, wrong = [], []
     with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
         score = partial(_score_case, scorer=scorer, outcome=outcome, known=known, plot=plot)
@@ -161,7 +170,7 @@ def _score_case(
     known: Sequence[int],
     *,
     plot: bool,
-) -> "tuple[tuple[Row, ...], list[CaseSlice]] | MedlightError":
+) -> "tuple[tuple[Row, ...], list[CaseSlice], bool] | MedlightError":
     try:
         reference, grid = _read_mask(pair.reference, known)
         predicted = np.zeros_like(reference)
@@ -169,9 +178,9 @@ def _score_case(
             predicted, other = _read_mask(pair.prediction, known)
             _check_same_grid(pair, grid, other)
         rows = scorer.rows(pair.case, predicted, reference, grid)
-        return rows, [
-            _render_slice(pair, rows, outcome.score(rows), predicted, reference, grid)
-        ] if plot else []
+        score = outcome.score(rows)
+        slices = [_render_slice(pair, rows, score, predicted, reference, grid)] if plot else []
+        return rows, slices, bool((reference == scorer.ignore).any())
     except MedlightError as error:
         return error
 

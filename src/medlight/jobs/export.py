@@ -15,6 +15,7 @@ import medlight
 from medlight.core.errors import ConfigError, ExportError, MissingExtraError
 from medlight.core.intensity import IntensityStatistics
 from medlight.inference.sliding_window import SlidingWindow
+from medlight.io.atomic import atomic_path
 from medlight.jobs.model_card import model_card
 from medlight.jobs.verb import verb
 from medlight.nets.input_size import InputSize
@@ -30,7 +31,8 @@ TOLERANCE = 1e-3
 """How far an output may lie from the checkpoint's, as a share of their standard deviation."""
 MIN_LABEL_AGREEMENT = 0.9999
 NOISY_LOGGERS = ("onnxscript", "onnx_ir", "torch.onnx")  # one warns that torchvision is not there
-RUNNER = "artifact_run.py"
+RUNNER = {"run.py": "artifact_run.py", "artifact_read.py": "artifact_read.py"}
+"""Programs of the folder, and what they are called here."""
 FORMAT = 3
 
 
@@ -56,6 +58,7 @@ def export(
 
     Raises:
         ExportError: the exported net answers otherwise; its file is removed.
+        DataError: what the run wrote about itself is damaged.
         ConfigError: there is no such format, or the transforms cannot be described.
         MissingExtraError: the extra `onnx` is not installed.
     """
@@ -67,24 +70,21 @@ def export(
             f"{model.name} classifies slices of volumes, which no export does; type "
             f"medlight predict run={run} input=<volumes>"
         )
+    described = describe_artifact(model, inference)
+    card = model_card(run, model, described.get("postprocessing", {}))
     folder = Path(output).expanduser() if output else run / "export" / format
-    folder.mkdir(parents=True, exist_ok=True)
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     net = _Net(model.task.net).cpu().eval()
     net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    described = describe_artifact(model, inference)
     path = folder / FILES[format]
     images = example_input(model)
-    with torch.no_grad():
-        (_to_onnx if format == "onnx" else _to_torch)(
-            net, images, path, dynamic_shapes=_dynamic_shapes(model)
-        )
-    try:
-        parity = check_parity(net, _load_exported(path), images, model.task.decide)
-    except ExportError:
-        path.unlink()
-        raise
+    with atomic_path(path) as part:
+        with torch.no_grad():
+            (_to_onnx if format == "onnx" else _to_torch)(
+                net, images, part, dynamic_shapes=_dynamic_shapes(model)
+            )
+        parity = check_parity(net, _load_exported(part), images, model.task.decide)
     about = {
         "medlight": medlight.__version__,
         "run": model.name,
@@ -94,11 +94,9 @@ def export(
         "parity": parity,
     }
     write_text(folder / "artifact.json", json.dumps(about, indent=2, ensure_ascii=False) + "\n")
-    source = Path(__file__).with_name(RUNNER).read_text(encoding="utf-8")
-    write_text(folder / "run.py", source)
-    write_text(
-        folder / "MODEL_CARD.md", model_card(run, model, described.get("postprocessing", {}))
-    )
+    for name, source in RUNNER.items():
+        write_text(folder / name, Path(__file__).with_name(source).read_text(encoding="utf-8"))
+    write_text(folder / "MODEL_CARD.md", card)
     agreement = parity["label_agreement"]
     log.info(
         "%s equals the checkpoint: outputs to %.2g of their spread%s",
@@ -240,6 +238,10 @@ def describe_artifact(model: TrainedModel, inference: SlidingWindow) -> dict[str
             "slices": bool(spec.slices),
             "channels": spec.channels,
             "modality": list(spec.modality),
+        },
+        "training": {
+            key: list(getattr(spec, key))
+            for key in ("spacing_low_mm", "spacing_high_mm", "brightest")
         },
         "preprocessing": preprocessing(model),
         **model.task.outcome.describe_export(model, inference),

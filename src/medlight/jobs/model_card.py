@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medlight.core.errors import reading
 from medlight.core.outcome import Metric
 from medlight.metrics.names import COUNTS
-from medlight.runs.directory import RunDirectory
+from medlight.runs.directory import PROVENANCE_FILE, RESTORE, RunDirectory
 from medlight.tasks.trained_model import TrainedModel
 
 CARD = """\
@@ -39,16 +40,21 @@ for diagnosis or treatment, and nothing here replaces a reader.
 
 
 def model_card(run: Path, model: TrainedModel, postprocessing: Mapping[str, Any]) -> str:
-    """Markdown, from what the run wrote about itself. What a run lacks is said to be lacking."""
+    """Markdown, from what the run wrote about itself. What a run lacks is said to be lacking.
+
+    Raises:
+        DataError: what it wrote is damaged.
+    """
     provenance, scores = RunDirectory(run).provenance(), RunDirectory(run).metrics()
-    return CARD.format(
-        name=model.name,
-        purpose=_purpose(model),
-        data=_data(provenance),
-        scores=_scores(scores, provenance, model.task.outcome.spec.metrics),
-        limits=_limits(model, postprocessing),
-        origin=_origin(provenance, model),
-    )
+    with reading(run / PROVENANCE_FILE, RESTORE):
+        return CARD.format(
+            name=model.name,
+            purpose=_purpose(model),
+            data=_data(provenance),
+            scores=_partial(run) + _scores(scores, provenance, model.task.outcome.spec.metrics),
+            limits=_limits(model, postprocessing),
+            origin=_origin(provenance, model),
+        )
 
 
 def _purpose(model: TrainedModel) -> str:
@@ -76,6 +82,11 @@ def _data(provenance: Mapping[str, Any]) -> str:
         f"checkpoint, {split['test']} tested it; patients are on one side only (hash "
         f"{split['hash'][:12]}).",
     ])  # fmt: skip
+
+
+def _partial(run: Path) -> str:
+    left_out = RunDirectory(run).left_out()
+    return f"**A partial run, no result**: {', '.join(left_out)}.\n\n" if left_out else ""
 
 
 def _scores(
@@ -122,8 +133,7 @@ def _limits(model: TrainedModel, postprocessing: Mapping[str, Any]) -> str:
 
 
 def _origin(provenance: Mapping[str, Any], model: TrainedModel) -> str:
-    code, training = provenance.get("code", {}), provenance.get("training", {})
-    net = provenance.get("net", {})
+    code, training, net = (provenance.get(part) or {} for part in ("code", "training", "net"))
     parts = {
         "net": f"{net.get('class')}, {net.get('parameters', 0):,} parameters" if net else None,
         "epochs": training.get("epochs"),

@@ -20,7 +20,7 @@ from medlight.jobs.verb import verb
 from medlight.runs.directory import RunDirectory
 from medlight.runs.files import write_text
 from medlight.tasks.base import Task
-from medlight.tasks.checkpoint import load_checkpoint
+from medlight.tasks.checkpoint import check_weights, load_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,9 @@ def postprocess(
     if trainer.world_size > 1:
         raise ConfigError("postprocess takes one process: trainer.devices=1")
     path = RunDirectory(run_dir).checkpoint(checkpoint)
-    evidence = CandidateScores(spec.labels.names, spec.image_dims)
+    evidence = CandidateScores(spec.labels.names, spec.image_dims, spec.ignore)
     held = load_checkpoint(path)
+    check_weights(path, held, task)
     task.load_state_dict(held["state_dict"])
     device = trainer.strategy.root_device
     task.eval().to(device)

@@ -87,19 +87,21 @@ def reproduce(
         NotReproducedError: a metric differs by more than another seed would change it.
     """
     before = _whole(RunDirectory(run))
+    # Read before the training: a damaged file should not be found after it.
     calibrate = bool((before.config().get("job") or {}).get("calibrate"))
+    record, metrics, cases = before.provenance(), before.metrics(), _case_texts(before)
     if trainer.is_global_zero:
-        for line in check_same_data(before.provenance(), data, force=force):
+        for line in check_same_data(record, data, force=force):
             log.warning(line)
     fit(data=data, task=task, trainer=trainer, run_dir=run_dir, init=init, calibrate=calibrate)
     if not trainer.is_global_zero:
         return
     after = _whole(RunDirectory(run_dir))
-    for line in environment_changes(before.provenance(), after.provenance()):
+    for line in environment_changes(record, after.provenance()):
         log.warning(line)
     noise = seed_variability(run, [Path(each) for each in siblings])
-    found = compare_metrics(before.metrics(), after.metrics(), noise)
-    same_cases = _case_texts(before) == _case_texts(after)
+    found = compare_metrics(metrics, after.metrics(), noise)
+    same_cases = cases == _case_texts(after)
     verdict = overall_verdict(found, same_cases=same_cases)
     write_text(
         run_dir / REPRODUCTION_FILE,
@@ -134,11 +136,12 @@ def check_same_data(
     Raises:
         ConfigError: the data or the split differ, and `force` is not set.
     """
-    then, now = record.get("data", {}).get("fingerprint"), data.cases.fingerprint()
+    then = str((record.get("data") or {}).get("fingerprint"))
+    now = data.cases.fingerprint()
     lines = []
     if then != now:
         lines.append(f"the data are not those of the run: fingerprint {now[:12]}, then {then[:12]}")
-    if record.get("split", {}).get("hash") != data.split.hash:
+    if (record.get("split") or {}).get("hash") != data.split.hash:
         lines.append("the split is not that of the run")
     if lines and not force:
         raise ConfigError("; ".join([*lines, "force=true compares anyway"]))
@@ -149,10 +152,10 @@ def environment_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list
     """What may move the last bits, or more: versions, commit, device, threads."""
     lines = []
     for part in ("code", "hardware"):
-        old, new = then.get(part, {}), now.get(part, {})
+        old, new = then.get(part) or {}, now.get(part) or {}
         for key in [key for key in new if old.get(key) != new[key]]:
             lines.append(f"{key}: {new[key]}, then {old.get(key)}")
-    if then.get("code", {}).get("dirty"):
+    if (then.get("code") or {}).get("dirty"):
         lines.append("the code of the run had changes that no commit holds")
     return lines
 

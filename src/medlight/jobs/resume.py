@@ -2,13 +2,12 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 
-from medlight.core.errors import ConfigError, DataError
+from medlight.core.errors import ConfigError
 from medlight.tasks.base import Task
-from medlight.tasks.checkpoint import load_checkpoint
+from medlight.tasks.checkpoint import check_weights, load_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +25,7 @@ def check_resume(path: Path, task: Task, trainer: pl.Trainer) -> None:
         ConfigError: the run is past `trainer.max_epochs` already.
     """
     held = load_checkpoint(path)
-    _check_weights(path, held, task)
+    check_weights(path, held, task)
     epochs, steps = int(held.get("epoch", 0)), int(held.get("global_step", 0))
     limits = {"max_epochs": (trainer.max_epochs, epochs), "max_steps": (trainer.max_steps, steps)}
     for name, (limit, done) in limits.items():
@@ -44,18 +43,3 @@ def check_resume(path: Path, task: Task, trainer: pl.Trainer) -> None:
                 "trainer.%s=<more>",
                 done, unit, name,
             )  # fmt: skip
-
-
-def _check_weights(path: Path, held: dict[str, Any], task: Task) -> None:
-    if "state_dict" not in held:
-        raise DataError(f"{path}: it holds no weights")
-    saved, own = held["state_dict"], task.state_dict()
-    wrong = [
-        name
-        for name in sorted({*saved, *own})
-        if name not in saved or name not in own or saved[name].shape != own[name].shape
-    ]
-    if wrong:
-        raise DataError(
-            f"{path}: its weights are of another net ({wrong[0]}, {len(wrong)} tensors in all)"
-        )

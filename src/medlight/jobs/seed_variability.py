@@ -1,5 +1,6 @@
 """How far two runs may differ that differ in their seed alone."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from medlight.core.errors import DataError, reading
 from medlight.runs.config_keys import Role, select_settings
 from medlight.runs.directory import CONFIG_FILE, METRICS_FILE, RunDirectory
 
+log = logging.getLogger(__name__)
 CONFIDENCE_LEVEL = 0.95
 MIN_SEEDS = 3
 """Seeds from which a spread can be told at all."""
@@ -49,12 +52,16 @@ def seed_variability(original: Path, siblings: Sequence[Path] = ()) -> SeedVaria
     config = RunDirectory(original).config()
     places = list(siblings) or _sibling_runs(original)
     values: dict[int, dict[str, Any]] = {}
-    for run in [original, *places]:
-        directory = RunDirectory(run)
-        if directory.has(CONFIG_FILE, METRICS_FILE) and not directory.left_out():
-            other = directory.config()
-            if _experiment_config(other) == _experiment_config(config):
-                values.setdefault(int(other.get("seed", 0)), directory.metrics())
+    for directory in map(RunDirectory, [original, *places]):
+        try:
+            if directory.has(CONFIG_FILE, METRICS_FILE) and not directory.left_out():
+                other = directory.config()
+                if _experiment_config(other) == _experiment_config(config):
+                    with reading(directory.path / CONFIG_FILE):
+                        seed = int(other.get("seed", 0))
+                    values.setdefault(seed, directory.metrics())
+        except DataError as error:  # of another run
+            log.warning("left out of the noise of seeds: %s", error)
     seeds = tuple(sorted(values))
     if len(seeds) < MIN_SEEDS:
         return SeedVariability(seeds, {})

@@ -88,6 +88,8 @@ def read_case_table(path: Path) -> CaseTable:
             f"{path}: line {short} has {len(lines[short - 2])} columns instead of {len(head)}; "
             f"it was not written to the end"
         )
+    if twice := sorted({name for name in head if head.count(name) > 1}):
+        raise DataError(f"{path}: two columns are called {twice[0]!r}; keep one of them")
     if missing := sorted({"case", "patient"} - set(head)):
         raise DataError(f"{path}: no column {', '.join(missing)}; another version wrote it")
     if not lines:
@@ -97,7 +99,7 @@ def read_case_table(path: Path) -> CaseTable:
 
 def _text(path: Path) -> str:
     if path.suffix != ".gz":
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")  # a name may hold a bare carriage return
     most = MAX_UNPACKED_RATIO * path.stat().st_size + _SPARE_BYTES
     with gzip.open(path) as file:
         content = file.read(most + 1)

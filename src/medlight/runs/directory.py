@@ -46,6 +46,7 @@ CHECKPOINT_FOLDER = "checkpoints"
 BEST, LAST = "best", "last"
 LAST_CHECKPOINT_FILE = f"{LAST}.ckpt"
 PARTIAL = "partial"
+_PROVENANCE_PARTS = ("code", "hardware", "data", "split", "net", "training", "times", PARTIAL)
 """In provenance.json: what a training or a test left out; and the status of such a run."""
 RUN_FILES = (CONFIG_FILE, PROVENANCE_FILE, CASES_FILE, COMPRESSED_CASES_FILE, METRICS_FILE)
 """A folder with one of these is a run directory."""
@@ -156,12 +157,17 @@ class RunDirectory:
         Raises:
             DataError: the file is damaged.
         """
-        return self._json(PROVENANCE_FILE)
+        record = self._json(PROVENANCE_FILE)
+        for part in _PROVENANCE_PARTS:
+            if not isinstance(record.get(part) or {}, Mapping):
+                raise DataError(f"{self.path / PROVENANCE_FILE}: {part} is no mapping; {RESTORE}")
+        return record
 
     def left_out(self) -> list[str]:
         """Say which settings kept the run from all of its data; empty for a whole one."""
         parts = self.provenance().get(PARTIAL) or {}
-        return list(dict.fromkeys(str(each) for part in parts.values() for each in part))
+        with reading(self.path / PROVENANCE_FILE, RESTORE):
+            return list(dict.fromkeys(str(each) for part in parts.values() for each in part))
 
     def metrics(self) -> dict[str, Any]:
         """Read the scores, "<stage>/<metric>[/<class>]" to a value; empty if nothing was scored.
@@ -189,7 +195,7 @@ class RunDirectory:
             ids = split.get(part, ())
             if not isinstance(ids, list | tuple) or not all(isinstance(each, str) for each in ids):
                 raise DataError(f"{self.path / SPLIT_FILE}: {part} is no list of ids; {RESTORE}")
-        return split
+        return {"train": [], "val": [], "test": [], **split}
 
     @property
     def cases_file(self) -> Path | None:

@@ -1,12 +1,10 @@
 """How files of the run directory are written and named."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from medlight.io.atomic import atomic_path
-from medlight.io.csv_cells import guard_cell
+from medlight.io.csv_cells import guard_cell, rows_text
 
 
 def write_text(path: Path, text: str) -> None:
@@ -30,7 +28,4 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     >>> csv_text(["case", "dice"], [["a", 0.5]])
     'case,dice\\na,0.5\\n'
     """
-    text = io.StringIO()
-    lines = ([guard_cell(each) for each in row] for row in [columns, *rows])
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
+    return rows_text([guard_cell(each) for each in row] for row in [columns, *rows])

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pytorch_lightning as pl
 import torch
-import torch.distributed as dist
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
@@ -29,6 +28,7 @@ from medlight.tasks.finite import (
     save_batch,
 )
 from medlight.tasks.outcome import Outcome
+from medlight.tasks.ranks import all_reduce_mean, gather_rows
 from medlight.tasks.schedule import build_optimizer
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Task(pl.LightningModule, ABC):
             self.net.to(memory_format=self.memory_format)
         self.outcome = self.build_outcome()
         self.nets: Sequence[Callable[[Tensor], Tensor]] = (self,)
-        self.skipped_batches = 0
+        self.skipped_batches = self._skipped_of_step = 0
         self._output_sum: Tensor | None = None
         self._finite: FiniteFlag | None = None
         self._rows: list[Row] = []
@@ -157,6 +157,8 @@ class Task(pl.LightningModule, ABC):
         self._output_sum = output.detach().sum(dtype=torch.float32)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        if batch_idx % self.trainer.accumulate_grad_batches == 0:
+            self._skipped_of_step = 0
         buffers = [each.clone() for each in self.net.buffers()] if self.on_nan == "skip" else []
         self._output_sum = None
         loss = self.step(batch)
@@ -179,9 +181,25 @@ class Task(pl.LightningModule, ABC):
     def _share_of_step(self, loss: Tensor, batch_idx: int) -> Tensor:
         """Lightning divides by `accumulate_grad_batches`; the last step of an epoch may be of
         fewer batches."""
-        whole = self.trainer.accumulate_grad_batches
-        batches = min(whole, self.trainer.num_training_batches - batch_idx // whole * whole)
+        whole, batches = self.trainer.accumulate_grad_batches, self._batches_of_step(batch_idx)
         return loss if batches == whole else loss * (whole / batches)
+
+    def _batches_of_step(self, batch_idx: int) -> int:
+        whole = self.trainer.accumulate_grad_batches
+        return int(min(whole, self.trainer.num_training_batches - batch_idx // whole * whole))
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Divide by the batches that counted. Where none did, weights have no gradient, so that
+        neither momentum nor decay moves them."""
+        if not self._skipped_of_step:
+            return
+        batches = self._batches_of_step(self.trainer.fit_loop.batch_idx)
+        counted = batches - self._skipped_of_step
+        for weight in self.net.parameters():
+            if not counted:
+                weight.grad = None
+            elif weight.grad is not None:
+                weight.grad *= batches / counted
 
     def on_after_backward(self) -> None:
         finite, self._finite, batch = self._finite, None, self.__dict__.pop("_batch", {})
@@ -197,6 +215,7 @@ class Task(pl.LightningModule, ABC):
         if not torch.isfinite(nothing):  # the weights themselves: no batch will ever do
             raise self._non_finite_error(batch)
         self.skipped_batches += 1
+        self._skipped_of_step += 1
         cases = cases_not_finite(self._own_loss, batch)
         if self.trainer.is_global_zero:
             step = self.trainer.global_step + 1
@@ -277,21 +296,3 @@ class Task(pl.LightningModule, ABC):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
-
-
-def all_reduce_mean(value: Tensor) -> Tensor:
-    """The mean over all ranks. Lightning's own waits for all of them whenever one looks at it."""
-    if dist.is_available() and dist.is_initialized():
-        value = value.clone()
-        dist.all_reduce(value)
-        value /= dist.get_world_size()
-    return value
-
-
-def gather_rows(rows: list[Row]) -> list[Row]:
-    """The rows of all ranks, on all ranks. Every case is on one rank only, so none counts twice."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return rows
-    parts: list[list[Row]] = [[] for _ in range(dist.get_world_size())]
-    dist.all_gather_object(parts, rows)
-    return [row for part in parts for row in part]

@@ -2,11 +2,13 @@
 
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import Tensor, nn
 
 from medlight.core.errors import DataError
 from medlight.io.atomic import atomic_path
@@ -31,9 +33,11 @@ class CheckpointFiles(TorchCheckpointIO):
     def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> dict[str, Any]:
         check_checksums(Path(path))
         try:
-            return super().load_checkpoint(path, *args, **options)
+            held: dict[str, Any] = super().load_checkpoint(path, *args, **options)
         except Exception as error:
             raise _unreadable(path, error) from error
+        _check_parts(path, held)
+        return held
 
 
 def check_checksums(path: Path) -> None:
@@ -69,9 +73,64 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise _unreadable(path, error) from error
+    _check_parts(path, held)
+    return cast(dict[str, Any], held)
+
+
+def _check_parts(path: str | Path, held: Any) -> None:
+    """Refuse what is no checkpoint: of another program, or made up."""
     if not isinstance(held, dict):
         raise DataError(f"{path}: cannot read checkpoint (it holds no mapping)")
-    return cast(dict[str, Any], held)
+    try:
+        known = {
+            "state_dict": all(
+                isinstance(name, str) and isinstance(weight, Tensor)
+                for name, weight in held.get("state_dict", {}).items()
+            ),
+            "loops": isinstance(held.get("loops", {"fit_loop": {}})["fit_loop"], dict),
+            "optimizer_states": all(
+                {"state", "param_groups"} <= each.keys()
+                for each in held.get("optimizer_states", [])
+            ),
+            "lr_schedulers": all(
+                isinstance(each, dict) and each for each in held.get("lr_schedulers", [])
+            ),
+            "callbacks": all(isinstance(each, dict) for each in held.get("callbacks", {}).values()),
+            **{
+                name: type(held.get(name, 0)) is int and held.get(name, 0) >= 0
+                for name in ("epoch", "global_step")
+            },
+        }
+        wrong = [name for name, right in known.items() if not right]
+    except (TypeError, AttributeError, LookupError) as error:
+        raise DataError(f"{path}: it is no checkpoint of a run ({error})") from error
+    if wrong:
+        raise DataError(f"{path}: it is no checkpoint of a run: its {wrong[0]} make no sense")
+
+
+def check_weights(path: Path, held: Mapping[str, Any], module: nn.Module) -> None:
+    """Check that a checkpoint holds the weights of a net, all of them.
+
+    Args:
+        path: of the checkpoint, for the message.
+        held: its content.
+        module: the task, with its net.
+
+    Raises:
+        DataError: it does not; the message names it.
+    """
+    if "state_dict" not in held:
+        raise DataError(f"{path}: it holds no weights")
+    saved, own = held["state_dict"], module.state_dict()
+    wrong = [
+        name
+        for name in sorted({*saved, *own})
+        if name not in saved or name not in own or saved[name].shape != own[name].shape
+    ]
+    if wrong:
+        raise DataError(
+            f"{path}: its weights are of another net ({wrong[0]}, {len(wrong)} tensors in all)"
+        )
 
 
 def _unreadable(path: str | Path, error: Exception) -> DataError:

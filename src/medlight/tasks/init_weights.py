@@ -115,7 +115,11 @@ def load_weights(path: Path) -> dict[str, Tensor]:
             "with torch.save(net.state_dict(), path)"
         ) from error
     state = held.get("state_dict", held) if isinstance(held, Mapping) else {}
-    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    tensors = {
+        name: value
+        for name, value in (state.items() if isinstance(state, Mapping) else ())
+        if isinstance(name, str) and isinstance(value, Tensor)
+    }
     inner = {
         n.removeprefix(NET_PREFIX): value
         for n, value in tensors.items()

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from medlight.core.errors import MALFORMED
 from medlight.data.dataset import CaseDataset
 from medlight.datasets.phantom import PhantomDataModule
 from medlight.io.store.case_file import DamagedError, read_case_header
+from medlight.io.store.head_check import check_head
 from medlight.io.store.store import Store
 
 Numbers = Any
@@ -72,3 +74,19 @@ def test_training_makes_a_damaged_case_again(
     flip(path, "image")
     np.testing.assert_array_equal(sample(), good)
     assert f"{path}: its image does not have the checksum" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("source", [3, 4, 5, 5]), ("labels", [-1e308, 0]), ("labels", [0, 10**30])]
+)
+def test_a_head_that_no_case_has_is_not_used(
+    numbers: Numbers, store: Callable[..., Store], key: str, value: list[Any]
+) -> None:
+    """With a right checksum: a bare ValueError or OverflowError ended the training."""
+    header = read_case_header(numbers.open(store()).paths[0])
+    metadata = {**header.metadata, key: value}
+    if key == "source":
+        metadata[key] = {**header.metadata[key], "shape": value}
+    check_head(header.metadata, header.arrays)
+    with pytest.raises(MALFORMED):
+        check_head(metadata, header.arrays)

@@ -11,6 +11,8 @@ from medlight.io.store.codec import CODECS
 STATISTICS_FIELDS = tuple(field.name for field in fields(IntensityStatistics))
 _GRID = {"shape", "affine", "sform_code", "qform_code", "units", "qform"}
 
+_LIMIT = 2**63
+
 
 def check_head(metadata: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
     """Check that the parts of a head fit each other. In plain Python: every case is opened so.
@@ -40,7 +42,9 @@ def check_head(metadata: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         if len(values) != channels or not math.isfinite(sum(values)):
             raise ValueError(name)
     low, high = metadata["labels"]
-    if not isinstance(metadata["set"] + metadata["case"], str) or int(low) > int(high):
+    if not isinstance(metadata["set"] + metadata["case"], str) or not (
+        -_LIMIT <= int(low) <= int(high) < _LIMIT
+    ):
         raise ValueError("set, case or labels")
     for name in ("source", "grid"):
         grid = metadata[name]
@@ -51,6 +55,7 @@ def check_head(metadata: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
             or any([len(row) for row in form] != [4] * 4 for form in forms)
             or not math.isfinite(sum(sum(row) for form in forms for row in form))
             or not all(type(each) is int for each in (*codes, *grid["shape"]))
+            or len(grid["shape"]) not in (2, 3)
             or (name == "grid" and grid["shape"] != shape)
         ):
             raise ValueError(name)
