@@ -231,9 +231,7 @@ def _check_servers(config: Mapping[str, Any], where: str | Path) -> None:
                 text = str(OmegaConf.select(held, key))
             except OmegaConfBaseException:
                 continue  # a broken reference is an error as soon as it is used
-        if re.search(r"[a-z][a-z0-9+.-]*://", text, re.IGNORECASE) and not re.match(
-            r"sqlite:///(?!/)", text
-        ):
+        if "://" in text and not re.match(r"sqlite:///(?!/)", text):
             raise ConfigError(
                 f"{where}: {key} is {value}, an address that something would be sent to; remove it "
                 f"there, and type it with the command if it is yours"
