@@ -200,7 +200,7 @@ def test_references_that_cannot_be_read_are_named(
     assert any(line.endswith("labelsTs: 2 .mnc, z.img") for line in caplog.messages)
 
 
-@pytest.mark.parametrize("ignore", [99, -1, 2**31, 1.5, True, "255"])
+@pytest.mark.parametrize("ignore", [99, -1, 0, 2**31, 1.5, True, "255"])
 def test_a_number_to_ignore_that_no_mask_holds_is_refused(folders: Path, ignore: object) -> None:
     """A slip passed without a word, and -1 scored the background as a class."""
     with pytest.raises(ConfigError, match="ignore"):

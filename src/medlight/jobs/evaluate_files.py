@@ -85,8 +85,8 @@ def evaluate_files(
     numbers = dict(named.names)
     if ignore is None:
         ignore = next((n for n, name in numbers.items() if name == IGNORE_LABEL_NAME), None)
-    elif type(ignore) is not int or not 0 <= ignore <= MAX_LABEL:
-        raise ConfigError(f"ignore must be a label, 0 to {MAX_LABEL}, got {ignore!r}")
+    elif type(ignore) is not int or not 1 <= ignore <= MAX_LABEL:
+        raise ConfigError(f"ignore must be a label, 1 to {MAX_LABEL}, got {ignore!r}")
     elif ignore not in numbers:  # a number such as 255 needs no name
         taken = IGNORE_LABEL_NAME in numbers.values()
         numbers[ignore] = f"{IGNORE_LABEL_NAME} {ignore}" if taken else IGNORE_LABEL_NAME
