@@ -2,6 +2,7 @@
 
 import csv
 import re
+import unicodedata
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
@@ -31,7 +32,18 @@ def group_by_patient(index: Index, patient: str) -> Index:
         if path.suffix == ".csv" or path.is_file()
         else _from_ids(index, patient)
     )
+    names = group_ids(names, [fold_name(name) for name in names])
     return index.with_patients(group_ids(names, index.patients))
+
+
+def fold_name(name: str) -> str:
+    """What two spellings of one name share: letters of either case, spaces, what cannot be seen.
+
+    >>> fold_name("P07\\u200b ") == fold_name("p07")
+    True
+    """
+    shown = [c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf"]
+    return " ".join("".join(shown).casefold().split())
 
 
 def _from_ids(index: Index, pattern: str) -> list[str]:
@@ -62,7 +74,14 @@ def _from_table(index: Index, path: Path) -> list[str]:
         raise ConfigError(f"data.patient={path}: cannot be read ({error})") from error
     if not rows or not set(COLUMNS) <= rows[0].keys():
         raise ConfigError(f"data.patient={path}: expected a table with columns case and patient")
-    patient_of = {row["case"]: row["patient"] for row in rows}
+    patient_of: dict[str, str] = {}
+    for row in rows:
+        case, patient = ((row[column] or "").strip() for column in COLUMNS)
+        if fold_name(patient_of.setdefault(case, patient)) != fold_name(patient):
+            raise ConfigError(
+                f"data.patient={path}: {case!r} has two patients, {patient_of[case]!r} and "
+                f"{patient!r}; keep one of the lines"
+            )
     missing = [case for case in index.ids if not patient_of.get(case)]
     if missing:
         raise ConfigError(

@@ -55,6 +55,7 @@ def check(
         issue = Issue("error", "index", str(error), "fix it, then check again")
         _write(run_dir, {"counts": count_by_level([issue]), "issues": [issue.as_dict()]})
         raise
+    say_exclusions(data)
     split, unsplit = _split(data)
     issues, file_infos = audit(
         index, split, ignore=data.ignored_label, num_processes=num_processes or _cores()
@@ -138,8 +139,18 @@ def issue_table(issues: Sequence[Issue], title: str, width: int) -> Table:
     )
 
 
+def say_exclusions(data: DataModule) -> None:
+    """Say what is left out, and of withdrawal lists what names nobody."""
+    out = data.exclusions
+    if out.cases:
+        log.info(out.summary())
+    for line in out.unmatched:
+        log.warning(line)
+
+
 def delete_withdrawn(data: DataModule) -> None:
-    """Clean the store of patients who withdrew, and say so."""
+    """Say what is left out, and clean the store of patients who withdrew."""
+    say_exclusions(data)
     gone = data.delete_withdrawn()
     if gone:
         log.info("Withdrawn: %d prepared copies were removed from the store", gone)
@@ -147,9 +158,6 @@ def delete_withdrawn(data: DataModule) -> None:
 
 def check_before_training(data: DataModule) -> None:
     """The cheap part, before a training: says what is left out, and refuses on errors."""
-    out = data.exclusions
-    if out.cases:
-        log.info(out.summary())
     delete_withdrawn(data)
     version = data.version
     if version is not None:
