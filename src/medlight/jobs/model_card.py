@@ -44,7 +44,7 @@ def model_card(run: Path, model: TrainedModel, postprocessing: Mapping[str, Any]
     return CARD.format(
         name=model.name,
         purpose=_purpose(model),
-        data=_data(provenance),
+        data=_data(provenance) + _pretrained(RunDirectory(run)),
         scores=_scores(scores, provenance, model.task.outcome.spec.metrics),
         limits=_limits(model, postprocessing),
         origin=_origin(provenance, model),
@@ -74,6 +74,17 @@ def _data(provenance: Mapping[str, Any]) -> str:
         f"checkpoint, {split['test']} tested it; patients are on one side only (hash "
         f"{split['hash'][:12]}).",
     ])  # fmt: skip
+
+
+def _pretrained(run: RunDirectory) -> str:
+    seen = run.pretrained_on()
+    leaked = seen & {*run.split().get("test", ())} if seen else seen
+    if not leaked:
+        return ""
+    return (
+        f"\n- **{len(leaked)} test cases had trained or chosen the weights it started from: the "
+        f"scores are not those of new patients.**"
+    )
 
 
 def _scores(
