@@ -166,6 +166,18 @@ def read_patients(content: Mapping[str, Any], path: Path) -> Mapping[str, str]:
     return stated
 
 
+def warn_of_lost_cases(content: Mapping[str, Any], folder: Path, found: int) -> None:
+    """Say if there are more or fewer cases than dataset.json counts."""
+    said = content.get("numTraining")
+    if isinstance(said, int) and said != found:
+        log.warning(
+            "%s says numTraining %d, but there are %d training cases; is the copy complete?",
+            folder / DATASET_JSON,
+            said,
+            found,
+        )
+
+
 def find_folds(places: Sequence[Path], cases: Sequence[str], *, folds: int) -> tuple[Split, ...]:
     """Read splits_final.json from the first folder that has one; empty where none has.
 

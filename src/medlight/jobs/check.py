@@ -58,7 +58,11 @@ def check(
     say_exclusions(data)
     split, unsplit = _split(data)
     issues, file_infos = audit(
-        index, split, ignore=data.ignored_label, num_processes=num_processes or _cores()
+        index,
+        split,
+        full_index=data.full_index,
+        ignore=data.ignored_label,
+        num_processes=num_processes or _cores(),
     )
     issues = sort_issues([*unsplit, *issues, *patient_name_issues(index, data.patient)])
     bad = dict.fromkeys(case for f in issues if f.level == "error" for case in f.cases)
@@ -164,7 +168,7 @@ def check_before_training(data: DataModule) -> None:
         (log.info if version.verified else log.warning)(version.summary())
     if not data.check:
         return
-    issues = pre_training_audit(data.cases, data.split, Path(data.cache))
+    issues = pre_training_audit(data.cases, data.split, Path(data.cache), data.full_index)
     issues += patient_name_issues(data.cases, data.patient)
     for issue in issues:
         if issue.level == "warning":

@@ -64,5 +64,7 @@ def fit(
         log.info("No validation chose a best checkpoint: the last weights are kept")
     if data.split.test:
         test(task, data, trainer, run_dir, checkpoint=best, calibrate=calibrate)
+    elif trainer.is_global_zero:
+        log.warning("Nothing was tested: fold %s has no test cases", data.split.fold)
     score = getattr(checkpoint, "best_model_score", None)
     return None if score is None else float(score)
