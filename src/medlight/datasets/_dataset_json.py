@@ -6,6 +6,7 @@ ignore_label.md.
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,17 @@ def read_json(path: Path) -> Any:
         DataError: it cannot be read, or is not JSON.
     """
     with reading(path, "mend it, or copy it again"):
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
         json.dumps(content, ensure_ascii=False).encode()  # half a character has no encoding
+    return content
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """ValueError for a key that stands in an object twice, of which Python keeps the last."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"{twice!r} stands in one object twice")
     return content
 
 
