@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 
 from medlight.data.datamodule import DataModule
 from medlight.jobs.calibration import test
+from medlight.jobs.copies import check_copies
 from medlight.jobs.monitor import check_monitors
 from medlight.jobs.pretrained import cases_behind, warn_of_pretrained_tests
 from medlight.jobs.resume import check_resume
@@ -64,6 +65,8 @@ def fit(
         log.info("No validation chose a best checkpoint: the last weights are kept")
     if data.split.test:
         test(task, data, trainer, run_dir, checkpoint=best, calibrate=calibrate)
+        if trainer.is_global_zero:
+            check_copies(data, trainer)
     elif trainer.is_global_zero:
         log.warning("Nothing was tested: fold %s has no test cases", data.split.fold)
     score = getattr(checkpoint, "best_model_score", None)
