@@ -101,8 +101,8 @@ def _scores(
         known = metrics.get(name)
         title = known.title if known else name.replace("_", " ")
         unit = f" {known.unit}" if known and known.unit else ""
-        shown = f"{value:.4f}{unit}" if known else f"{value:.0f}"
-        between = f"{ends[0]:.4f} to {ends[1]:.4f}" if None not in ends else ""
+        shown = f"{value:z.4f}{unit}" if known else f"{value:.0f}"
+        between = f"{ends[0]:z.4f} to {ends[1]:z.4f}" if None not in ends else ""
         lines.append(f"| {title} | {label or 'all'} | {shown} | {between} |")
     if not lines:
         return "The run was not tested."
