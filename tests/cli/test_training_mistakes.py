@@ -31,7 +31,7 @@ MISTAKES = {
     "trainer.max_epochs=0": [
         "trainer.max_epochs must be whole and at least 1, or null, or -1, got 0"
     ],
-    "optimizer.lr=-1": ["optimizer: Invalid learning rate: -1"],
+    "optimizer=sgd optimizer.momentum=0": ["optimizer: Nesterov momentum requires a momentum"],
     "model.channels=[4,8,16]": ["model.channels has 3 levels", "give model.strides=[2, 2]"],
     "model.norm=nothing": ["model: UNet cannot be built"],
     "+trainer.enable_checkpointing=false": ["trainer: ", "ModelCheckpoint"],
@@ -69,6 +69,8 @@ def test_one_line_before_training(
         "inference.batch_size=0", "data.eval_batch_size=0", "trainer.max_epochs=1.5",
         "data.batch_size=2.5", "schedule.power=-3", "schedule.pct_start=30", "model.dropout=1",
         "augment.intensity.low_resolution.zoom=2", "optimizer.momentum=1", "data.batch_size=True",
+        "optimizer.lr=0", "optimizer.lr=-1", "data.group_size=0",
+        "augment.spatial.affine.translate=30",
     ],
 )  # fmt: skip
 def test_numbers_out_of_their_range(word: str) -> None:
