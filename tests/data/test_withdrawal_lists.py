@@ -10,6 +10,7 @@ from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.data.exclusions import find_exclusions
 from medlight.data.patients import group_by_patient
+from medlight.datasets._dataset_json import read_patients
 
 IDS = [f"P{k:02d}_{v}" for k in range(4) for v in range(2)]
 
@@ -44,6 +45,17 @@ def test_a_case_with_two_patients_is_refused(tmp_path: Path) -> None:
     assert len(set(same.patients)) == 4
     with pytest.raises(ConfigError, match="'P00_0' has two patients, 'P00' and 'P03'; keep one"):
         group_by_patient(index_of(), table(tmp_path / "p.csv", [*rows, "P00_0,P03"]))
+
+
+def test_two_spellings_in_dataset_json_are_one_patient() -> None:
+    patients = read_patients({"patients": {"a": "P1", "b": "p1 ", "c": "P2"}}, Path("x"))
+    assert patients["a"] == patients["b"] != patients["c"]
+
+
+def test_a_table_with_two_columns_of_one_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("case,patient,patient\nP00_0,P00,P01\n")
+    with pytest.raises(ConfigError, match="expected a table with columns case and patient"):
+        group_by_patient(index_of(), str(tmp_path / "p.csv"))
 
 
 @pytest.mark.parametrize("line", ["p03_0", "P03_0\u200b", "P03_0\u00a0", "\tP03_0  # her wish"])

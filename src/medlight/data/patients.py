@@ -32,8 +32,12 @@ def group_by_patient(index: Index, patient: str) -> Index:
         if path.suffix == ".csv" or path.is_file()
         else _from_ids(index, patient)
     )
-    names = group_ids(names, [fold_name(name) for name in names])
-    return index.with_patients(group_ids(names, index.patients))
+    return index.with_patients(group_ids(join_spellings(names), index.patients))
+
+
+def join_spellings(names: Sequence[str]) -> list[str]:
+    """Give names that differ in case, spaces or invisible characters alone the same spelling."""
+    return group_ids(names, [fold_name(name) for name in names])
 
 
 def fold_name(name: str) -> str:
@@ -69,10 +73,11 @@ def _from_ids(index: Index, pattern: str) -> list[str]:
 def _from_table(index: Index, path: Path) -> list[str]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            table = csv.DictReader(file)
+            rows, columns = list(table), table.fieldnames or ()
     except (OSError, UnicodeError, csv.Error) as error:
         raise ConfigError(f"data.patient={path}: cannot be read ({error})") from error
-    if not rows or not set(COLUMNS) <= rows[0].keys():
+    if not rows or any(list(columns).count(name) != 1 for name in COLUMNS):
         raise ConfigError(f"data.patient={path}: expected a table with columns case and patient")
     patient_of: dict[str, str] = {}
     for row in rows:

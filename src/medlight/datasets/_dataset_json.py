@@ -15,6 +15,7 @@ from typing import Any
 from medlight.core.errors import DataError, SplitError, reading
 from medlight.core.split import Split
 from medlight.data.datamodule import DataModule
+from medlight.data.patients import join_spellings
 from medlight.datasets._listing import case_id
 
 log = logging.getLogger(__name__)
@@ -173,7 +174,7 @@ def read_patients(content: Mapping[str, Any], path: Path) -> Mapping[str, str]:
     stated = content.get("patients", {})
     if not isinstance(stated, dict) or not all(isinstance(p, str) for p in stated.values()):
         raise DataError(f'{path}: expected patients {{"<case>": "<patient>"}}, got {stated}')
-    return stated
+    return dict(zip(stated, join_spellings([*stated.values()]), strict=True))
 
 
 def warn_of_lost_cases(content: Mapping[str, Any], folder: Path, found: int) -> None:
