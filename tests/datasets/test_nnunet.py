@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import nibabel as nib
@@ -17,8 +16,6 @@ from medlight.datasets._fake_data import ORGANS
 from medlight.datasets.decathlon import DecathlonDataModule
 from medlight.datasets.nnunet import NNUNetDataModule
 from medlight.io.read import read_image
-from medlight.jobs.check import check_before_training
-from medlight.jobs.fit import fit
 from medlight.transforms.volume import Volume
 
 NAME = "Dataset007_Phantom"
@@ -282,35 +279,3 @@ def test_each_form_is_told_from_the_other(folder: Path, tmp_path: Path) -> None:
     task = "Task04_Hippocampus"
     with pytest.raises(MedlightError, match=f"type data=decathlon data.task={task}"):
         made(tmp_path / task).index()
-
-
-@pytest.mark.parametrize("form", [NNUNetDataModule, DecathlonDataModule])
-def test_cases_that_a_copy_lost_are_counted(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, form: Any
-) -> None:
-    form.fake(tmp_path, cases=4)
-    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
-    for said, warns in ((4, False), (6, True)):
-        change(folder, numTraining=said)
-        caplog.clear()
-        _ = form(root=tmp_path, task=folder.name, cache=tmp_path / "cache").full_index
-        assert ("says numTraining 6, but there are 4 training cases" in caplog.text) is warns
-
-
-def test_an_image_with_another_ending_is_named_before_training(
-    folder: Path, caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
-    """Also where a case is left out, whose files are not named."""
-    data = NNUNetDataModule(root=folder, cache=tmp_path / "cache", exclude=["case_05"])
-    lost = data.full_index[0].files["image"].paths[0]
-    stray = lost.with_name("lost_0000.nii")
-    stray.write_bytes(b"")
-    check_before_training(data)
-    assert f"1 images or volumes belong to no case: {stray}" in caplog.text
-
-
-def test_a_fold_without_a_test_is_told(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
-    data = SimpleNamespace(split=SimpleNamespace(val=(), test=(), fold="2"))
-    trainer = SimpleNamespace(is_global_zero=True, checkpoint_callback=None, fit=lambda *_, **__: 0)
-    assert fit(data=data, task=None, trainer=trainer, run_dir=tmp_path) is None  # type: ignore[arg-type]
-    assert "Nothing was tested: fold 2 has no test cases" in caplog.text

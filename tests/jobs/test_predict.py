@@ -2,8 +2,6 @@
 
 import csv
 import json
-import os
-import time
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from medlight.core.errors import ConfigError, DataError
 from medlight.core.labels import Labels
 from medlight.inference.sliding_window import SlidingWindow
 from medlight.io.inputs import InputCase, find_inputs
-from medlight.jobs.predict import cache_key, predict
+from medlight.jobs.predict import predict
 from medlight.tasks.classification import ClassificationTask
 from medlight.tasks.segmentation import SegmentationTask
 from medlight.tasks.trained_model import TrainedModel
@@ -289,15 +287,3 @@ def test_runs_that_cannot_answer_together(tmp_path: Path, folder: Path) -> None:
             runs=[Path("1"), Path("2")], load=load, inference=SlidingWindow(),
             input=folder, output=tmp_path / "out",
         )  # fmt: skip
-
-
-def test_an_image_that_was_replaced_is_predicted_again(tmp_path: Path) -> None:
-    """Also by one of the same size and time stamp."""
-    (case,) = inputs(volume(tmp_path / "a.nii.gz"))
-    before, stat = cache_key(case, {}), case.files[0].stat()
-    (tmp_path / "b").write_bytes(bytes(stat.st_size))
-    os.utime(tmp_path / "b", ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert cache_key(case, {}) == before
-    time.sleep(0.02)  # of a file system's clock
-    (tmp_path / "b").replace(case.files[0])
-    assert cache_key(case, {}) != before
