@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
+from medlight.cli.bounds import check_bounds
 from medlight.cli.rerun import parse_overrides
-from medlight.cli.validate import check_bounds
 from medlight.core.errors import ConfigError
 from medlight.sweep import command
 from medlight.sweep.sweep import Fingerprints
@@ -27,9 +27,11 @@ MISTAKES = {
     "mode=min": ["val/dice is better higher", "give mode=max"],
     "callbacks.checkpoint.monitor=val/hd95_mm": ["no validation gives val/hd95_mm"],
     "callbacks=early_stopping +trainer.limit_val_batches=0": ["callbacks=early_stopping"],
-    "seed=-1": ["seed must be at least 0 and at most 4.29497e+09, got -1"],
-    "trainer.max_epochs=0": ["trainer.max_epochs must be at least 1, or null, or -1, got 0"],
-    "optimizer.lr=-1": ["optimizer: Invalid learning rate: -1"],
+    "seed=-1": ["seed must be whole and at least 0 and at most 4.29497e+09, got -1"],
+    "trainer.max_epochs=0": [
+        "trainer.max_epochs must be whole and at least 1, or null, or -1, got 0"
+    ],
+    "optimizer=sgd optimizer.momentum=0": ["optimizer: Nesterov momentum requires a momentum"],
     "model.channels=[4,8,16]": ["model.channels has 3 levels", "give model.strides=[2, 2]"],
     "model.norm=nothing": ["model: UNet cannot be built"],
     "+trainer.enable_checkpointing=false": ["trainer: ", "ModelCheckpoint"],
@@ -59,14 +61,37 @@ def test_one_line_before_training(
         "seed=4294967296", "data.epoch_samples=0", "data.num_workers=-1",
         "trainer.accumulate_grad_batches=0", "trainer.check_val_every_n_epoch=0",
         "trainer.gradient_clip_val=-1", "callbacks.ema.decay=2", "trainer.max_epochs=-5",
-        "callbacks.checkpoint.save_top_k=-2",
+        "callbacks.checkpoint.save_top_k=-2", "data.tolerance_mm=-1", "job.tolerance_mm=-0.5",
+        "loss.lambda_ce=-1", "augment.spatial.flip.probability=50", "callbacks.ema.decay=1",
+        "schedule.warmup=10", "schedule.warmup=-1", "optimizer.weight_decay=-1",
+        "optimizer.momentum=2", "loss.alpha=-1", "loss.gamma=-2", "store.memory_gb=-1",
+        "inference.overlap=1", "inference.overlap=50", "inference.overlap=-0.5",
+        "inference.batch_size=0", "data.eval_batch_size=0", "trainer.max_epochs=1.5",
+        "data.batch_size=2.5", "schedule.power=-3", "schedule.pct_start=30", "model.dropout=1",
+        "augment.intensity.low_resolution.zoom=2", "optimizer.momentum=1", "data.batch_size=True",
+        "optimizer.lr=0", "optimizer.lr=-1", "data.group_size=0",
+        "augment.spatial.affine.translate=30",
     ],
 )  # fmt: skip
 def test_numbers_out_of_their_range(word: str) -> None:
     """A traceback of torch's or NumPy's, or a run that trained nothing and finished."""
     key, value = word.split("=")
-    with pytest.raises(ConfigError, match=f"^{key} must be at least .*, got {value}$"):
+    with pytest.raises(
+        ConfigError, match=f"^{key} must be (whole and )?(at least|above) .*, got {value}$"
+    ):
         check_bounds(OmegaConf.from_dotlist([word]))
+
+
+@pytest.mark.parametrize("word", ["transforms.spacing_mm=[1,1,0]", "data.patch=[16,0,16]"])
+def test_each_number_of_a_list(word: str) -> None:
+    with pytest.raises(ConfigError, match=r"must be (whole and at least 1|above 0), got 0"):
+        check_bounds(OmegaConf.from_dotlist([word]))
+
+
+@pytest.mark.parametrize("key", ["data.tolerance_mm", "job.tolerance_mm", "task.mine"])
+def test_nan_is_no_setting(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"{key} must be a number, got nan"):
+        check_bounds(OmegaConf.from_dotlist([f"{key}=.nan"]))
 
 
 def test_numbers_within_it(run_cli) -> None:

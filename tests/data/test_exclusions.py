@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from medlight.core.errors import ConfigError, SplitError
-from medlight.data.exclusions import withdrawn_cases
+from medlight.data.exclusions import find_exclusions
 from medlight.datasets.mednist import MedNISTDataModule
 from medlight.io.manifest import snapshot
 
@@ -82,7 +82,7 @@ def test_withdrawn_patients_are_in_no_run(root: Path, tmp_path: Path, place: str
     assert not theirs & set(data.cases.ids)
     assert not theirs & set(data.split.train + data.split.val + data.split.test)
     assert data.exclusions.summary() == f"Left out: withdrawn: {len(theirs)}"
-    assert set(withdrawn_cases(data.full_index, [path])) == theirs
+    assert set(find_exclusions(data.full_index, None, [path]).withdrawn) == theirs
 
 
 def test_a_withdrawal_list_that_is_not_there_is_refused(root: Path) -> None:

@@ -217,3 +217,11 @@ def test_files_that_are_no_pictures_are_counted(
         (official / name).write_bytes(b"DICM")
     assert len(module(official).index()) == 60
     assert caplog.messages == ["Files that are no pictures are left out: 2 .dcm, c.webp"]
+
+
+@pytest.mark.parametrize("other", ["Hand ", "hand", "H\u200band"])
+def test_class_folders_that_look_the_same_are_refused(tmp_path: Path, other: str) -> None:
+    MedNISTDataModule.fake(tmp_path, cases=12)
+    shutil.copytree(tmp_path / "MedNIST" / "Hand", tmp_path / "MedNIST" / other)
+    with pytest.raises(DataError, match="look the same, but would be two classes"):
+        _ = MedNISTDataModule(root=tmp_path, cache=tmp_path / "cache").full_index

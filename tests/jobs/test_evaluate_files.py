@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -206,3 +207,19 @@ def test_a_number_to_ignore_that_no_mask_holds_is_refused(folders: Path, ignore:
     with pytest.raises(ConfigError, match="ignore"):
         evaluate(folders, ignore=ignore)
     assert not (folders / "out").exists()
+
+
+def test_masks_in_sub_folders_are_scored_as_predict_writes_them(
+    folders: Path, tmp_path: Path
+) -> None:
+    flat = evaluate(folders)
+    for side in ("labelsTs", "predicted"):
+        for number, name in enumerate(("a", "b", "b/c")):
+            (folders / side / name).mkdir(exist_ok=True)
+            file = folders / side / f"case_{number}.nii.gz"
+            file.rename(folders / side / name / file.name)
+    (folders / "predicted" / "entropy" / "a").mkdir(parents=True)
+    shutil.copy(folders / "predicted/a/case_0.nii.gz", folders / "predicted/entropy/a")
+    rows = evaluate(folders)
+    assert [row["case"] for row in rows][::2] == ["a/case_0", "b/c/case_2", "b/case_1"]
+    assert sorted(row["dice"] for row in rows) == sorted(row["dice"] for row in flat)

@@ -3,12 +3,14 @@
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from medlight.callbacks.results import rows_to_csv
 from medlight.core.errors import DataError
-from medlight.jobs.evaluate import evaluate_folds
+from medlight.jobs.evaluate import evaluate, evaluate_folds
 from medlight.runs.directory import RunDirectory
 from medlight.tasks.multiclass_outcome import MulticlassOutcome
 from medlight.tasks.segmentation_outcome import SegmentationOutcome
@@ -72,3 +74,21 @@ def test_classes(tmp_path: Path) -> None:
     scores, between = outcome.summarise(found), outcome.intervals(found)
     assert scores["accuracy"] == pytest.approx(2 / 3)
     assert between["accuracy"].low < 2 / 3
+
+
+def test_scores_of_a_run_may_go_to_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With hydra.run.dir=, the checkpoint was looked for there."""
+    best = tmp_path / "run" / "checkpoints" / "best.ckpt"
+    best.parent.mkdir(parents=True)
+    best.write_bytes(b"")
+    taken: list[Path] = []
+    monkeypatch.setattr(
+        "medlight.jobs.evaluate.test", lambda *_, checkpoint, **__: taken.append(checkpoint)
+    )
+    data = SimpleNamespace(split=SimpleNamespace(test=("a",), fold="0"))
+    job: Any = evaluate
+    job(data=data, task=None, trainer=None, run_dir=tmp_path / "x", load=None,
+        runs=[tmp_path / "run"])  # fmt: skip
+    assert taken == [best]

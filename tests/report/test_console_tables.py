@@ -22,7 +22,7 @@ from medlight.jobs.reproduce import MetricDifference, difference_table
 from medlight.metrics.bootstrap import Interval
 from medlight.metrics.names import METRICS
 from medlight.report.console_table import ELLIPSIS, console_table
-from medlight.report.score_table import score_table
+from medlight.report.score_table import _format_bound, format_score, score_table
 from medlight.sweep.averages import AveragedSetting, averages_table
 from medlight.sweep.job import DONE, Job, Status
 from medlight.sweep.progress import SweepProgress
@@ -188,3 +188,8 @@ def test_look_first_names_cases_whole(console: Console, tmp_path: Path) -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert words(CASE + "2") <= words(text)
     assert max(map(len, text.splitlines())) <= console.width
+
+
+def test_no_score_is_minus_zero() -> None:
+    """Means of distances have ends a rounding error below 0."""
+    assert (format_score(-1e-9), _format_bound(-1e-9)) == ("0.0000", "0.000")

@@ -30,7 +30,7 @@ def test_settings_are_sent_without_cases_and_places() -> None:
     assert NAME not in json.dumps(sent)
     assert sent["data"]["exclude"] == 2
     assert sent["provenance"]["data"] == {"excluded": 1, "withdrawn": 2}
-    assert sent["init"] == ".../best.ckpt"
+    assert sent["init"] == "..."
     assert (sent["trainer"], sent["data"]["fold"], sent["sweep"]["lr"]) == (
         {"accelerator": "cpu"}, 1, 0.1,
     )  # fmt: skip
@@ -74,6 +74,44 @@ def test_name_of_a_run_names_no_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_config, "HydraConfig", hydra)
     assert cli_config.override_suffix() == " seed=1 data.exclude=..."
     assert hide_words([f"+data.exclude=[{NAME}]"]) == ["+data.exclude=..."]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("init", "in/Mueller_Eva.pt"),
+        ("init", "Mueller"),
+        ("data.patient", "in/Mueller.csv"),
+        ("data.patient", "(Mueller|Schmidt)_"),
+        ("data.withdrawn", "Mueller.txt"),
+        ("data.manifest", "Mueller"),
+        ("data.scans", "..\\Mueller\\x"),
+        ("model.weights", "Mueller.pth"),
+        ("transforms.tables", ["a/Mueller.csv"]),
+    ],
+)
+def test_no_file_is_sent(key: str, value: Any) -> None:
+    nested: Any = value
+    for part in reversed(key.split(".")):
+        nested = {part: nested}
+    assert NAME not in json.dumps(hide_settings(nested))
+    assert NAME not in json.dumps(hash_settings({key: value}, lambda _: "h"))
+    (word,) = hide_words([f"{key}={value}"])
+    assert NAME not in word
+
+
+def test_what_is_no_file_is_sent() -> None:
+    plain = {
+        "callbacks": {"checkpoint": {"monitor": "val/dice", "mode": "max"}},
+        "metric": "val/dice",
+        "model": {"_target_": "monai.networks.nets.UNet", "act": "prelu", "dropout": "0.1"},
+        "data": {"exclude": [], "patient": None, "task": "Task04_Hippocampus"},
+    }
+    assert hide_settings(plain) == plain | {"data": plain["data"] | {"exclude": 0}}
+    assert hide_words(["optimizer.lr=1e-3", "metric=val/dice"]) == [
+        "optimizer.lr=1e-3",
+        "metric=val/dice",
+    ]
 
 
 def test_pushed_comparison_names_no_case() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from medlight.core.errors import ConfigError, DataError
+from medlight.core.errors import ConfigError, DataError, MissingExtraError
 from medlight.core.grid import Grid
 from medlight.core.sample import Sample
 from medlight.inference.resample_to_source import resample_to_source
@@ -148,6 +148,16 @@ def test_boxes_of_voxels_lie_where_the_grid_says() -> None:
         ([{"keys": "image"}], "step 0 must be"),
         ([step("Flipd"), step("RandFlipd"), step("Orientationd")], "move it before RandFlipd"),
         ([object()], "_recursive_: false"),
+        ([step("MapLabelValued", "label", orig_labels=[1])], "type data.regions to merge labels"),
+        ([step("LabelFilterd", "label", applied_labels=[1])], "tests score every label"),
+        ([step("CropForegroundd", BOTH, source_key="label")], "truth, which .* source_key: image"),
+        (
+            [step("MaskIntensityd", mask_key="mask")],
+            "step 0, MaskIntensityd: mask_key: label would",
+        ),
+        ([step("HistogramNormalized", mask_key="mask")], "write mask_key: image"),
+        ([step("ScaleIntensityd", BOTH, minv=0, maxv=2)], "numbers of labels.*keys: image"),
+        ([step("ThresholdIntensityd", "label", threshold=1)], "would change the numbers of labels"),
     ],
 )
 def test_what_may_not_be_named(steps: list[Any], message: str) -> None:
@@ -171,6 +181,29 @@ def test_slips_are_told_before_anything_is_stored() -> None:
         Pipeline(steps=[step("Zoomd", BOTH, zoom=1.3, mode="trilinear")]).geometry(sample())
     with pytest.raises(ConfigError, match=r"step 0, Spacingd: .*pixdims"):
         Pipeline(steps=[step("Spacingd", pixdims=[1, 1, 1])]).geometry(sample())
+
+
+@pytest.mark.parametrize(
+    "name", ["ForegroundMaskd", "KeepLargestConnectedComponentd", "RemoveSmallObjectsd"]
+)
+def test_a_step_that_needs_a_package_says_which(name: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr("medlight.transforms.monai_steps.find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=f"step 0, {name} needs: pip install scikit-image"):
+        Pipeline(steps=[step(name, "image" if name[0] == "F" else "label")])
+
+
+def test_a_step_that_fails_is_named_in_one_line() -> None:
+    with pytest.raises(DataError, match=r"^the step Resized cannot be applied: len\(spatial_size"):
+        Pipeline(steps=[step("Resized", spatial_size=[1, 2])]).geometry(sample())
+
+
+@pytest.mark.parametrize("key", BOTH)
+def test_random_steps_that_leave_the_mask_behind(key: str) -> None:
+    random = RandomSteps(steps=[step("RandFlipd", key, prob=1.0, spatial_axis=0)])
+    with pytest.raises(ConfigError, match="RandFlipd would move images and masks apart"):
+        random(batch([0]), seed=0, epoch=0)
+    alone = {name: value for name, value in batch([0]).items() if name != "mask"}
+    RandomSteps(steps=[step("RandFlipd", spatial_axis=0)])(alone, seed=0, epoch=0)
 
 
 def test_what_is_stored_ends_at_the_first_random_step() -> None:
@@ -221,8 +254,8 @@ def test_random_steps_that_cannot_be_used() -> None:
         RandomSteps(steps=[step("Flipd")])
     with pytest.raises(ConfigError, match="a shape of"):
         RandomSteps(
-            steps=[step("RandZoomd", min_zoom=1.2, max_zoom=1.2, prob=1.0, keep_size=False)]
+            steps=[step("RandZoomd", BOTH, min_zoom=1.2, max_zoom=1.2, prob=1.0, keep_size=False)]
         )(batch([0]), seed=0, epoch=0)
     boxes = batch([0]) | {"boxes": [torch.zeros(0, 6)]}
     with pytest.raises(ConfigError, match="boxes and points"):
-        RandomSteps(steps=[step("RandFlipd")])(boxes, seed=0, epoch=0)
+        RandomSteps(steps=[step("RandFlipd", BOTH)])(boxes, seed=0, epoch=0)

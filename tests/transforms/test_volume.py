@@ -1,5 +1,7 @@
 """Presets: intensities by modality, masks by nearest neighbour, and grids that stay true."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -93,3 +95,18 @@ def test_a_preset_of_pictures_refuses_a_volume() -> None:
     sample = sample_of(np.zeros((1, 4, 5, 6)), np.zeros((1, 4, 5, 6)), Grid((4, 5, 6)))
     with pytest.raises(ConfigError, match="type transforms=volume"):
         Radiograph().geometry(sample)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"window_hu": [300, -200]}, r"window_hu must be \[lower, upper\], got \[300, -200\]"),
+        ({"window_hu": [100, 100]}, r"window_hu must be \[lower, upper\]"),
+        ({"window_hu": [-200]}, r"window_hu must be 2 numbers, got \[-200\]"),
+        ({"spacing_mm": [1, 1]}, r"spacing_mm must be 3 numbers, got \[1, 1\]"),
+        ({"spacing_mm": 2}, r"spacing_mm must be 3 numbers, got 2"),
+    ],
+)
+def test_windows_and_spacings_that_are_none(setting: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Volume(**setting)

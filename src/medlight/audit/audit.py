@@ -24,17 +24,24 @@ from medlight.io.digests import cached_digests
 
 
 def audit(
-    index: Index, split: Split | None = None, *, ignore: int | None = None, num_processes: int = 1
+    index: Index,
+    split: Split | None = None,
+    *,
+    full_index: Index | None = None,
+    ignore: int | None = None,
+    num_processes: int = 1,
 ) -> tuple[list[Issue], list[FileInfo]]:
     """Everything that can be found, errors first, and what each file said.
 
     Args:
         split: what must not share patients or images between its sides; None: not looked at.
+        full_index: with the cases that are left out, whose files are no strays; None: `index`.
         ignore: label that needs no name.
         num_processes: that read files at the same time.
     """
     file_infos = scan_files(index, num_processes=num_processes)
-    return sort_issues(find_issues(index, file_infos, split, ignore)), file_infos
+    found = [*find_issues(index, file_infos, split, ignore), *stray_issues(full_index or index)]
+    return sort_issues(found), file_infos
 
 
 def find_issues(
@@ -53,15 +60,17 @@ def find_issues(
     """
     yield from pair_issues(index)
     yield from file_issues(index, file_infos)
-    yield from stray_issues(index)
     yield from value_issues(index, file_infos)
     yield from label_issues(index, file_infos, split, ignore)
     yield from patient_issues(index, split)
     yield from duplicate_issues(index, file_infos, split)
 
 
-def pre_training_audit(index: Index, split: Split, cache: Path) -> list[Issue]:
-    """Find what a glance finds: missing pairs, files and voxels, geometry, leakage.
+def pre_training_audit(
+    index: Index, split: Split, cache: Path, full_index: Index | None = None
+) -> list[Issue]:
+    """Find what a glance finds: missing pairs, files and voxels, geometry, leakage, and images
+    beside those of the cases that belong to none.
 
     Reads headers, and of files that may be copies across the split their contents.
 
@@ -69,11 +78,13 @@ def pre_training_audit(index: Index, split: Split, cache: Path) -> list[Issue]:
         index: the cases.
         split: of the training that is about to start.
         cache: folder where hashes of files are kept.
+        full_index: with the cases that are left out; None: `index`.
 
     Returns:
         The issues, errors first.
     """
     found = [*pair_issues(index), *header_scan_issues(index), *patient_issues(index, split)]
+    found += stray_issues(full_index or index, beside=True)
     return sort_issues([*found, *leaked_copies(index, split, cache)])
 
 

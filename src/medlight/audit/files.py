@@ -84,14 +84,23 @@ def file_issues(index: Index, file_infos: Sequence[FileInfo]) -> Iterator[Issue]
                 yield issue
 
 
-def stray_issues(index: Index) -> Iterator[Issue]:
-    """Images and volumes below the roots that belong to no case."""
-    refs = (ref for role in index.files for ref in index.refs(role) if ref is not None)
+def stray_issues(index: Index, *, beside: bool = False) -> Iterator[Issue]:
+    """Images and volumes that belong to no case.
+
+    Args:
+        index: all cases, those that are left out as well.
+        beside: look only into the folders where images of cases lie, and warn.
+    """
+    refs = [ref for role in index.files for ref in index.refs(role) if ref is not None]
     known = {os.path.abspath(path) for ref in refs for path in ref.paths if is_local(path)}
+    roots = dict.fromkeys(source.root for source in index.sources)
+    if beside:
+        images = (ref for ref in index.refs(IMAGE_ROLE) if ref is not None and not ref.part)
+        roots = dict.fromkeys(path.parent for ref in images for path in ref.paths)
     strays = []
-    for root in filter(is_local, dict.fromkeys(source.root for source in index.sources)):
+    for root in filter(is_local, roots):
         for folder, inner, names in os.walk(root):
-            inner[:] = sorted(name for name in inner if not name.startswith("."))
+            inner[:] = [] if beside else sorted(n for n in inner if not n.startswith("."))
             start = os.path.abspath(folder)
             strays += [
                 os.path.join(folder, name)
@@ -102,10 +111,11 @@ def stray_issues(index: Index) -> Iterator[Issue]:
             ]
     if strays:
         yield Issue(
-            "note",
+            "warning" if beside else "note",
             "stray files",
             f"{len(strays)} images or volumes belong to no case: {shorten(strays, 3)}",
-            "unlabelled cases, or files that a list forgot; nothing reads them",
+            "unlabelled cases, files with another ending, or files that a list forgot; nothing "
+            "reads them",
         )
 
 

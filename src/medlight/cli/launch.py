@@ -20,6 +20,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from medlight.callbacks.best_checkpoint import BestCheckpoint
 from medlight.cli import distributed
+from medlight.cli.bounds import check_bounds
 from medlight.cli.build import instantiate_group, load_trained, resolve_hardware
 from medlight.cli.config import (
     load_config,
@@ -29,7 +30,6 @@ from medlight.cli.config import (
     save_portable_config,
 )
 from medlight.cli.rerun import find_trained_runs
-from medlight.cli.validate import check_bounds
 from medlight.core.errors import ConfigError
 from medlight.core.malloc import tune_malloc
 from medlight.data.datamodule import DataModule

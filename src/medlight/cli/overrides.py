@@ -59,10 +59,29 @@ def parse_verb(words: Sequence[str], tree: Groups) -> list[str]:
     for text in overrides:
         if "=" not in text and not text.startswith("~"):
             raise _bare_word_error(text, tree)
+        _refuse_repeated_keys(text)
     if overrides and overrides[0].startswith(f"{VERB_GROUP}="):
         verb = overrides[0].partition("=")[2]
         overrides[0] = f"{VERB_GROUP}={_verb_variant(verb, overrides[1:], tree)}"
     return [_qualify_verb_key(_quote_for_hydra(text, tree), overrides, tree) for text in overrides]
+
+
+def _refuse_repeated_keys(text: str) -> None:
+    """ConfigError for a mapping that names a key twice, of which Hydra keeps the last."""
+    inside: list[set[str] | None] = []  # the keys of each mapping that is open; None: a list
+    before = ""
+    for token in re.findall(
+        r"""'[^']*'|"[^"]*"|[{}\[\],:]|[^{}\[\],:'"]+""", text.partition("=")[2]
+    ):
+        if token in "{[":
+            inside.append(set() if token == "{" else None)
+        elif token in "}]" and inside:
+            inside.pop()
+        elif token == ":" and inside and (keys := inside[-1]) is not None:
+            if (key := before.strip().strip("'\"")) in keys:
+                raise ConfigError(f"{text}: {key} stands there twice; keep one of them")
+            keys.add(key)
+        before = token
 
 
 def _verb_variant(verb: str, overrides: Sequence[str], tree: Groups) -> str:

@@ -1,7 +1,6 @@
 """Every key below a `_target_` is an argument of that constructor, checked before it is called."""
 
 import inspect
-import math
 import pydoc
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
@@ -11,24 +10,6 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from medlight.cli.overrides import did_you_mean
 from medlight.core.errors import ConfigError
 
-BOUNDS: dict[str, tuple[float, float, tuple[object, ...]]] = {
-    "seed": (0, 2**32 - 1, ()),
-    "data.seed": (0, 2**32 - 1, (None,)),
-    "data.batch_size": (1, math.inf, ()),
-    "data.epoch_samples": (1, math.inf, (None,)),
-    "data.num_workers": (0, math.inf, (None,)),
-    "trainer.max_epochs": (1, math.inf, (None, -1)),
-    "trainer.max_steps": (1, math.inf, (-1,)),
-    "trainer.accumulate_grad_batches": (1, math.inf, ()),
-    "trainer.check_val_every_n_epoch": (1, math.inf, (None,)),
-    "trainer.gradient_clip_val": (0, math.inf, (None,)),
-    "trainer.log_every_n_steps": (0, math.inf, (None,)),
-    "callbacks.ema.decay": (0, 1, ()),
-    "callbacks.early_stopping.patience": (0, math.inf, ()),
-    "callbacks.last_checkpoint.every_n_minutes": (0, math.inf, (None,)),
-    "callbacks.checkpoint.save_top_k": (-1, math.inf, ()),
-}
-"""Key to the least and the largest number it takes, and what else it may be."""
 _HYDRA_KEYS = {"_target_", "_partial_", "_args_", "_recursive_", "_convert_"}
 
 
@@ -54,20 +35,6 @@ def check_targets(cfg: DictConfig) -> None:
                 )
             if word in numbers and _is_literal(node, word) and isinstance(node[word], str):
                 raise ConfigError(f"{path}.{word} takes a number, got {node[word]}")
-
-
-def check_bounds(cfg: DictConfig) -> None:
-    """Check numbers whose constructors refuse them late, in a traceback, or not at all.
-
-    Raises:
-        ConfigError: a number is out of its range; says which.
-    """
-    for key, (low, high, others) in BOUNDS.items():
-        value = OmegaConf.select(cfg, key, default=low)
-        if isinstance(value, int | float) and value not in others and not low <= value <= high:
-            upper = "" if high == math.inf else f" and at most {high:g}"
-            instead = "".join(f", or {'null' if v is None else v}" for v in others)
-            raise ConfigError(f"{key} must be at least {low:g}{upper}{instead}, got {value}")
 
 
 def _targets(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:

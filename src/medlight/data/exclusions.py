@@ -2,13 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from fnmatch import translate
 from pathlib import Path
 
 from medlight.core.errors import ConfigError, reading
 from medlight.core.index import Index
+from medlight.data.patients import fold_name
 
 WITHDRAWN_FILE = "withdrawn.txt"
 MAX_FOR_SUGGESTIONS = 20_000
@@ -16,10 +17,12 @@ MAX_FOR_SUGGESTIONS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Exclusions:
-    """Ids of cases that no run sees: by `data.exclude`, and of patients who withdrew."""
+    """Ids of cases that no run sees: by `data.exclude`, and of patients who withdrew; and what is
+    to be said of lines of withdrawal lists that name nobody."""
 
     excluded: tuple[str, ...] = ()
     withdrawn: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = ()
 
     @property
     def cases(self) -> frozenset[str]:
@@ -46,43 +49,74 @@ def find_exclusions(
         lists: withdrawal lists.
 
     Raises:
-        ConfigError: no case has a name or pattern of `exclude`.
-    """
-    withdrawn = withdrawn_cases(index, lists)
-    gone = set(withdrawn)
-    return Exclusions(tuple(c for c in _excluded(index, exclude) if c not in gone), withdrawn)
-
-
-def withdrawn_cases(index: Index, lists: Iterable[Path]) -> tuple[str, ...]:
-    """Find all cases of the patients that the lists name, whose files and copies must go.
-
-    A list holds a patient, or the id of one of its cases, a line; `#` starts a comment. Names the
-    index does not know are passed over: their files are gone already, or they are of another data
-    set.
-
-    Args:
-        index: the cases.
-        lists: withdrawal lists.
-
-    Returns:
-        Ids of cases.
+        ConfigError: no case has a name or pattern of `exclude`; a line of a list is no name.
     """
     pairs = list(zip(index.ids, index.patients, strict=True))
-    patients = withdrawn_patients(pairs, lists)
-    return tuple(case for case, patient in pairs if patient in patients) if patients else ()
+    patients, unmatched = withdrawn_patients(pairs, lists)
+    withdrawn = tuple(case for case, patient in pairs if patient in patients)
+    gone = set(withdrawn)
+    excluded = tuple(c for c in _excluded(index, exclude) if c not in gone)
+    return Exclusions(excluded, withdrawn, unmatched)
 
 
-def withdrawn_patients(pairs: Iterable[tuple[str, str]], lists: Iterable[Path]) -> frozenset[str]:
-    """Find the patients whom the lists name, by themselves or by a case.
+def withdrawn_patients(
+    pairs: Sequence[tuple[str, str]], lists: Iterable[Path]
+) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Find the patients whom the lists name, whose files and copies must go.
+
+    A list holds a patient, or the id of one of its cases, a line; `#` starts a comment.
 
     Args:
         pairs: (case, patient).
         lists: withdrawal lists.
+
+    Returns:
+        The patients; and for each list with lines that name nobody, how many, without their names:
+        their files are gone already, or they are misspelt.
+
+    Raises:
+        ConfigError: a line is no name, but is made of one, or begins ids.
     """
-    names = {name for path in lists for name in _lines(path)}
-    if not names:
-        return frozenset()
-    return frozenset(patient for case, patient in pairs if case in names or patient in names)
+    lines = {path: found for path in lists if (found := _lines(path))}
+    if not lines:
+        return frozenset(), ()
+    named: dict[str, set[str]] = {}
+    for case, patient in pairs:
+        for name in (case, patient):
+            named.setdefault(fold_name(name), set()).add(patient)
+    stems = {name[: mark.start()] for name in named for mark in re.finditer(r"[\W_]", name)}
+    gone: set[str] = set()
+    unmatched = []
+    for path, found in lines.items():
+        unknown = {number: name for number, name in found if fold_name(name) not in named}
+        for number, name in unknown.items():
+            if why := _almost_a_name(fold_name(name), named.keys(), stems):
+                raise ConfigError(
+                    f"{path}: line {number} {why}, and withdraws nobody; write one case or patient "
+                    f"a line, without file ending, and say whose image a case is by data.patient="
+                )
+        gone.update(*(named[fold_name(name)] for number, name in found if number not in unknown))
+        if unknown:
+            unmatched.append(
+                f"{path.name}: {len(unknown)} of {len(found)} lines name no case and no patient "
+                f"here (line {', '.join(map(str, list(unknown)[:3]))}"
+                f"{' ...' * (len(unknown) > 3)}); images of theirs under other names are used"
+            )
+    return frozenset(gone), tuple(unmatched)
+
+
+def _almost_a_name(line: str, named: Set[str], stems: Set[str]) -> str:
+    """What makes a line that names nobody look like a slip; empty if nothing does."""
+    if line in stems:
+        return "begins the ids of several cases"
+    if set(line) & set("*?"):
+        return "is a pattern"
+    for part in re.split(r"[,;|]", line):
+        words = [part.strip(" \"'"), *part.split()[:1], re.split(r"[\\\\/]", part)[-1]]
+        ends = [word[: dot.start()] for word in words for dot in re.finditer(r"\.", word)]
+        if not named.isdisjoint([*words, *ends]) or part.strip() in stems:
+            return "holds a name and more"
+    return ""
 
 
 def withdrawal_lists(index: Index, root: Path, given: str | Path | None) -> list[Path]:
@@ -121,7 +155,7 @@ def _excluded(index: Index, exclude: str | Path | Sequence[str] | None) -> list[
                 f"data.exclude={exclude}: there is no such file; type data.exclude=[{exclude}] for "
                 f"one case, or the path of a list of ids, one a line"
             )
-        exclude = _lines(path)
+        exclude = [name for _, name in _lines(path)]
     known = set(index.ids)
     found: dict[str, None] = {}
     for name in exclude or ():
@@ -149,7 +183,9 @@ def _excluded(index: Index, exclude: str | Path | Sequence[str] | None) -> list[
     return list(found)
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """The lines that hold more than a comment, with their numbers."""
     with reading(path, "save it as UTF-8 text, one id a line"):
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    return [name for line in lines if (name := line.partition("#")[0].strip())]
+    names = (line.partition("#")[0].strip() for line in lines)
+    return [(number, name) for number, name in enumerate(names, 1) if name]

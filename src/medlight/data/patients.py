@@ -2,6 +2,7 @@
 
 import csv
 import re
+import unicodedata
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
@@ -31,7 +32,22 @@ def group_by_patient(index: Index, patient: str) -> Index:
         if path.suffix == ".csv" or path.is_file()
         else _from_ids(index, patient)
     )
-    return index.with_patients(group_ids(names, index.patients))
+    return index.with_patients(group_ids(join_spellings(names), index.patients))
+
+
+def join_spellings(names: Sequence[str]) -> list[str]:
+    """Give names that differ in case, spaces or invisible characters alone the same spelling."""
+    return group_ids(names, [fold_name(name) for name in names])
+
+
+def fold_name(name: str) -> str:
+    """What two spellings of one name share: letters of either case, spaces, what cannot be seen.
+
+    >>> fold_name("P07\\u200b ") == fold_name("p07")
+    True
+    """
+    shown = [c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf"]
+    return " ".join("".join(shown).casefold().split())
 
 
 def _from_ids(index: Index, pattern: str) -> list[str]:
@@ -57,12 +73,20 @@ def _from_ids(index: Index, pattern: str) -> list[str]:
 def _from_table(index: Index, path: Path) -> list[str]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            table = csv.DictReader(file)
+            rows, columns = list(table), table.fieldnames or ()
     except (OSError, UnicodeError, csv.Error) as error:
         raise ConfigError(f"data.patient={path}: cannot be read ({error})") from error
-    if not rows or not set(COLUMNS) <= rows[0].keys():
+    if not rows or any(list(columns).count(name) != 1 for name in COLUMNS):
         raise ConfigError(f"data.patient={path}: expected a table with columns case and patient")
-    patient_of = {row["case"]: row["patient"] for row in rows}
+    patient_of: dict[str, str] = {}
+    for row in rows:
+        case, patient = ((row[column] or "").strip() for column in COLUMNS)
+        if fold_name(patient_of.setdefault(case, patient)) != fold_name(patient):
+            raise ConfigError(
+                f"data.patient={path}: {case!r} has two patients, {patient_of[case]!r} and "
+                f"{patient!r}; keep one of the lines"
+            )
     missing = [case for case in index.ids if not patient_of.get(case)]
     if missing:
         raise ConfigError(

@@ -6,6 +6,7 @@ ignore_label.md.
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from medlight.core.errors import ConfigError, DataError, SplitError, reading
 from medlight.core.labels import region_class_order
 from medlight.core.split import Split
 from medlight.data.datamodule import DataModule
+from medlight.data.patients import join_spellings
 from medlight.datasets._listing import case_id
 
 log = logging.getLogger(__name__)
@@ -30,8 +32,17 @@ def read_json(path: Path) -> Any:
         DataError: it cannot be read, or is not JSON.
     """
     with reading(path, "mend it, or copy it again"):
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
         json.dumps(content, ensure_ascii=False).encode()  # half a character has no encoding
+    return content
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """ValueError for a key that stands in an object twice, of which Python keeps the last."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"{twice!r} stands in one object twice")
     return content
 
 
@@ -178,7 +189,19 @@ def read_patients(content: Mapping[str, Any], path: Path) -> Mapping[str, str]:
     stated = content.get("patients", {})
     if not isinstance(stated, dict) or not all(isinstance(p, str) for p in stated.values()):
         raise DataError(f'{path}: expected patients {{"<case>": "<patient>"}}, got {stated}')
-    return stated
+    return dict(zip(stated, join_spellings([*stated.values()]), strict=True))
+
+
+def warn_of_lost_cases(content: Mapping[str, Any], folder: Path, found: int) -> None:
+    """Say if there are more or fewer cases than dataset.json counts."""
+    said = content.get("numTraining")
+    if isinstance(said, int) and said != found:
+        log.warning(
+            "%s says numTraining %d, but there are %d training cases; is the copy complete?",
+            folder / DATASET_JSON,
+            said,
+            found,
+        )
 
 
 def find_folds(places: Sequence[Path], cases: Sequence[str], *, folds: int) -> tuple[Split, ...]:

@@ -21,6 +21,7 @@ from medlight.datasets._dataset_json import (
     read_extras,
     read_numbered,
     read_patients,
+    warn_of_lost_cases,
 )
 from medlight.datasets._fake_data import write_decathlon_task
 from medlight.datasets._listing import case_id, folders
@@ -207,6 +208,7 @@ class DecathlonDataModule(DataModule):
             raise DataError(f"{where}: it lists {twice[0]!r} more than once; keep one of them")
         if not records:
             raise DataError(f"{where}: it lists no training cases; is the archive complete?")
+        warn_of_lost_cases(self._json, self.folder, len(records))
         return records
 
     def _refuse_nnunet(self, image: str) -> None:

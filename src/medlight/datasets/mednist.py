@@ -11,11 +11,11 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from medlight.core.errors import DataNotFoundError
+from medlight.core.errors import DataError, DataNotFoundError
 from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.data.datamodule import DataModule
-from medlight.data.patients import group_ids
+from medlight.data.patients import fold_name, group_ids
 from medlight.datasets._fake_data import write_class_folders
 from medlight.datasets._listing import case_id, files, folders
 from medlight.io.digests import cached_digests
@@ -104,6 +104,7 @@ class MedNISTDataModule(DataModule):
         else:
             patients = group_ids([self._block_of(case) for case in ids], same)
         classes = sorted({p[-2] for p in parts})
+        _refuse_lookalikes(self.folder, classes)
         column = {name: k for k, name in enumerate(classes)}
         tags = np.zeros((len(paths), len(classes)), np.float32)
         tags[np.arange(len(paths)), [column[p[-2]] for p in parts]] = 1
@@ -145,6 +146,18 @@ class MedNISTDataModule(DataModule):
         (folder / "README.md").write_text("MedNIST in miniature\n")
         if cases > 2 * len(CLASSES):
             shutil.copy(folder / "AbdomenCT" / "000000.jpeg", folder / "AbdomenCT" / "000100.jpeg")
+
+
+def _refuse_lookalikes(folder: Path, classes: Sequence[str]) -> None:
+    """DataError for class folders whose names look the same."""
+    first: dict[str, str] = {}
+    for name in classes:
+        other = first.setdefault(fold_name(name), name)
+        if other != name:
+            raise DataError(
+                f"{folder}: the class folders {other!a} and {name!a} look the same, but "
+                f"would be two classes; give one of them the name of the other"
+            )
 
 
 def _is_dataset(folder: Path) -> bool:

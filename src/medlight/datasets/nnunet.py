@@ -13,7 +13,12 @@ from medlight.core.index import Index, Source
 from medlight.core.labels import Labels
 from medlight.core.split import Split
 from medlight.data.datamodule import DataModule
-from medlight.datasets._dataset_json import DATASET_JSON, find_folds, read_patients
+from medlight.datasets._dataset_json import (
+    DATASET_JSON,
+    find_folds,
+    read_patients,
+    warn_of_lost_cases,
+)
 from medlight.datasets._fake_data import write_nnunet_dataset
 from medlight.datasets._listing import case_id, folders
 from medlight.datasets._nnunet_files import PREPROCESSED, NNUNetFolder, is_nnunet_folder
@@ -115,6 +120,7 @@ class NNUNetDataModule(DataModule):
             }
             for name, (images, mask) in stated.cases().items()
         ]
+        warn_of_lost_cases(stated.content, self.folder, len(records))
         return Index.from_records(
             labels=Labels(self._stated.labels.names, "mask"),
             sources=[self._source()],

@@ -55,9 +55,14 @@ def check(
         issue = Issue("error", "index", str(error), "fix it, then check again")
         _write(run_dir, {"counts": count_by_level([issue]), "issues": [issue.as_dict()]})
         raise
+    say_exclusions(data)
     split, unsplit = _split(data)
     issues, file_infos = audit(
-        index, split, ignore=data.ignored_label, num_processes=num_processes or _cores()
+        index,
+        split,
+        full_index=data.full_index,
+        ignore=data.ignored_label,
+        num_processes=num_processes or _cores(),
     )
     issues = sort_issues([*unsplit, *issues, *patient_name_issues(index, data.patient)])
     bad = dict.fromkeys(case for f in issues if f.level == "error" for case in f.cases)
@@ -138,8 +143,18 @@ def issue_table(issues: Sequence[Issue], title: str, width: int) -> Table:
     )
 
 
+def say_exclusions(data: DataModule) -> None:
+    """Say what is left out, and of withdrawal lists what names nobody."""
+    out = data.exclusions
+    if out.cases:
+        log.info(out.summary())
+    for line in out.unmatched:
+        log.warning(line)
+
+
 def delete_withdrawn(data: DataModule) -> None:
-    """Clean the store of patients who withdrew, and say so."""
+    """Say what is left out, and clean the store of patients who withdrew."""
+    say_exclusions(data)
     gone = data.delete_withdrawn()
     if gone:
         log.info("Withdrawn: %d prepared copies were removed from the store", gone)
@@ -147,16 +162,13 @@ def delete_withdrawn(data: DataModule) -> None:
 
 def check_before_training(data: DataModule) -> None:
     """The cheap part, before a training: says what is left out, and refuses on errors."""
-    out = data.exclusions
-    if out.cases:
-        log.info(out.summary())
     delete_withdrawn(data)
     version = data.version
     if version is not None:
         (log.info if version.verified else log.warning)(version.summary())
     if not data.check:
         return
-    issues = pre_training_audit(data.cases, data.split, Path(data.cache))
+    issues = pre_training_audit(data.cases, data.split, Path(data.cache), data.full_index)
     issues += patient_name_issues(data.cases, data.patient)
     for issue in issues:
         if issue.level == "warning":

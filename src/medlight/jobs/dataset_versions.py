@@ -55,8 +55,8 @@ def verify(
         names = manifest.sources or [f"source {number}" for number in range(sources)]
         wanted = " ".join(f"--root <folder of {name}>" for name in names)
         raise DataError(f"{path}: its files come from {sources} folders; type {wanted}")
-    pairs = ((entry.case, entry.patient) for entry in manifest.entries)
-    gone = withdrawn_patients(pairs, existing_withdrawal_lists([*roots, path.parent]))
+    pairs = [(entry.case, entry.patient) for entry in manifest.entries]
+    gone, _ = withdrawn_patients(pairs, existing_withdrawal_lists([*roots, path.parent]))
     kept = tuple(entry for entry in manifest.entries if entry.patient not in gone)
     return verify_manifest(replace(manifest, entries=kept), roots, full=full), manifest
 

@@ -73,7 +73,7 @@ def evaluate(
         )
         trainer.test(task, datamodule=data, verbose=False)
         return
-    path = RunDirectory(run_dir).checkpoint(checkpoint)
+    path = RunDirectory(runs[0] if runs else run_dir).checkpoint(checkpoint)
     check_weights(path, load_checkpoint(path), task)
     test(task, data, trainer, run_dir, checkpoint=path, calibrate=calibrate)
 

@@ -7,10 +7,12 @@ import pytorch_lightning as pl
 
 from medlight.data.datamodule import DataModule
 from medlight.jobs.calibration import test
+from medlight.jobs.copies import check_copies
 from medlight.jobs.monitor import check_monitors
+from medlight.jobs.pretrained import cases_behind, warn_of_pretrained_tests
 from medlight.jobs.resume import check_resume
 from medlight.jobs.verb import verb
-from medlight.runs.directory import INITIAL_WEIGHTS_FILE, RunDirectory
+from medlight.runs.directory import INITIAL_WEIGHTS_FILE, SEEN, RunDirectory
 from medlight.tasks.base import Task
 from medlight.tasks.init_weights import load_initial_weights
 
@@ -37,7 +39,7 @@ def fit(
         resume: that same folder, to go on from its last checkpoint, or from the start where the
             run ended before there was one; None: start anew.
         init: a run directory or a checkpoint whose weights to start from, as far as they fit; what
-            became of each is written to `init.txt`.
+            became of each is written to `init.txt`, with the cases that its run has seen.
         calibrate: divide the logits of a classifier by the temperature that fits the validation
             cases; it is reported either way.
     """
@@ -51,8 +53,11 @@ def fit(
     if init and not (resume and last.is_file()):
         started = load_initial_weights(task.net, init)
         if trainer.is_global_zero:
-            (run_dir / INITIAL_WEIGHTS_FILE).write_text(started.details(), encoding="utf-8")
+            seen = cases_behind(started.source).difference(data.exclusions.withdrawn)
+            details = started.details() + "".join(f"{SEEN}{case}\n" for case in sorted(seen))
+            (run_dir / INITIAL_WEIGHTS_FILE).write_text(details, encoding="utf-8")
             log.info(started.summary())
+            warn_of_pretrained_tests(data, seen, init)
     trainer.fit(task, datamodule=data, ckpt_path=last if resume and last.is_file() else None)
     checkpoint = trainer.checkpoint_callback
     best = getattr(checkpoint, "best_model_path", None) or None
@@ -60,5 +65,9 @@ def fit(
         log.info("No validation chose a best checkpoint: the last weights are kept")
     if data.split.test:
         test(task, data, trainer, run_dir, checkpoint=best, calibrate=calibrate)
+        if trainer.is_global_zero:
+            check_copies(data, trainer)
+    elif trainer.is_global_zero:
+        log.warning("Nothing was tested: fold %s has no test cases", data.split.fold)
     score = getattr(checkpoint, "best_model_score", None)
     return None if score is None else float(score)

@@ -14,6 +14,8 @@ from medlight.io.read import RASTER_SUFFIXES, VOLUME_SUFFIXES
 log = logging.getLogger(__name__)
 _SUFFIXES = (*VOLUME_SUFFIXES[::-1], *RASTER_SUFFIXES)
 MAX_LISTED = 5
+EXTRAS = ("probabilities", "entropy", "disagreement")
+"""Folders of `predict` that hold no masks."""
 MAX_LABEL = 2**31 - 1
 
 
@@ -34,7 +36,8 @@ def mask_pairs(
     images: str | Path | None = None,
     missing: Literal["error", "empty"] = "error",
 ) -> list[MaskPair]:
-    """Pair each reference mask with its prediction, by file name without its ending.
+    """Pair each reference mask with its prediction, by file name without its ending; and by
+    sub-folder, as `predict` writes them, if `labels` itself holds no mask.
 
     Returns:
         The pairs, in order of names.
@@ -43,8 +46,12 @@ def mask_pairs(
         DataNotFoundError: a folder holds no masks.
         DataError: predictions are missing.
     """
-    guessed, truth = _list_masks(predictions, "predictions"), _list_masks(labels, "labels")
-    visible = (path for path in labels.iterdir() if not path.name.startswith("."))
+    deep = labels.is_dir() and not any(map(_ending, labels.iterdir()))
+    guessed, truth = (
+        _list_masks(folder, key, deep)
+        for folder, key in ((predictions, "predictions"), (labels, "labels"))
+    )
+    visible = _visible(labels, deep)
     if left := [p for p in visible if p not in truth.values() and p.suffix != ".json"]:
         log.warning("passed over in labels=%s: %s", labels, count_files(left))
     lost = [case for case in truth if case not in guessed]
@@ -61,7 +68,7 @@ def mask_pairs(
         )
     if extra := [case for case in guessed if case not in truth]:
         log.warning("%d predictions have no reference: %s", len(extra), _abbreviate(extra))
-    shown = {} if images is None else _list_masks(Path(images).expanduser(), "images")
+    shown = {} if images is None else _list_masks(Path(images).expanduser(), "images", deep)
     return [
         MaskPair(case, path, guessed.get(case), shown.get(case) or shown.get(f"{case}_0000"))
         for case, path in truth.items()
@@ -125,16 +132,34 @@ def _read_dataset_json(path: Path) -> NamedLabels:
     return NamedLabels(names, {**unions, **alone} if unions else {})
 
 
-def _list_masks(folder: Path, key: str) -> dict[str, Path]:
-    """Stem to file, in order of names."""
+def _visible(folder: Path, deep: bool) -> list[Path]:
+    """What lies in a folder, or the files below it, but for what `predict` writes beside masks."""
+    if not deep:
+        return sorted(path for path in folder.iterdir() if path.name[0] != ".")
+    inner = ((path, path.relative_to(folder).parts) for path in sorted(folder.rglob("*")))
+    return [
+        path
+        for path, parts in inner
+        if path.is_file() and parts[0] not in EXTRAS and not any(p[0] == "." for p in parts)
+    ]
+
+
+def _ending(path: Path) -> str:
+    """The ending of an image or a volume; empty if it has none."""
+    if path.name.startswith("."):
+        return ""
+    return next((ending for ending in _SUFFIXES if path.name.lower().endswith(ending)), "")
+
+
+def _list_masks(folder: Path, key: str, deep: bool) -> dict[str, Path]:
+    """Stem to file, with its sub-folder, in order of names."""
     if not folder.is_dir():
         raise DataNotFoundError(f"{key}={folder} is not a folder")
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        ending = next((e for e in _SUFFIXES if path.name.lower().endswith(e)), None)
-        if ending is None or path.name.startswith("."):
+    for path in _visible(folder, deep):
+        if not (ending := _ending(path)):
             continue
-        case = path.name[: -len(ending)]
+        case = path.relative_to(folder).as_posix()[: -len(ending)]
         if case in found:
             raise DataError(f"{found[case]} and {path} are the same case; keep one of them")
         found[case] = path

@@ -50,7 +50,7 @@ def model_card(run: Path, model: TrainedModel, postprocessing: Mapping[str, Any]
         return CARD.format(
             name=model.name,
             purpose=_purpose(model),
-            data=_data(provenance),
+            data=_data(provenance) + _pretrained(RunDirectory(run)),
             scores=_partial(run) + _scores(scores, provenance, model.task.outcome.spec.metrics),
             limits=_limits(model, postprocessing),
             origin=_origin(provenance, model),
@@ -89,6 +89,17 @@ def _partial(run: Path) -> str:
     return f"**A partial run, no result**: {', '.join(left_out)}.\n\n" if left_out else ""
 
 
+def _pretrained(run: RunDirectory) -> str:
+    seen = run.pretrained_on()
+    leaked = seen & {*run.split().get("test", ())} if seen else seen
+    if not leaked:
+        return ""
+    return (
+        f"\n- **{len(leaked)} test cases had trained or chosen the weights it started from: the "
+        f"scores are not those of new patients.**"
+    )
+
+
 def _scores(
     scores: Mapping[str, Any], provenance: Mapping[str, Any], metrics: Mapping[str, Metric]
 ) -> str:
@@ -103,8 +114,8 @@ def _scores(
         known = metrics.get(name)
         title = known.title if known else name.replace("_", " ")
         unit = f" {known.unit}" if known and known.unit else ""
-        shown = f"{value:.4f}{unit}" if known else f"{value:.0f}"
-        between = f"{ends[0]:.4f} to {ends[1]:.4f}" if None not in ends else ""
+        shown = f"{value:z.4f}{unit}" if known else f"{value:.0f}"
+        between = f"{ends[0]:z.4f} to {ends[1]:z.4f}" if None not in ends else ""
         lines.append(f"| {title} | {label or 'all'} | {shown} | {between} |")
     if not lines:
         return "The run was not tested."

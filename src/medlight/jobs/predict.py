@@ -195,7 +195,8 @@ def batched(
 
 def cache_key(case: InputCase, settings: dict[str, Any]) -> str:
     """What a prediction was made from, and how: other files or settings, another key."""
-    files = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in case.files]
+    stats = [(file.name, file.stat()) for file in case.files]
+    files = [(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats]
     text = json.dumps([settings, files], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -82,7 +82,7 @@ def format_score(value: float | None) -> str:
         return EN_DASH
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+    return f"{value:z.4f}" if abs(value) < 10 else f"{value:.2f}"
 
 
 def _cell(name: str, scores: Mapping[str, float], known: Mapping[str, Interval]) -> Text:
@@ -97,7 +97,7 @@ def _cell(name: str, scores: Mapping[str, float], known: Mapping[str, Interval])
 
 
 def _format_bound(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+    return f"{value:z.3f}" if abs(value) < 10 else f"{value:.1f}"
 
 
 def _format_interval(found: Interval | None) -> str:

@@ -34,6 +34,8 @@ REVIEW_ORDER_FILE = "look_first.csv"
 CALIBRATION_FILE = "calibration.json"
 CHECK_FILE = "check.json"
 INITIAL_WEIGHTS_FILE = "init.txt"
+SEEN = "seen: "
+"""Begins its lines that name a case which trained or chose the first weights."""
 JOB_FILE = "job.json"
 RUN_LOCK = ".lock"
 LOG_FILE = "run.log"
@@ -196,6 +198,19 @@ class RunDirectory:
             if not isinstance(ids, list | tuple) or not all(isinstance(each, str) for each in ids):
                 raise DataError(f"{self.path / SPLIT_FILE}: {part} is no list of ids; {RESTORE}")
         return {"train": [], "val": [], "test": [], **split}
+
+    def pretrained_on(self) -> frozenset[str]:
+        """Read which cases the weights of `init=` had seen; empty without `init=`.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        path = self.path / INITIAL_WEIGHTS_FILE
+        if not path.is_file():
+            return frozenset()
+        with reading(path, RESTORE):
+            lines = path.read_text(encoding="utf-8").splitlines()
+        return frozenset(line.removeprefix(SEEN) for line in lines if line.startswith(SEEN))
 
     @property
     def cases_file(self) -> Path | None:

@@ -10,13 +10,21 @@ from medlight.runs.config_keys import Role, key_role
 CASE_KEYS = ("data.exclude", "provenance.data.excluded", "sweep.exclude", "sweep.data.exclude")
 """Settings and facts that name cases or patients."""
 HIDDEN = "..."
+_FILE_KEY = re.compile(
+    r"(.*\.)?(init|resume|runs?|checkpoint|siblings|input|output|predictions|labels|images|root|"
+    r"cache|patient|withdrawn|manifest|folder|dir|subdir|dirpath|run_dir|storage)"
+)
+_NO_FILE_KEY = re.compile(r"(.*\.)?(_target_|metric|monitor)")
+_FILE = re.compile(r".*[/\\].*|.*\.[A-Za-z]\w{0,5}", re.DOTALL)
+"""Keys whose values are files, folders or a rule about ids; those whose values only look like it;
+and what files look like."""
 
 
 def hide_settings(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Give settings as a tracking server may see them: the same keys, and no name of a patient.
 
-    Excluded cases are replaced by their number, locations by "...", and other paths by their last
-    part.
+    Excluded cases are replaced by their number; locations, and whatever names a file or folder, by
+    "...".
 
     Args:
         params: nested.
@@ -34,24 +42,34 @@ def _hide(value: Any, key: str) -> Any:
         return HIDDEN
     if isinstance(value, list | tuple):
         return [_hide(each, key) for each in value]
-    return strip_local_paths(value) if isinstance(value, str) else value
+    if _names_file(key, value):
+        return HIDDEN
+    return strip_local_paths(value) if isinstance(value, str) else value  # passwords, too
+
+
+def _names_file(key: str, value: Any) -> bool:
+    if not isinstance(value, str | Path) or not str(value) or _NO_FILE_KEY.fullmatch(key):
+        return False
+    return bool(_FILE_KEY.fullmatch(key) or _FILE.fullmatch(str(value)))
 
 
 def hide_words(words: Sequence[str]) -> list[str]:
-    """Overrides without the cases that they name.
+    """Overrides without the cases and files that they name.
 
     >>> hide_words(["data.exclude=[p1,p2]", "seed=1"])
     ['data.exclude=...', 'seed=1']
     """
     split = (word.partition("=") for word in words)
-    return [
-        f"{key}{equals}{HIDDEN if key.lstrip('+~') in CASE_KEYS else strip_local_paths(value)}"
-        for key, equals, value in split
-    ]
+    return [f"{key}{equals}{_hide_word(key.lstrip('+~'), value)}" for key, equals, value in split]
+
+
+def _hide_word(key: str, value: str) -> str:
+    private = key in CASE_KEYS or _names_file(key, value)
+    return HIDDEN if private else strip_local_paths(value)
 
 
 def hash_settings(config: Mapping[str, Any], hashed: Callable[[str], str]) -> dict[str, Any]:
-    """Give flat settings with cases called what `hashed` makes of their names."""
+    """Give flat settings with cases and files called what `hashed` makes of their names."""
     return {key: _hash(value, key, hashed) for key, value in config.items()}
 
 
@@ -60,6 +78,10 @@ def _hash(value: Any, key: str, hashed: Callable[[str], str]) -> Any:
         if isinstance(value, list | tuple):
             return [hashed(str(each)) for each in value]
         return hashed(str(value)) if value else value
+    if isinstance(value, list | tuple):
+        return [_hash(each, key, hashed) for each in value]
+    if _names_file(key, value):
+        return hashed(str(value))
     return strip_local_paths(value) if isinstance(value, str) else value
 
 

@@ -83,7 +83,7 @@ def ranking_table(entries: Sequence[RankedJob], metric: str, *, width: int) -> T
     for place, each in enumerate(entries, 1):
         tested = DASH if math.isnan(each.test) else f"{each.test:.4f}"
         if not math.isnan(each.low):
-            tested += f" ({each.low:.3f}{DASH}{each.high:.3f})"
+            tested += f" ({each.low:z.3f}{DASH}{each.high:z.3f})"
         rows.append(
             [
                 "" if math.isnan(each.score) else str(place),

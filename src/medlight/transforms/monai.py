@@ -7,6 +7,7 @@ call what a file names are not among those that may be used.
 Shapes: B batch, C channels, *S spatial axes.
 """
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -68,7 +69,7 @@ class Pipeline:
             for key in KEYS
             if key in sample
         }
-        done = self._compose(held)
+        done = _apply(self._compose, held)
         image = done["image"]
         grid = Grid(tuple(image.shape[1:]), np.asarray(image.affine, np.float64))
         moved: Sample = {**sample, "image": _tensor(image), "grid": grid}
@@ -124,7 +125,7 @@ class RandomSteps:
         """Change (B, C, *S) images and (B, 1, *S) masks, whose shapes stay.
 
         Raises:
-            ConfigError: a shape changes, or there are boxes or points, which MONAI's steps would
+            ConfigError: a shape changes, or there are masks, boxes or points that a step would
                 leave behind.
         """
         spatial = [
@@ -136,11 +137,17 @@ class RandomSteps:
                 f"use augment=nnunet or another of medlight's own"
             )
         keys = [key for key in KEYS if key in batch]
+        for step in self.steps:
+            if step_name(step) in spatial and not set(keys) <= {*np.atleast_1d(step["keys"])}:
+                raise ConfigError(
+                    f"augment.steps: {step_name(step)} would move images and masks apart; write "
+                    f"keys: [image, mask]"
+                )
         done: dict[str, list[torch.Tensor]] = {key: [] for key in keys}
         for row, position in enumerate(batch["position"].tolist()):
             state = np.random.SeedSequence([seed, epoch, position]).generate_state(1)
             self._compose.set_random_state(seed=int(state[0]))
-            changed = self._compose({key: batch[key][row].float() for key in keys})
+            changed = _apply(self._compose, {key: batch[key][row].float() for key in keys})
             for key in keys:
                 if changed[key].shape != batch[key][row].shape:
                     raise ConfigError(
@@ -168,6 +175,16 @@ def _build(steps: Sequence[Mapping[str, Any]]) -> Any:
         except (TypeError, ValueError) as error:
             raise ConfigError(f"step {number}, {step_name(step)}: {error}") from error
     return transforms.Compose(built)
+
+
+def _apply(compose: Any, held: dict[str, Any]) -> Any:
+    """DataError, in one line that names the step, for what a step raises."""
+    try:
+        return compose(held)
+    except RuntimeError as error:
+        name = re.search(r"\.(\w+) object at", str(error))
+        cause = " ".join(str(error.__cause__ or error).split())
+        raise DataError(f"the step {name[1] if name else ''} cannot be applied: {cause}") from error
 
 
 def _tensor(value: Any) -> torch.Tensor:

@@ -4,9 +4,10 @@ Nothing heavy is imported here: the command line looks names up.
 """
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
-from medlight.core.errors import ConfigError
+from medlight.core.errors import ConfigError, MissingExtraError
 
 HOME = "monai.transforms"
 NAMES = {
@@ -22,9 +23,7 @@ NAMES = {
         "ScaleIntensityRangePercentilesd ScaleIntensityd ShiftIntensityd SignalFillEmptyd "
         "StdShiftIntensityd ThresholdIntensityd"
     ),
-    "labels": (
-        "FillHolesd KeepLargestConnectedComponentd LabelFilterd MapLabelValued RemoveSmallObjectsd"
-    ),
+    "labels": "FillHolesd KeepLargestConnectedComponentd RemoveSmallObjectsd",
     "plain": "CastToTyped EnsureChannelFirstd EnsureTyped Identityd ToTensord",
     "random intensity": (
         "RandAdjustContrastd RandBiasFieldd RandCoarseDropoutd RandCoarseShuffled "
@@ -47,6 +46,9 @@ _INSTEAD = {
     "Transposed": "it does not note in the affine what it does; type Orientationd",
     "GridDistortiond": "it cannot be undone; type RandGridDistortiond among augment's steps",
     "ConvertToMultiChannelBasedOnBratsClassesd": "type data.regions, which scores and learns them",
+    "MapLabelValued": "masks that are predicted and tested have the numbers of the files; type "
+    "data.regions to merge labels, or change the files",
+    "LabelFilterd": "tests score every label of the files; change the files, or type data.ignore",
     "AsDiscreted": "masks are labels, and losses encode them",
     "RandCropByPosNegLabeld": "type data.patch and data.foreground_oversampling",
     "RandCropByLabelClassesd": "type data.patch and data.foreground_oversampling",
@@ -57,6 +59,7 @@ _INSTEAD = {
     "GridPatchd": "type data.patch; prediction cuts windows by itself",
     "RandGridPatchd": "type data.patch",
 }
+_NEED_SKIMAGE = ("ForegroundMaskd", "KeepLargestConnectedComponentd", "RemoveSmallObjectsd")
 _NAMED_KEYS = ("keys", "source_key", "label_key", "mask_key", "selected_keys")
 _ALIASES = {"label": "mask"}
 KEYS = ("image", "mask")
@@ -98,7 +101,28 @@ def checked_step(step: Mapping[str, Any], number: int) -> dict[str, Any]:
         raise ConfigError(
             f"step {number}, {step_name(plain)}: keys must be among image and mask, got {keys!r}"
         )
+    _check_use_of_mask(plain, f"step {number}, {step_name(plain)}")
     return plain
+
+
+def _check_use_of_mask(step: Mapping[str, Any], name: str) -> None:
+    """ConfigError for a step that makes images by their labels, or labels of other numbers."""
+    if step_name(step) in _NEED_SKIMAGE and find_spec("skimage") is None:
+        raise MissingExtraError(f"{name} needs: pip install scikit-image")
+    if is_random(step):
+        return
+    for key, value in step.items():
+        if key.endswith("_key") and value == "mask":
+            raise ConfigError(
+                f"{name}: {key}: label would change images by their truth, which tests must not "
+                f"see and predictions do not have; write {key}: image, or type data.patch and "
+                f"data.foreground_oversampling for patches around labels"
+            )
+    if KIND[step_name(step)] == "intensity" and "mask" in step["keys"]:
+        raise ConfigError(
+            f"{name} would change the numbers of labels, which stay as they are in tests; write "
+            f"keys: image"
+        )
 
 
 def _plain(node: Any) -> Any:

@@ -24,6 +24,9 @@ class Volume:
         orientation: axis codes, "RAS" for right, anterior, superior.
         spacing_mm: voxel size; None, of all axes or of one, keeps each volume's own.
         window_hu: lower and upper end of the CT window.
+
+    Raises:
+        ConfigError: there are more or fewer numbers, or the window's are in the wrong order.
     """
 
     def __init__(
@@ -34,11 +37,8 @@ class Volume:
         window_hu: Sequence[float] = (-200.0, 300.0),
     ) -> None:
         self.orientation = orientation
-        self.spacing_mm = (
-            None if spacing_mm is None
-            else tuple(None if size is None else float(size) for size in spacing_mm)
-        )  # fmt: skip
-        self.window_hu = tuple(map(float, window_hu))
+        self.spacing_mm = None if spacing_mm is None else numbers("spacing_mm", spacing_mm, 3)
+        self.window_hu = ascending("window_hu", window_hu)
 
     @property
     def recipe(self) -> Mapping[str, Any]:
@@ -87,6 +87,21 @@ class Volume:
                 shift[..., channel] = -bottom / (top - bottom)
                 low[..., channel], high[..., channel] = 0.0, 1.0
         return IntensityMap(scale, shift, low, high)
+
+
+def numbers(name: str, given: Any, count: int) -> tuple[Any, ...]:
+    """Check that a setting holds so many numbers, or None for some; ConfigError if not."""
+    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != count:
+        raise ConfigError(f"transforms.{name} must be {count} numbers, got {given}")
+    return tuple(None if each is None else float(each) for each in given)
+
+
+def ascending(name: str, given: Any) -> tuple[float, ...]:
+    """Check that a setting holds a lower and an upper end; ConfigError if not."""
+    low, high = numbers(name, given, 2)
+    if low is None or high is None or not low < high:
+        raise ConfigError(f"transforms.{name} must be [lower, upper], got {list(given)}")
+    return low, high
 
 
 def is_ct(modality: str) -> bool:

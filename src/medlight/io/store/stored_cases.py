@@ -85,6 +85,15 @@ class StoredCases:
         return len(self.cases)
 
     @property
+    def image_keys(self) -> list[tuple[object, ...] | None]:
+        """Of each case what images of the same voxels share; None of one that is of one value."""
+        percentiles = self.statistics.percentiles.reshape(len(self), -1).tolist()
+        return [
+            (place.crc, place.dtype, place.shape, *row) if max(row) > min(row) else None
+            for place, row in zip(self._images, percentiles, strict=True)
+        ]
+
+    @property
     def fill_value(self) -> NDArray[np.float64]:
         """(N, C) smallest value of each channel, in the units it is stored in."""
         values = (self.statistics.minimum - self.shift) / self.scale
