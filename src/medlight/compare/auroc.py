@@ -38,7 +38,16 @@ class Auroc:
 def auroc(
     score: NDArray[np.float64], positive: NDArray[np.bool_], patients: Sequence[Any]
 ) -> Auroc:
-    """The area (N,) scores reach in telling `positive` cases from the others."""
+    """The area that scores reach in telling positive cases from the others.
+
+    Args:
+        score: (N,).
+        positive: (N,).
+        patients: N, whose they are.
+
+    Returns:
+        The area, nan where one side is empty, and each case's influence on it.
+    """
     m, n = int(positive.sum()), int((~positive).sum())
     if not m or not n:
         return Auroc(math.nan, np.full(len(score), math.nan), len(score))
@@ -68,7 +77,13 @@ def standard_error(influence: NDArray[np.float64], patients: Sequence[Any]) -> f
 def area_interval(
     area: Auroc, patients: Sequence[Any], confidence_level: float = CONFIDENCE_LEVEL
 ) -> Interval:
-    """On the logit scale, so that no end lies beyond 0 or 1 (Pepe 2003, section 5.2)."""
+    """An interval on the logit scale, so that no end lies beyond 0 or 1 (Pepe 2003, section 5.2).
+
+    Args:
+        area: of N cases.
+        patients: N, whose they are.
+        confidence_level: 0 to 1.
+    """
     spread = standard_error(area.influence, patients)
     if math.isnan(area.area) or math.isnan(spread):
         return Interval(area.area, math.nan, math.nan, area.n)
@@ -85,13 +100,25 @@ def difference_interval(
     patients: Sequence[Any],
     confidence_level: float = CONFIDENCE_LEVEL,
 ) -> Interval:
+    """An interval of the difference of two areas on the same cases.
+
+    Args:
+        contender, reference: of N cases.
+        patients: N, whose they are.
+        confidence_level: 0 to 1.
+    """
     difference, spread = _difference(contender, reference, patients)
     reach = stats.norm.ppf((1 + confidence_level) / 2) * spread
     return Interval(difference, difference - reach, difference + reach, contender.n)
 
 
 def delong(contender: Auroc, reference: Auroc, patients: Sequence[Any]) -> TestResult:
-    """Whether two areas on the same cases differ."""
+    """Test whether two areas on the same cases differ (DeLong et al. 1988), patients as clusters.
+
+    Args:
+        contender, reference: of N cases.
+        patients: N, whose they are.
+    """
     difference, spread = _difference(contender, reference, patients)
     if math.isnan(spread):
         return TestResult("DeLong", math.nan, math.nan)

@@ -23,30 +23,72 @@ THRESHOLD = 0.5
 
 
 def correct(truth: Values, probability: Values, answered: Values) -> Values:
-    """(N,) whether the answer is the truth."""
+    """Whether the answer is the truth.
+
+    Args:
+        truth, answered: (N, K) of 0 and 1.
+        probability: (N, K), not looked at.
+
+    Returns:
+        (N,).
+    """
     return (truth == answered).all(axis=1).astype(float)
 
 
 def correct_in_class(truth: Values, probability: Values, answered: Values) -> Values:
-    """(N, K) the same, for the cases of each class only; their mean is the recall."""
+    """The same, for the cases of each class only; their mean is the recall.
+
+    Args:
+        truth, answered: (N, K) of 0 and 1.
+        probability: (N, K), not looked at.
+
+    Returns:
+        (N, K), nan where a case is of another class.
+    """
     right = correct(truth, probability, answered)[:, np.newaxis]
     return np.where(truth == 1, right, np.nan)
 
 
 def brier(truth: Values, probability: Values, answered: Values) -> Values:
-    """(N,) squared distance of the probabilities from certainty of the truth, 0 to 2."""
+    """Squared distance of the probabilities from certainty of the truth (Brier 1950).
+
+    Args:
+        truth, answered: (N, K) of 0 and 1; the second is not looked at.
+        probability: (N, K).
+
+    Returns:
+        (N,), 0 to 2.
+    """
     error: Values = ((probability - truth) ** 2).sum(axis=1)
     return error
 
 
 def label_correct(truth: Values, probability: Values, answered: Values) -> Values:
-    """(N, K) whether each yes-or-no question was answered right, yes being above 0.5."""
+    """Whether each yes-or-no question was answered right, yes being above 0.5.
+
+    Args:
+        truth: (N, K) of 0 and 1, nan where nobody looked.
+        probability: (N, K).
+        answered: (N, K), not looked at.
+
+    Returns:
+        (N, K), nan where nobody looked.
+    """
     right = (probability > THRESHOLD) == (truth == 1)
     return np.where(np.isnan(truth), np.nan, right)
 
 
 def label_brier(truth: Values, probability: Values, answered: Values) -> Values:
-    """(N, K) squared error of the probability of each yes."""
+    """Squared error of the probability of each yes.
+
+    Args:
+        truth: (N, K) of 0 and 1, nan where nobody looked.
+        probability: (N, K).
+        answered: (N, K), not looked at.
+
+    Returns:
+        (N, K), nan where nobody looked.
+    """
     error: Values = (probability - truth) ** 2
     return error
 
@@ -94,7 +136,16 @@ class CaseScores:
 
 
 def case_scores(path: Path, columns: Columns, spec: OutcomeSpec) -> CaseScores:
-    """Raises DataError, naming `path`, if the columns are not what the spec says."""
+    """Read the scores of each case from the columns of cases.csv.
+
+    Args:
+        path: of the file, for messages.
+        columns: name to values.
+        spec: what they mean.
+
+    Raises:
+        DataError: the columns are not what the spec says.
+    """
     read = _rows_by_class if spec.per_class_rows else _rows_by_case
     with reading(path, "another version wrote it"):
         found = read(path, columns, spec)
@@ -211,7 +262,15 @@ def read_case_scores(folder: Path) -> CaseScores:
 
 
 def read_outcome(folder: Path, lines: CaseTable) -> OutcomeSpec:
-    """What the rows of a run are; the columns tell it of runs from before outcome.json."""
+    """Read what the rows of a run are; the columns tell it of runs from before outcome.json.
+
+    Args:
+        folder: of the run.
+        lines: its cases.csv.
+
+    Raises:
+        DataError: outcome.json is damaged, or the columns are of no known kind.
+    """
     path = Path(folder) / OUTCOME_FILE
     found = path if path.is_file() else lines.path
     try:

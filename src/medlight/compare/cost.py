@@ -51,7 +51,14 @@ def _cost_value(run: Run, metric: CostMetric) -> float:
 
 
 def pareto(scores: Sequence[float], costs: Sequence[float], *, better: str) -> list[bool]:
-    """Which points no other beats in both score and price; False where one is not known.
+    """Find the points that no other beats in both score and price.
+
+    Args:
+        scores, costs: of each point; nan where one is not known.
+        better: "higher" or "lower", of scores; costs are better when lower.
+
+    Returns:
+        For each point; False where one of the two is not known.
 
     >>> pareto([0.9, 0.8, 0.8], [3.0, 1.0, 2.0], better="higher")
     [True, True, False]

@@ -14,7 +14,13 @@ BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
 
 
 def format_number(value: float, metric: Metric, *, signed: bool = False) -> str:
-    """Write a number with four decimals, or two if it has a unit."""
+    """Write a number with four decimals, or two if it has a unit.
+
+    Args:
+        value: nan is a dash.
+        metric: says the unit.
+        signed: with its sign, as differences have.
+    """
     if math.isnan(value):
         return DASH
     places = 2 if metric.unit else 4
@@ -24,7 +30,14 @@ def format_number(value: float, metric: Metric, *, signed: bool = False) -> str:
 def format_interval(
     interval: Interval, metric: Metric, *, signed: bool = False, short: bool = False
 ) -> str:
-    """Write a mean and its interval; `short` gives the ends of a share three decimals."""
+    """Write a mean and its interval.
+
+    Args:
+        interval: without one, where its ends are nan.
+        metric: says the unit.
+        signed: with signs, as differences have.
+        short: give the ends of a share three decimals.
+    """
     middle = format_number(interval.mean, metric, signed=signed)
     if math.isnan(interval.low):
         return middle

@@ -31,7 +31,13 @@ MAX_VALUE_COLUMNS = 4
 
 
 def save_page(comparison: Comparison, path: Path, files: CaseFiles = lambda case: {}) -> None:
-    """Write the page; `files` finds what the viewer shows."""
+    """Write the page.
+
+    Args:
+        comparison: what it shows.
+        path: of the HTML file.
+        files: case id to the files that the viewer shows, by role.
+    """
     page(comparison, files).save(path)
 
 

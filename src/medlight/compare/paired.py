@@ -80,6 +80,15 @@ def bootstrap_means(
     """Means of all groups, and paired differences of the contenders, with their intervals.
 
     Over all classes it is the mean of the classes' means, as in metrics.json.
+
+    Args:
+        values: metric and class to (N, G) values, N cases and G groups.
+        metrics: name to what it is.
+        patients: N, whose the cases are.
+        n_resamples: of the bootstrap by patient.
+
+    Returns:
+        Means, one a group, and differences to the first group, one a contender.
     """
     scores: dict[ScoreKey, list[Interval]] = {}
     differences: dict[ScoreKey, list[Interval]] = {}
@@ -140,6 +149,14 @@ def group_auroc(
     """One class against the rest, and their mean, over the runs of a group.
 
     The area of a group is the mean over its runs, each on the cases it was tested on.
+
+    Args:
+        group: of classifiers.
+        cases: N ids, of all groups.
+        patients: N, whose they are.
+
+    Returns:
+        Metric and class to the area; the class of the mean is "all".
     """
     place = {case: i for i, case in enumerate(cases)}
     found: dict[ScoreKey, Auroc] = {}
@@ -176,7 +193,14 @@ def auroc_results(
     metric: Metric,
     patients: Sequence[str],
 ) -> list[PairedResult]:
-    """The same for areas under the ROC curve, the reference's first, by DeLong's test."""
+    """Compare areas under the ROC curve by DeLong's test.
+
+    Args:
+        names: of the contenders.
+        areas: those of each group, the reference's first.
+        metric: what they are.
+        patients: N, whose the cases are.
+    """
     found = []
     independent = len(set(patients))
     alpha = ALPHA / max(1, len(names) * len(areas[0]))

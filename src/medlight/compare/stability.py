@@ -37,9 +37,17 @@ def ranks(
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> list[Rank]:
-    """Places of the G columns of (N, G) values, over draws of patients with replacement.
+    """Find how stable the places of groups are, over draws of patients with replacement.
 
-    Only cases that all groups have a value for count. Empty where there is no such case.
+    Args:
+        values: (N, G) of N cases and G groups; only cases that all groups have a value for count.
+        patients: N, whose they are.
+        better: "higher" or "lower".
+        n_resamples: draws.
+        seed: of the draws.
+
+    Returns:
+        One a group; empty where no case has all values.
     """
     complete = ~np.isnan(values).any(axis=1)
     if not complete.any():

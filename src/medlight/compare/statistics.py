@@ -140,7 +140,16 @@ def min_detectable_difference(
     all such studies, where patients' differences have the standard deviation `spread`.
 
     From the noncentral t distribution (Cohen 1988, chapter 2), which holds for Wilcoxon's test
-    within 5 % where differences are about normal. nan for fewer than two patients.
+    within 5 % where differences are about normal.
+
+    Args:
+        spread: standard deviation, in the unit of the differences.
+        n: patients.
+        alpha: of the two-sided test.
+        power: 0 to 1.
+
+    Returns:
+        In the unit of the differences; nan for fewer than two patients.
 
     >>> round(min_detectable_difference(1.0, 34), 2)
     0.5
@@ -164,7 +173,13 @@ def _shift(n: int, alpha: float, power: float) -> float:
 
 
 def min_detectable_auroc(spread: float, *, alpha: float = ALPHA, power: float = POWER) -> float:
-    """The same for two areas whose difference has the standard error `spread`."""
+    """The same for two areas under the ROC curve.
+
+    Args:
+        spread: standard error of their difference.
+        alpha: of the two-sided test.
+        power: 0 to 1.
+    """
     return float((stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)) * spread)
 
 

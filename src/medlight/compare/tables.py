@@ -134,7 +134,14 @@ def _is_main_result(comparison: Comparison, result: PairedResult) -> bool:
 def scores_table(
     comparison: Comparison, metric: str, groups: Sequence[Group], *, width: int
 ) -> Table:
-    """A row for each class and run; for all classes together if that is too many."""
+    """A row for each class and run; for all classes together if that is too many.
+
+    Args:
+        comparison: of the runs.
+        metric: its name.
+        groups: those to show.
+        width: of the screen, in characters.
+    """
     results = {(c.group, c.key): c for c in comparison.results}
     names = display_names(comparison)
     about = comparison.about(metric)
@@ -238,6 +245,13 @@ def changes_table(comparison: Comparison, width: int) -> Table:
 
 
 def cost_table(comparison: Comparison, groups: Sequence[Group], width: int) -> Table:
+    """A row for each run, and what it cost.
+
+    Args:
+        comparison: of the runs.
+        groups: those to show.
+        width: of the screen, in characters.
+    """
     heads = [f"{p.title} {p.unit}" if p.unit else p.title for p in COST_METRICS.values()]
     names = display_names(comparison)
     rows = []

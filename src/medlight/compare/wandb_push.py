@@ -21,6 +21,13 @@ def send_comparison(
     """Send a table, a page of HTML, settings and the scores of a summary, and end the run.
 
     The caller sees to it that nothing names a patient.
+
+    Args:
+        logger: of the run that is made for it.
+        rows: of the table, all with the same keys.
+        page: HTML.
+        config: settings.
+        scores: name to number.
     """
     import wandb
 
