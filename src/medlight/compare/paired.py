@@ -156,7 +156,7 @@ def group_auroc(
         patients: N, whose they are.
 
     Returns:
-        Metric and class to the area; the class of the mean is "all".
+        Metric and class to the area; `ALL_CLASSES` to the mean.
     """
     place = {case: i for i, case in enumerate(cases)}
     found: dict[ScoreKey, Auroc] = {}
