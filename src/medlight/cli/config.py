@@ -3,7 +3,7 @@
 import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -35,17 +35,17 @@ _RUN_ONLY_RESOLVER = re.compile(r"\$\{(?!oc\.env:)[\w.]+:")
 class RunConfig:
     """Every key that may stand at the root. Below it, the constructors are the schema."""
 
-    name: str = "medlight"
+    name: Any = "medlight"
     seed: int = 0
     metric: str = "val/dice"
     mode: str = "max"
-    resume: str | None = None
+    resume: Any = None
     overwrite: bool = False
     run: Any = None
-    group: str | None = None
-    tags: list[str] = field(default_factory=list)
+    group: Any = None
+    tags: Any = field(default_factory=list)
     deterministic: bool = False
-    init: str | None = None
+    init: Any = None
     compile: bool = False
     gradient_checkpointing: bool = False
 
@@ -68,6 +68,11 @@ class RunConfig:
     launcher: Any = None
 
 
+NAMES: dict[str, Any] = {
+    "name": str, "group": str | None, "tags": Sequence[str], "init": str | None,
+    "resume": str | None, "run": str | Sequence[str] | None,
+}  # fmt: skip
+"""What the names of the root must be: a schema of OmegaConf would make "12" of YAML's 1_2."""
 GROUPS = (
     "job", "paths", "data", "transforms", "augment", "store", "task", "model", "loss", "optimizer",
     "schedule", "inference", "trainer", "callbacks", "logger",
