@@ -24,6 +24,7 @@ from medlight.cli.trust import check_trusted
 from medlight.core.errors import ConfigError
 from medlight.runs.config_keys import Role, key_role
 from medlight.runs.directory import CONFIG_FILE, read_yaml_text
+from medlight.runs.files import write_text
 from medlight.runs.private import hide_words
 from medlight.runs.renames import rename_config
 
@@ -151,10 +152,7 @@ def save_config(cfg: DictConfig, path: Path) -> None:
 
 def save_portable_config(portable: dict[str, Any], path: Path) -> None:
     """Write what `portable_config` gave, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    OmegaConf.save(OmegaConf.create(portable), scratch)
-    scratch.replace(path)  # whoever reads meanwhile sees the old file or the new one
+    write_text(path, OmegaConf.to_yaml(OmegaConf.create(portable)))
 
 
 def portable_config(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from medlight.jobs.monitor import check_monitors
 from medlight.jobs.resume import check_resume
 from medlight.jobs.verb import verb
 from medlight.runs.directory import INITIAL_WEIGHTS_FILE, RunDirectory
+from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 from medlight.tasks.init_weights import load_initial_weights
 
@@ -51,7 +52,7 @@ def fit(
     if init and not (resume and last.is_file()):
         started = load_initial_weights(task.net, init)
         if trainer.is_global_zero:
-            (run_dir / INITIAL_WEIGHTS_FILE).write_text(started.details(), encoding="utf-8")
+            write_text(run_dir / INITIAL_WEIGHTS_FILE, started.details())
             log.info(started.summary())
     trainer.fit(task, datamodule=data, ckpt_path=last if resume and last.is_file() else None)
     checkpoint = trainer.checkpoint_callback
