@@ -81,7 +81,7 @@ def check_names(node: DictConfig, path: str, hints: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: something else stands where the type of a key asks for text.
     """
-    for word in [word for word in node if word in hints]:
+    for word in sorted(hints.keys() & {*map(str, node)}):
         try:
             value = node[word]
             if isinstance(value, DictConfig | ListConfig):

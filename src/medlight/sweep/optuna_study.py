@@ -5,7 +5,7 @@ import os
 import re
 import warnings
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.exceptions import OptunaError
@@ -88,7 +88,9 @@ class StudyConfig:
                 max_retry=MAX_RETRIES, inherit_intermediate_values=True
             ),
         )
-        direction = "maximize" if self.mode == "max" else "minimize"
+        direction: Literal["maximize", "minimize"] = (
+            "maximize" if self.mode == "max" else "minimize"
+        )
         study = optuna.create_study(
             storage=storage,
             study_name=self.name,
