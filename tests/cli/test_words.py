@@ -125,6 +125,15 @@ def test_a_name_that_yaml_changes_is_refused(text: str) -> None:
             check_targets(from_yaml(text.format("null")))
 
 
+def test_a_number_in_a_list_of_defaults_is_told(run_cli: RunCli) -> None:
+    """It ended in a traceback of Hydra."""
+    Path("conf/experiment").mkdir(parents=True)
+    Path("conf/experiment/mine.yaml").write_text("defaults: [{override /model: 1_2}]")
+    code, _, err = run_cli("experiment=mine", "--cfg", "job")
+    assert (code, err.count("\n")) == (1, 1), err
+    assert "in quotes, as in model: '1_2'" in err
+
+
 def test_one_word_is_not_a_list() -> None:
     """Each letter of it was a tag, or a class."""
     for text in ("tags: abc", f"data: {{{DATA}, class_names: abc}}"):
