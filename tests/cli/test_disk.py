@@ -70,7 +70,7 @@ def test_a_full_disk_leaves_what_was_whole(
     monkeypatch.setattr("medlight.tasks.checkpoint.os.fsync", full)
     code, _, err = run_cli(*RUN, "hydra.run.dir=my run")
     assert (code, err.count("\n")) == (1, 1), err
-    assert err.startswith("error: No space left on device: make room, and go on with")
+    assert "last.part: No space left on device: make room, and type the command again" in err
     run = tmp_path / "my run"
     assert json.loads((run / "provenance.json").read_text())["status"] == "failed"
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["best.ckpt"]

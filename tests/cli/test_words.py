@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
 
+from medlight.cli.config import RunConfig
 from medlight.cli.overrides import parse_verb
+from medlight.cli.validate import check_targets
+from medlight.core.errors import ConfigError
 from medlight.sweep.sweep import varying_overrides
 from tests.conftest import RunCli
 
@@ -86,3 +90,52 @@ def test_a_folder_called_like_a_number_is_a_folder(run_cli: RunCli) -> None:
     assert code == 1
     assert "Traceback" not in err
     assert "2025" in err
+
+
+DATA = "_target_: medlight.datasets.decathlon.DecathlonDataModule"
+SWEEP = "_target_: medlight.sweep.grid.GridSweep"
+IN_YAML = [
+    "name: {}", "group: {}", "tags: [{}]", "init: {}", "resume: {}", "run: {}", "run: [{}]",
+    *(f"data: {{{{{DATA}, {key}: {{}}}}}}" for key in
+      ("root", "cache", "patient", "withdrawn", "target", "manifest", "slice_labels", "task")),
+    *(f"data: {{{{{DATA}, {key}: [{{}}]}}}}" for key in ("exclude", "class_names", "modality")),
+    f"data: {{{{{DATA}, regions: {{{{{{}}: [1]}}}}}}}}",
+    f"{{{{paths: {{{{data: {{}}}}}}, data: {{{{{DATA}, root: '${{{{paths.data}}}}'}}}}}}}}",
+    f"sweep: {{{{{SWEEP}, name: {{}}}}}}",
+    f"sweep: {{{{{SWEEP}, params: {{{{data.exclude: {{}}}}}}}}}}",
+]  # fmt: skip
+
+
+def from_yaml(text: str) -> DictConfig:
+    cfg = OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.create(text))
+    assert isinstance(cfg, DictConfig)
+    return cfg
+
+
+@pytest.mark.parametrize("text", IN_YAML)
+def test_a_name_that_yaml_changes_is_refused(text: str) -> None:
+    """`name: 1_2` was the run 12, and a tag 1.10 was 1.1."""
+    for name in ("1_2", "1e5", "2024", "1.10", "true", "no", "010", "1:30"):
+        check_targets(from_yaml(text.format(f"'{name}'")))
+        with pytest.raises(ConfigError, match="put it in quotes"):
+            check_targets(from_yaml(text.format(name)))
+    check_targets(from_yaml(text.format("08")))
+    if "[{}]" in text:
+        with pytest.raises(ConfigError, match="got null: put it in quotes"):
+            check_targets(from_yaml(text.format("null")))
+
+
+def test_a_number_in_a_list_of_defaults_is_told(run_cli: RunCli) -> None:
+    """It ended in a traceback of Hydra."""
+    Path("conf/experiment").mkdir(parents=True)
+    Path("conf/experiment/mine.yaml").write_text("defaults: [{override /model: 1_2}]")
+    code, _, err = run_cli("experiment=mine", "--cfg", "job")
+    assert (code, err.count("\n")) == (1, 1), err
+    assert "in quotes, as in model: '1_2'" in err
+
+
+def test_one_word_is_not_a_list() -> None:
+    """Each letter of it was a tag, or a class."""
+    for text in ("tags: abc", f"data: {{{DATA}, class_names: abc}}"):
+        with pytest.raises(ConfigError, match=r"takes a list, got abc: type \[abc\]"):
+            check_targets(from_yaml(text))

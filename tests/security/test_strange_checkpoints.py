@@ -36,6 +36,7 @@ def test_what_data_can_have_is_read() -> None:
         ("shape", [nan, nan]), ("class_counts", [-1]), ("class_counts", "x"), ("mirror_axes", [9]),
         ("modality", [1]), ("spacing_low_mm", [0, 0]), ("spacing_high_mm", [nan, nan]),
         ("spacing_low_mm", ["a", "b"]), ("brightest", ["a", "b"]), ("brightest", [nan, 1.0]),
+        ("patch", [10**9, 1]), ("patch", [10**5, 10**5]), ("shape", [10**9, 10**9]),
         ("labels", {"names": "abc", "kind": "mask"}), ("labels", {"names": [1, 2], "kind": "mask"}),
     ],
 )  # fmt: skip
@@ -88,6 +89,10 @@ KINDS: dict[str, Callable[[Any], Any]] = {
     "epochs are a word": lambda held: {**held, "epoch": "x"},
     "no optimizer in it": lambda held: {**held, "optimizer_states": [{}]},
     "loops are a number": lambda held: {**held, "loops": 3},
+    "a patch of 10^9": spec(patch=[10**9, 8]),
+    "a version is a number": lambda held: {**held, "pytorch-lightning_version": 3},
+    "a version is a word": lambda held: {**held, "pytorch-lightning_version": "x"},
+    "a version before ours": lambda held: {**held, "pytorch-lightning_version": "0.9.0"},
     "callbacks without a state": lambda held: {
         **held,
         "callbacks": {key: {} for key in held["callbacks"]},
@@ -108,7 +113,9 @@ CASES = [
     ("evaluate", "a list"), ("postprocess", "weights are a number"), ("init", "a list"),
     ("init", "weights are a number"), ("resume", "epochs are a word"),
     ("resume", "no optimizer in it"), ("resume", "loops are a number"),
-    ("resume", "callbacks without a state"),
+    ("resume", "callbacks without a state"), ("predict", "a patch of 10^9"),
+    ("resume", "a version is a number"), ("resume", "a version is a word"),
+    ("resume", "a version before ours"),
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers.logger import DummyExperiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from medlight.report.mask_figures import PALETTE, figure
+from medlight.report.mask_figures import PALETTE, figure, save_figure
 from medlight.runs.directory import CURVES_FILE, CURVES_PICTURE
 from medlight.runs.files import write_text
 
@@ -141,7 +141,7 @@ def plot_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
         axes.xaxis.get_major_locator().set_params(integer=True)
         if group:
             axes.legend(frameon=False, fontsize=8)
-    page.savefig(path, dpi=110)
+    save_figure(page, path, dpi=110)
 
 
 def _is_mean(name: str) -> bool:

@@ -15,7 +15,7 @@ from medlight.io.write import write_mask
 from medlight.metrics.bootstrap import Interval
 from medlight.report.score_table import score_table
 from medlight.runs.directory import CASES_FILE, METRICS_FILE, OUTCOME_FILE, PREDICTION_FOLDER
-from medlight.runs.files import csv_text, file_stem, write_text
+from medlight.runs.files import csv_text, file_stem, write_texts
 from medlight.tasks.base import Task
 
 
@@ -69,9 +69,13 @@ def write_scores(
         metric, slash, label = name.partition("/")
         for end, value in (("low", found.low), ("high", found.high)):
             named[f"{STAGE}/{metric}_{end}{slash}{label}"] = value
-    write_text(folder / OUTCOME_FILE, json.dumps(spec.as_dict(), indent=1) + "\n")
-    write_text(folder / CASES_FILE, rows_to_csv(lines))
-    write_text(folder / METRICS_FILE, scores_to_json(named))
+    write_texts(
+        {
+            folder / OUTCOME_FILE: json.dumps(spec.as_dict(), indent=1) + "\n",
+            folder / CASES_FILE: rows_to_csv(lines),
+            folder / METRICS_FILE: scores_to_json(named),
+        }
+    )
 
 
 def write_prediction(result: CaseResult, folder: Path) -> None:

@@ -44,7 +44,7 @@ def build_data(overrides: Sequence[str]) -> DataModule:
         except Exception as error:
             line = explain_error(error, overrides, conf_dirs(), "config")
             raise ConfigError(line) if line else error from error
-    check_targets(cfg.data)
+    check_targets(cfg.data, "data")
     return cast(DataModule, instantiate(cfg.data, _convert_="all"))
 
 
@@ -54,7 +54,7 @@ def load_run_data(run_dir: Path) -> DataModule | None:
     try:
         cfg = load_config(run_dir)
         _require(cfg, "data", run_dir)
-        check_targets(cfg.data)
+        check_targets(cfg.data, "data")
         data = cast(DataModule, instantiate(cfg.data, _convert_="all"))
         return data if len(data.cases) else None
     except Exception as error:  # whatever a constructor says: the page can do without images

@@ -3,7 +3,7 @@
 import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from medlight.cli.trust import check_trusted
 from medlight.core.errors import ConfigError
 from medlight.runs.config_keys import Role, key_role
 from medlight.runs.directory import CONFIG_FILE, read_yaml_text
+from medlight.runs.files import write_text
 from medlight.runs.private import hide_words
 from medlight.runs.renames import rename_config
 
@@ -35,17 +36,17 @@ _RUN_ONLY_RESOLVER = re.compile(r"\$\{(?!oc\.env:)[\w.]+:")
 class RunConfig:
     """Every key that may stand at the root. Below it, the constructors are the schema."""
 
-    name: str = "medlight"
+    name: Any = "medlight"
     seed: int = 0
     metric: str = "val/dice"
     mode: str = "max"
-    resume: str | None = None
+    resume: Any = None
     overwrite: bool = False
     run: Any = None
-    group: str | None = None
-    tags: list[str] = field(default_factory=list)
+    group: Any = None
+    tags: Any = field(default_factory=list)
     deterministic: bool = False
-    init: str | None = None
+    init: Any = None
     compile: bool = False
     gradient_checkpointing: bool = False
 
@@ -68,6 +69,11 @@ class RunConfig:
     launcher: Any = None
 
 
+NAMES: dict[str, Any] = {
+    "name": str, "group": str | None, "tags": Sequence[str], "init": str | None,
+    "resume": str | None, "run": str | Sequence[str] | None,
+}  # fmt: skip
+"""What the names of the root must be: a schema of OmegaConf would make "12" of YAML's 1_2."""
 GROUPS = (
     "job", "paths", "data", "transforms", "augment", "store", "task", "model", "loss", "optimizer",
     "schedule", "inference", "trainer", "callbacks", "logger",
@@ -146,10 +152,7 @@ def save_config(cfg: DictConfig, path: Path) -> None:
 
 def save_portable_config(portable: dict[str, Any], path: Path) -> None:
     """Write what `portable_config` gave, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    OmegaConf.save(OmegaConf.create(portable), scratch)
-    scratch.replace(path)  # whoever reads meanwhile sees the old file or the new one
+    write_text(path, OmegaConf.to_yaml(OmegaConf.create(portable)))
 
 
 def portable_config(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:

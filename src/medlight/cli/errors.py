@@ -38,6 +38,8 @@ def explain_error(
         return f"cannot read {error.override}: quote the value, as in 'key=\"a, b\"'"
     if isinstance(error, ConfigCompositionException):
         return _composition(error, texts, dirs, config_name)
+    if str(error).startswith("Unsupported item value in defaults"):  # of Hydra: 1_2 is a number
+        return f"{error}; put the name of the configuration in quotes, as in model: '1_2'"
     cause = error.__cause__
     if isinstance(error, HydraException) and isinstance(cause, MedlightError):
         return _from_worker(str(cause))

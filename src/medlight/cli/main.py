@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -222,7 +223,8 @@ class App:
         else:
             print_error(line)
         if log.hasHandlers():
-            log.error(line)
+            with suppress(OSError):  # of a run directory that may only be read
+                log.error(line)
 
 
 def _complete_verbs(dirs: Sequence[Path]) -> None:

@@ -13,7 +13,7 @@ from typing import NoReturn
 from medlight.core.errors import ConfigError
 
 VERB_GROUP = "job"
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 NO_USER_CONF = "--no-user-conf"
 NO_USER_CONF_VARIABLE = "MEDLIGHT_NO_USER_CONF"
@@ -162,10 +162,14 @@ def explain_os_error(error: BaseException | None) -> str | None:
             if error.errno == errno.ENAMETOOLONG:
                 return f"{what}: give it a shorter one"
             if error.errno in FULL:
-                return f"{what}: make room, and go on with medlight resume=<run directory>"
+                return (
+                    f"{what}: make room, and type the command again; a training goes on with "
+                    "medlight resume=<run directory>"
+                )
             return (
                 f"{what}: give a place that may be written to: hydra.run.dir=<folder> for a run, "
-                "--output for compare, another working directory for a sweep"
+                "output=<folder> for predict and export, --output for compare and dataset, "
+                "folder=<folder> for plan, another working directory for a sweep"
             )
         known = known if error.__cause__ else FULL
         error = error.__cause__ or error.__context__

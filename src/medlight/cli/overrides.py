@@ -16,7 +16,7 @@ SWEEP_OVERRIDE = re.compile(r"(sweep|launcher)[=.]")
 NAME_KEY = re.compile(
     "exclude|input|output|predictions|labels|images|class_names|modality|runs?|run_dir|resume|init|"
     "checkpoint|siblings|root|cache|withdrawn|manifest|task|data|tags|group|name|project|"
-    "job_type|experiment|folder|dir|subdir|storage"
+    "job_type|experiment|folder|dir|subdir|storage|target|slice_labels|tracking_uri"
 )
 """Keys, by their last part, whose values are names of cases, files, folders, classes or runs."""
 PATTERN_KEY = "patient"

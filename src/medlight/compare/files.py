@@ -11,8 +11,7 @@ from medlight.compare.comparison import Comparison
 from medlight.compare.formatting import conclusion, verdict
 from medlight.compare.groups import Group
 from medlight.compare.runs import Run
-from medlight.io.atomic import atomic_path
-from medlight.runs.files import csv_text
+from medlight.runs.files import csv_text, write_texts
 
 CSV = "comparison.csv"
 JSON = "comparison.json"
@@ -22,10 +21,9 @@ def save(comparison: Comparison, folder: Path) -> None:
     """Write `comparison.csv` and `comparison.json` into a folder."""
     lines = rows(comparison)
     columns = list(lines[-1])
-    _write(folder / CSV, csv_text(columns, ([line[name] for name in columns] for line in lines)))
-    _write(
-        folder / JSON, json.dumps(_known(as_dict(comparison)), indent=1, ensure_ascii=False) + "\n"
-    )
+    table = csv_text(columns, ([line[name] for name in columns] for line in lines))
+    report = json.dumps(_known(as_dict(comparison)), indent=1, ensure_ascii=False) + "\n"
+    write_texts({folder / CSV: table, folder / JSON: report})
 
 
 def rows(comparison: Comparison) -> list[dict[str, Any]]:
@@ -95,11 +93,6 @@ def _known(value: Any) -> Any:
     if isinstance(value, list):
         return [_known(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as part:
-        part.write_text(text, encoding="utf-8")
 
 
 def anonymise(comparison: Comparison, hashed: Callable[[str], str]) -> Comparison:

@@ -98,12 +98,21 @@ def _known(spec: DataSpec) -> dict[str, bool]:
             and all(type(each) in kinds and low <= each < _LIMIT for each in values)
         )
 
+    def sized(shape: Any) -> bool:
+        """Whether a training image can have this shape: room is made for it before it is read."""
+        return (
+            numbers(shape, dims, whole, 1)
+            and type(spec.channels) is int
+            and max(shape) < _LONGEST_AXIS
+            and math.prod(shape) * spec.channels < _LIMIT
+        )
+
     whole, real = (int,), (int, float)
     return {
         "spatial_dims": type(dims) is int and dims in (2, 3),
         "channels": numbers((spec.channels,), 1, whole, 1),
         "labels": all(isinstance(name, str) for name in names),
-        "patch": spec.patch is None or numbers(spec.patch, dims, whole, 1),
+        "patch": spec.patch is None or sized(spec.patch),
         "tolerance_mm": numbers((spec.tolerance_mm,), 1, real, 0),
         "regions": isinstance(spec.regions, tuple)
         and all(
@@ -111,7 +120,7 @@ def _known(spec: DataSpec) -> dict[str, bool]:
             for name, region in spec.regions
         ),
         "ignore": spec.ignore is None or numbers((spec.ignore,), 1, whole, 0),
-        "shape": spec.shape is None or numbers(spec.shape, dims, whole, 1),
+        "shape": spec.shape is None or sized(spec.shape),
         "class_counts": spec.class_counts is None or numbers(spec.class_counts, None, whole, 0),
         "mirror_axes": numbers(spec.mirror_axes, None, whole, 0)
         and all(axis < dims for axis in spec.mirror_axes),
@@ -129,6 +138,7 @@ def _known(spec: DataSpec) -> dict[str, bool]:
 
 
 _LIMIT = 2**31
+_LONGEST_AXIS = 2**20
 _OLD_FIELDS = {"counts": "class_counts", "mirrored": "mirror_axes"}
 """What earlier versions called fields in their checkpoints."""
 

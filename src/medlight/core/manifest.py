@@ -103,9 +103,15 @@ class Manifest:
             "version": self.version,
         }
         with path.open("x", encoding="utf-8") as file:
-            file.write(json.dumps(head | {"labels": self.labels, "sources": self.sources}) + "\n")
-            for entry in self.entries:
-                file.write(json.dumps(_as_json(entry), ensure_ascii=False) + "\n")
+            try:
+                file.write(json.dumps(head | {"labels": self.labels, "sources": self.sources}))
+                for entry in self.entries:
+                    file.write("\n" + json.dumps(_as_json(entry), ensure_ascii=False))
+                file.write("\n")
+                file.flush()
+            except OSError:
+                path.unlink()  # a half would be taken for the whole
+                raise
 
     @classmethod
     def load(cls, path: Path) -> "Manifest":

@@ -30,6 +30,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield part
         os.replace(part, path)
+    except OSError as error:  # a full disk names no file
+        error.filename = os.fspath(
+            path if error.filename in (None, os.fspath(part)) else error.filename
+        )
+        raise
     finally:
         _remove(part)
 

@@ -120,8 +120,7 @@ def _write(run_dir: Path, report: dict[str, object]) -> None:
 def _write_case_list(path: Path, cases: Sequence[str]) -> None:
     """A list for `data.exclude=`; no file if there is no case to leave out."""
     if cases:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"{case}\n" for case in dict.fromkeys(cases)), encoding="utf-8")
+        write_text(path, "".join(f"{case}\n" for case in dict.fromkeys(cases)))
 
 
 def issue_table(issues: Sequence[Issue], title: str, width: int) -> Table:

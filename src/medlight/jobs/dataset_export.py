@@ -81,7 +81,10 @@ def export_dataset(data: DataModule, *, form: str, output: Path) -> Path:
                 text = json.dumps(what, indent=1, ensure_ascii=False)
                 (part / file).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise DataError(f"{output}: cannot be written ({error.strerror or error})") from error
+        raise DataError(
+            f"{output}: cannot be written ({error.strerror or error}); make room, or type "
+            "output=<another folder>"
+        ) from error
     return output
 
 

@@ -13,6 +13,7 @@ from medlight.jobs.pretrained import cases_behind, warn_of_pretrained_tests
 from medlight.jobs.resume import check_resume
 from medlight.jobs.verb import verb
 from medlight.runs.directory import INITIAL_WEIGHTS_FILE, SEEN, RunDirectory
+from medlight.runs.files import write_text
 from medlight.tasks.base import Task
 from medlight.tasks.init_weights import load_initial_weights
 
@@ -55,7 +56,7 @@ def fit(
         if trainer.is_global_zero:
             seen = cases_behind(started.source).difference(data.exclusions.withdrawn)
             details = started.details() + "".join(f"{SEEN}{case}\n" for case in sorted(seen))
-            (run_dir / INITIAL_WEIGHTS_FILE).write_text(details, encoding="utf-8")
+            write_text(run_dir / INITIAL_WEIGHTS_FILE, details)
             log.info(started.summary())
             warn_of_pretrained_tests(data, seen, init)
     trainer.fit(task, datamodule=data, ckpt_path=last if resume and last.is_file() else None)

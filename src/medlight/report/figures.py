@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 
 from medlight.metrics.calibration import Reliability
 from medlight.metrics.selective import selective_risk
-from medlight.report.mask_figures import LIGHT_TEXT, PALETTE, figure, show_slice, slice_grid
+from medlight.report.mask_figures import (
+    LIGHT_TEXT,
+    PALETTE,
+    figure,
+    save_figure,
+    show_slice,
+    slice_grid,
+)
 from medlight.report.slices import CaseSlice
 
 CORRECT_COLOUR, WRONG_COLOUR = "#56B4E9", "#E69F00"
@@ -39,7 +46,7 @@ def plot_confusion(counts: NDArray[np.int64], names: Sequence[str], path: Path) 
     right, total = int(np.trace(counts)), int(counts.sum())
     axes.set_title(f"{right:,} of {total:,} right ({right / max(total, 1):.2%})", fontsize=10)
     page.colorbar(picture, ax=axes, label="share of the truth's cases", shrink=0.8)
-    page.savefig(path, dpi=120)
+    save_figure(page, path, dpi=120)
 
 
 def plot_mistakes(slices: Sequence[CaseSlice], path: Path) -> None:
@@ -53,7 +60,7 @@ def plot_mistakes(slices: Sequence[CaseSlice], path: Path) -> None:
         axes.set_title(
             mistake_caption(row), color=CORRECT_COLOUR if right else WRONG_COLOUR, fontsize=8
         )
-    page.savefig(path, dpi=110)
+    save_figure(page, path, dpi=110)
 
 
 def plot_cases(slices: Sequence[CaseSlice], captions: Sequence[str], path: Path) -> None:
@@ -62,7 +69,7 @@ def plot_cases(slices: Sequence[CaseSlice], captions: Sequence[str], path: Path)
     for axes, picture, caption in zip(cells, slices, captions, strict=True):
         show_slice(axes, picture, "image")
         axes.set_title(caption, color=LIGHT_TEXT, fontsize=8, wrap=True)
-    page.savefig(path, dpi=110)
+    save_figure(page, path, dpi=110)
 
 
 def mistake_caption(row: Mapping[str, str | int | float]) -> str:
@@ -104,7 +111,7 @@ def plot_reliability(sides: Mapping[str, tuple[Reliability, float]], path: Path)
         above.legend(loc="upper left", frameon=False, fontsize=8)
         below.bar(middle, found.cases, width, color=GREY, edgecolor="white")
         below.set(xlabel="confidence in the predicted class", ylabel="cases")
-    page.savefig(path, dpi=120)
+    save_figure(page, path, dpi=120)
 
 
 def plot_risk_coverage(
@@ -134,4 +141,4 @@ def plot_risk_coverage(
     right.locator_params(axis="x", nbins=6)
     right.scatter(uncertainty, risk, s=18, color=PALETTE[6], alpha=0.7, linewidths=0)
     right.set(xlabel="uncertainty of the case", ylabel=f"{risk_name} of the case")
-    page.savefig(path, dpi=120)
+    save_figure(page, path, dpi=120)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from medlight.io.atomic import atomic_path
 from medlight.report.slices import CaseSlice
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ def figure(width: float, height: float, *, dark: bool = False) -> "Figure":
     )
 
 
+def save_figure(page: "Figure", path: Path, *, dpi: int) -> None:
+    """Write a picture, whole or not at all."""
+    with atomic_path(path) as part:
+        page.savefig(part, dpi=dpi)
+
+
 def plot_segmentation(picture: CaseSlice, names: Sequence[str], path: Path) -> None:
     """Image | truth | prediction of one case."""
     height, width = picture.image.shape[:2]
@@ -65,7 +72,7 @@ def plot_segmentation(picture: CaseSlice, names: Sequence[str], path: Path) -> N
         show_slice(axes, picture, name)
         axes.set_title(name, color=LIGHT_TEXT, fontsize=10)
     class_legend(page, picture, names)
-    page.savefig(path, dpi=110)
+    save_figure(page, path, dpi=110)
 
 
 def plot_overview(slices: Sequence[CaseSlice], names: Sequence[str], path: Path) -> None:
@@ -76,7 +83,7 @@ def plot_overview(slices: Sequence[CaseSlice], names: Sequence[str], path: Path)
         show_slice(axes, picture, "prediction", outline=picture.truth)
         axes.set_title(short_slice_title(picture), color=LIGHT_TEXT, fontsize=8)
     class_legend(page, None, names)
-    page.savefig(path, dpi=110)
+    save_figure(page, path, dpi=110)
 
 
 def slice_grid(slices: Sequence[CaseSlice], *, caption: float) -> "tuple[Figure, list[Axes]]":

@@ -1,6 +1,7 @@
 """How files of the run directory are written and named."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from medlight.io.atomic import atomic_path
@@ -9,8 +10,15 @@ from medlight.io.csv_cells import guard_cell, rows_text
 
 def write_text(path: Path, text: str) -> None:
     """Whole or not at all: whoever reads meanwhile, or after a crash, finds a whole file."""
-    with atomic_path(path) as part:
-        part.write_text(text, encoding="utf-8")
+    write_texts({path: text})
+
+
+def write_texts(texts: Mapping[Path, str]) -> None:
+    """Write files that belong together: each whole, and none if one of them cannot be written."""
+    with ExitStack() as stack:
+        for path, text in texts.items():
+            part = stack.enter_context(atomic_path(path))
+            part.write_text(text, encoding="utf-8")
 
 
 def file_stem(case: str) -> str:

@@ -13,11 +13,12 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from hydra.utils import instantiate
 
+from medlight.cli.config import NAMES
 from medlight.cli.options import conf_dir, import_from_here
 from medlight.cli.overrides import SWEEP_OVERRIDE, quote_names
 from medlight.cli.rerun import parse_overrides
 from medlight.cli.trust import trusted_names
-from medlight.cli.validate import check_targets
+from medlight.cli.validate import check_names, check_targets
 from medlight.core.errors import ConfigError, MissingExtraError
 from medlight.sweep.job_names import short_keys
 from medlight.sweep.process import process_context
@@ -63,7 +64,8 @@ def sweep(argv: Sequence[str], config_name: str = "config") -> int:
         cfg = hydra.compose_config(
             config_name, fixed_overrides, run_mode=RunMode.MULTIRUN, with_log_configuration=True
         )
-        check_targets(cfg.sweep)
+        check_names(cfg, "", NAMES)
+        check_targets(cfg.sweep, "sweep")
         sweeper = instantiate(cfg.sweep, _convert_="all")
         name = typed_name(overrides) or sweeper.name
         name = str(name or default_name(cfg.name, overrides, sweeper.sweep_params(overrides)))

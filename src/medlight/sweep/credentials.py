@@ -3,6 +3,8 @@ in other ways."""
 
 import os
 
+from medlight.core.errors import ConfigError
+
 PASSWORD_VARIABLE = "MEDLIGHT_STORAGE_PASSWORD"
 
 
@@ -11,10 +13,20 @@ def hide_password(url: str) -> str:
 
     >>> hide_password("postgresql+psycopg://me:secret@localhost/sweeps")
     'postgresql+psycopg://me@localhost/sweeps'
+
+    Raises:
+        ConfigError: it is no address; it is not shown, as it may hold the password.
     """
     from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
 
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigError(
+            "sweep.storage is no address of a database; type it as in "
+            "sweep.storage=sqlite:////folder/study.db"
+        ) from None
     if parsed.password is None:
         os.environ.pop(PASSWORD_VARIABLE, None)
         return url

@@ -2,14 +2,20 @@
 
 import hashlib
 import os
+import re
 import warnings
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import optuna
+from optuna.exceptions import OptunaError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
+from medlight.core.errors import MALFORMED, DataError
 from medlight.sweep.credentials import PASSWORD_VARIABLE, with_password
 from medlight.sweep.process import StopFn
 
@@ -19,6 +25,8 @@ MAX_RETRIES = 5
 """How often a trial that fell silent is taken up again."""
 SQLITE_TIMEOUT_S = 60
 """For another process to finish writing, in sqlite."""
+OPTUNA_TABLES = {"studies", "version_info", "alembic_version"}
+"""Of which a database holds one at least, if it is one of Optuna's."""
 JOB, ERROR, RETRY_OF = "job", "error", "retry_of"
 """What a trial notes: its job's key; why it failed; which failed trial it repeats."""
 
@@ -48,15 +56,31 @@ class StudyConfig:
 
         Args:
             reporting: trials that run elsewhere, which have their heartbeat there. Only then does
-                the
-                study have a pruner: with Hyperband at hand, Optuna's sampler would learn from the
-                trials of one bracket alone, a third of them or fewer.
+                the study have a pruner: with Hyperband at hand, Optuna's sampler would learn from
+                the trials of one bracket alone, a third of them or fewer.
+            password: of the database; None: the one in the environment.
+
+        Raises:
+            DataError: the database cannot be reached, is of something else, or is damaged.
         """
+        try:
+            return self._open(reporting=reporting, password=password)
+        except (SQLAlchemyError, OptunaError, RuntimeError, ImportError, *MALFORMED) as error:
+            why = str(getattr(error, "orig", None) or error) or type(error).__name__
+            raise DataError(
+                f"{self.url.removeprefix('sqlite:///')}: cannot be used as the study of a search "
+                f"({why.splitlines()[0]}); take it from a copy, or give sweep.name=<a new one>"
+            ) from error
+
+    def _open(self, *, reporting: bool, password: str | None) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # we say ourselves why a trial failed
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         sqlite = self.url.startswith("sqlite")
+        url = with_password(self.url, password or os.environ.get(PASSWORD_VARIABLE))
+        if sqlite and (tables := _tables(url)) and not tables & OPTUNA_TABLES:
+            raise ValueError(f"it holds {', '.join(sorted(tables))}")
         storage = RDBStorage(
-            with_password(self.url, password or os.environ.get(PASSWORD_VARIABLE)),
+            url,
             engine_kwargs={"connect_args": {"timeout": SQLITE_TIMEOUT_S}} if sqlite else {},
             heartbeat_interval=None if reporting else HEARTBEAT_S,
             grace_period=None if reporting else GRACE_S,
@@ -64,14 +88,24 @@ class StudyConfig:
                 max_retry=MAX_RETRIES, inherit_intermediate_values=True
             ),
         )
-        return optuna.create_study(
+        direction: Literal["maximize", "minimize"] = (
+            "maximize" if self.mode == "max" else "minimize"
+        )
+        study = optuna.create_study(
             storage=storage,
             study_name=self.name,
-            direction="maximize" if self.mode == "max" else "minimize",
+            direction=direction,
             load_if_exists=True,
             sampler=self.sampler(0),
             pruner=self._pruner() if reporting else optuna.pruners.NopPruner(),
         )
+        if study.direction.name.lower() != direction:
+            raise ValueError(f"it is one to {study.direction.name.lower()}, not to {direction}")
+        for trial in () if reporting else study.get_trials(deepcopy=False):
+            key = trial.user_attrs.get(JOB, None if has_ended(trial) else "not begun")
+            if not isinstance(key, str) or not re.fullmatch(r"\w[\w. -]*", key):
+                raise ValueError(f"its trial {trial.number} is of the job {key!r}")
+        return study
 
     def sampler(self, number: int) -> optuna.samplers.BaseSampler:
         """Of the trial with this number: no resume repeats what was drawn before it."""
@@ -87,6 +121,11 @@ class StudyConfig:
         least, reduction_factor = self.pruning
         most = max(self.epochs, least)
         return optuna.pruners.HyperbandPruner(least, most, reduction_factor)
+
+
+def _tables(url: str) -> set[str]:
+    engine = create_engine(url, poolclass=NullPool)
+    return set(inspect(engine).get_table_names())
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +155,14 @@ def count_finished(study: optuna.Study) -> int:
     trials = study.get_trials(deepcopy=False)
     repeated = {trial.user_attrs.get(RETRY_OF) for trial in trials}
     return sum(
-        trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        or (has_failed(trial) and trial.number not in repeated)
+        has_ended(trial) and not (has_failed(trial) and trial.number in repeated)
         for trial in trials
     )
+
+
+def has_ended(trial: FrozenTrial) -> bool:
+    """Whether it has its answer: its job ended, was pruned, or failed."""
+    return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or has_failed(trial)
 
 
 def has_failed(trial: FrozenTrial) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlight.report.mask_figures import figure
+from medlight.report.mask_figures import figure, save_figure
 from medlight.sweep.job import DONE, PRUNED
 from medlight.sweep.job_names import override_values, short_keys
 from medlight.sweep.ranking import RankedJob
@@ -93,7 +93,7 @@ def _budget(entries: Sequence[RankedJob], path: Path, metric: str, mode: str) ->
     _plain(axes)
     place: Any = "lower right" if mode == "max" else "upper right"
     axes.legend(edgecolor="none", fontsize=8, loc=place, scatterpoints=1)
-    page.savefig(path, dpi=110)
+    save_figure(page, path, dpi=110)
 
 
 def _parallel(
@@ -120,7 +120,7 @@ def _parallel(
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
     axes.set_xlim(-0.45, len(names) + 0.45)
     page.colorbar(ScalarMappable(scale, colours), ax=axes, label=metric, pad=0.02)
-    page.savefig(path, dpi=110)
+    save_figure(page, path, dpi=110)
 
 
 def _axis(
@@ -168,7 +168,7 @@ def _importance(shares: dict[str, float], path: Path, metric: str) -> None:
     axes.set_xlim(0, 108)
     axes.set_xlabel(f"variance of {metric} between its values, %")
     _plain(axes)
-    page.savefig(path, dpi=110)
+    save_figure(page, path, dpi=110)
 
 
 def _plain(axes: Any) -> None:

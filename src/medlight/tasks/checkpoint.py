@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import pytorch_lightning as pl
 import torch
+from packaging.version import Version
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from medlight.core.errors import DataError
 from medlight.io.atomic import atomic_path
+
+_VERSION = "pytorch-lightning_version"
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -37,6 +41,7 @@ class CheckpointFiles(TorchCheckpointIO):
         except Exception as error:
             raise _unreadable(path, error) from error
         _check_parts(path, held)
+        held.setdefault(_VERSION, pl.__version__)  # Lightning asks for it
         return held
 
 
@@ -96,13 +101,14 @@ def _check_parts(path: str | Path, held: Any) -> None:
                 isinstance(each, dict) and each for each in held.get("lr_schedulers", [])
             ),
             "callbacks": all(isinstance(each, dict) for each in held.get("callbacks", {}).values()),
+            _VERSION: Version(held.get(_VERSION, pl.__version__)) >= Version("2"),
             **{
                 name: type(held.get(name, 0)) is int and held.get(name, 0) >= 0
                 for name in ("epoch", "global_step")
             },
         }
         wrong = [name for name, right in known.items() if not right]
-    except (TypeError, AttributeError, LookupError) as error:
+    except (TypeError, AttributeError, LookupError, ValueError) as error:
         raise DataError(f"{path}: it is no checkpoint of a run ({error})") from error
     if wrong:
         raise DataError(f"{path}: it is no checkpoint of a run: its {wrong[0]} make no sense")

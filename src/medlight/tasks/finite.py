@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from medlight.core.errors import NonFiniteError
+from medlight.io.atomic import atomic_path
 
 ON_NAN = ("stop", "skip")
 
@@ -101,8 +102,8 @@ def save_batch(path: Path, batch: Any, state: dict[str, Any], **where: int) -> N
     }
     kept["case"] = [str(case) for case in batch.get("case", ())]
     weights = {name: value.detach().cpu() for name, value in state.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({**where, "batch": kept, "state_dict": weights}, path)
+    with atomic_path(path) as part:
+        torch.save({**where, "batch": kept, "state_dict": weights}, part)
 
 
 def _prediction_error(cases: list[str]) -> str:
