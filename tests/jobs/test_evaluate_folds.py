@@ -87,6 +87,8 @@ def test_scores_of_a_run_may_go_to_another_folder(
     monkeypatch.setattr(
         "medlight.jobs.evaluate.test", lambda *_, checkpoint, **__: taken.append(checkpoint)
     )
+    for looked_at in ("load_checkpoint", "check_weights"):
+        monkeypatch.setattr(f"medlight.jobs.evaluate.{looked_at}", lambda *_: None)
     data = SimpleNamespace(split=SimpleNamespace(test=("a",), fold="0"))
     job: Any = evaluate
     job(data=data, task=None, trainer=None, run_dir=tmp_path / "x", load=None,

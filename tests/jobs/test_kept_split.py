@@ -5,17 +5,16 @@ import shutil
 from collections.abc import Callable
 from csv import DictReader
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from medlight.cli.main import main
-
 RUN = [
     "experiment=cls_resnet_fast", "trainer.accelerator=cpu", "data.num_workers=0",
     "transforms.size=[32,32]", "~callbacks.panels", "~callbacks.selective", "logger=[]",
-    "data.group_size=1",
+    "data.group_size=1", "data.epoch_samples=8",
 ]  # fmt: skip
 Typed = Callable[..., tuple[int, str]]
 
@@ -43,17 +42,10 @@ def scored(run: Path) -> dict[str, tuple[str, ...]]:
 
 
 @pytest.fixture
-def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Typed:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MEDLIGHT_CACHE", str(tmp_path / "cache"))
-    root = f"data.root={tmp_path / 'set'}"
-
+def typed(tmp_path: Path, run_cli: Callable[..., Any]) -> Typed:
     def run(*words: str) -> tuple[int, str]:
-        capfd.readouterr()
-        code = main([*words, root])
-        screen = "".join(capfd.readouterr())
-        print(screen)
-        return code, screen
+        answer = run_cli(*words, f"data.root={tmp_path / 'set'}", "paths.cache=cache")
+        return answer.code, answer.out + answer.err
 
     return run
 

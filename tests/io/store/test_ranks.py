@@ -6,6 +6,7 @@ import socket
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from medlight.core.case import Case
 from medlight.datasets.phantom import PhantomDataModule
 from medlight.io.store.case_file import PreparedCase
 from medlight.io.store.store import Store
-from medlight.transforms.preprocessor import Preprocessor
 from medlight.transforms.volume import Volume
 
 CASES = 12
@@ -43,10 +43,10 @@ def enter(folder: Path, store: Path, cache: Path, env: dict[str, str]) -> None:
     warnings.resetwarnings()  # as a run has them, not as pytest does
     prepare = cases.prepare_case
 
-    def noted(case: Case, *, transforms: Preprocessor | None) -> PreparedCase:
+    def noted(case: Case, **how: Any) -> PreparedCase:
         with (folder / f"made{env['RANK']}").open("a") as file:
             file.write(f"{case.id}\n")
-        return prepare(case, transforms=transforms)
+        return prepare(case, **how)
 
     cases.prepare_case = noted
     screen = os.open("screen.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
