@@ -106,7 +106,7 @@ def test_monais_steps_train_and_predict(
     assert "cannot be described" in answer.err
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_volumes_are_shown_slice_by_slice(
     tmp_path: Path, number: int, run: Callable[[str], Path], run_cli: Callable[..., Any]
 ) -> None:
