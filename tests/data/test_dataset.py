@@ -134,6 +134,7 @@ def test_folds_seeds_patches_and_intensities_rebuild_nothing(
 ) -> None:
     module(shared_cache, tmp_path).prepare()
     caplog.set_level(logging.INFO, logger="medlight.io.store")
+    caplog.clear()
     for options in (
         {"fold": 3},
         {"fold": "all"},

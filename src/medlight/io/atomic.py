@@ -30,10 +30,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield part
         os.replace(part, path)
-    except OSError as error:  # a full disk names no file
-        error.filename = os.fspath(
-            path if error.filename in (None, os.fspath(part)) else error.filename
-        )
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, os.fspath(part)):
+            error.filename = os.fspath(path)  # a full disk names no file
         raise
     finally:
         _remove(part)
