@@ -233,9 +233,12 @@ def _numbers(path: Path, name: str, columns: Columns) -> NDArray[np.float64]:
     if name not in columns:
         raise DataError(f"{path}: no column {name}; another version wrote it")
     try:
-        return np.array([float(value) if value else math.nan for value in columns[name]])
+        found = np.array([float(value) if value else math.nan for value in columns[name]])
     except ValueError as error:
         raise DataError(f"{path}: column {name} is not of numbers ({error})") from error
+    if np.isinf(found).any():
+        raise DataError(f"{path}: column {name} holds a number that is infinite")
+    return found
 
 
 def _sized(values: NDArray[np.float64], metric: Metric) -> NDArray[np.float64]:

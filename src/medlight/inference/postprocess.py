@@ -200,10 +200,10 @@ class CandidateMeans:
             for name, about in held["classes"].items()
         }
         dice = [score for each in means.values() for score in each["dice"].values()]
-        if not all(each["cases"] > 0 for each in means.values()) or not all(
+        if not all(0 < each["cases"] < 2**31 for each in means.values()) or not all(
             0 <= score <= 1 for score in dice
         ):
-            raise ValueError("a class without a case, or a Dice that is none")
+            raise ValueError("a class of no or too many cases, or a Dice that is none")
         return cls(ndim, means)
 
 

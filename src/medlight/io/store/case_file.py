@@ -12,6 +12,7 @@ any part of them can be mapped into memory.
 
 import json
 import mmap
+import re
 import struct
 import zlib
 from collections.abc import Mapping
@@ -68,6 +69,7 @@ def _background(labels: NDArray[np.integer], random: np.random.Generator) -> NDA
 
 MAGIC = b"MEDLIGHT"
 _START = struct.Struct("<8sII")
+_DTYPE = re.compile(r"[<|][uif][1248]")
 _ALIGN = 64
 _BLOCK = 2**20  # bytes
 LOCATIONS_ROLE = "marks"
@@ -220,6 +222,8 @@ def read_case_header(path: Path) -> CaseHeader:
         metadata = json.loads(text)
         arrays, end = {}, _START.size + length
         for role, array in metadata["arrays"].items():
+            if not _DTYPE.fullmatch(array["dtype"]):
+                raise ValueError(f"numbers of type {array['dtype']}")
             place, dtype, shape = end + -end % _ALIGN, np.dtype(array["dtype"]), array["shape"]
             arrays[role] = ArrayLocation(
                 place, array["length"], dtype, tuple(shape), array["codec"], array["crc"]

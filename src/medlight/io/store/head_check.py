@@ -9,6 +9,7 @@ from medlight.core.intensity import PERCENTILES, IntensityStatistics
 from medlight.io.store.codec import CODECS
 
 STATISTICS_FIELDS = tuple(field.name for field in fields(IntensityStatistics))
+_FAR_MM = 1e100  # its square is a number still
 _GRID = {"shape", "affine", "sform_code", "qform_code", "units", "qform"}
 
 _LIMIT = 2**63
@@ -53,7 +54,7 @@ def check_head(metadata: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         if (
             grid.keys() != _GRID
             or any([len(row) for row in form] != [4] * 4 for form in forms)
-            or not math.isfinite(sum(sum(row) for form in forms for row in form))
+            or not all(abs(each) < _FAR_MM for form in forms for row in form for each in row)
             or not all(type(each) is int for each in (*codes, *grid["shape"]))
             or len(grid["shape"]) not in (2, 3)
             or (name == "grid" and grid["shape"] != shape)
