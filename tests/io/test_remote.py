@@ -176,3 +176,7 @@ def test_shipped_sets_and_foreign_files_name_nothing_elsewhere(tmp_path: Path) -
     with pytest.raises(DataError, match="put them beside it"):
         file_beside(Path("a.mhd"), "memory://set/d.raw")
     assert FileRef.parse("memory://a/b.png", tmp_path).path.name == "b.png"
+
+
+def test_a_name_may_begin_like_a_home() -> None:
+    assert FileRef.of("~$scan.nii.gz").path == Path("~$scan.nii.gz")

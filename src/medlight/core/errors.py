@@ -81,7 +81,7 @@ def reading(
     except MedlightError:
         raise
     except FileNotFoundError as error:
-        or_else = "" if isinstance(path, Path) else ", or nobody answers there"
+        or_else = "" if isinstance(path, Path) else ", or nobody answers there; check the address"
         raise DataNotFoundError(f"{path}: there is no such file{or_else}") from error
     except kinds as error:
         why = " ".join(str(error).split()) or "damaged"

@@ -15,8 +15,8 @@ def as_path(place: str | os.PathLike[str]) -> Path:
     """Make a path of what names a file or a folder: here, or elsewhere by an address of fsspec.
 
     Args:
-        place: a path, in which `~` is the home; or an address such as s3://bucket/scan.nii.gz,
-            which has all that a path has for reading: `open`, `stat`, `parent`, `/`.
+        place: a path; or an address such as s3://bucket/scan.nii.gz, which has all that a path has
+            for reading: `open`, `stat`, `parent`, `/`.
 
     Raises:
         DataError: nothing is known that reads such addresses.
@@ -26,7 +26,7 @@ def as_path(place: str | os.PathLike[str]) -> Path:
     ('a.png', False)
     """
     if "://" not in str(place):
-        return place if isinstance(place, Path) else Path(place).expanduser()
+        return Path(place)
     from fsspec import get_filesystem_class
     from upath import UPath
 

@@ -110,7 +110,7 @@ class DataModule(TrainerHooks, SlicedByPlane, StatedByData, ABC):
         super().__init__()
         self._train_set: CaseDataset | None = None
         self._val_set: CaseDataset | None = None
-        self.root = as_path(self.root)
+        self.root = as_path(self.root).expanduser()
         self.cache = Path(self.cache).expanduser()
         if self.batch_size < 1:
             raise ConfigError(f"data.batch_size must be at least 1, got {self.batch_size}")

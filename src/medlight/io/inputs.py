@@ -77,7 +77,7 @@ def find_inputs(inputs: InputPaths, *, channels: int, spatial_dims: int) -> list
 def _images(text: str, kinds: tuple[str, ...], passed: list[Path]) -> list[tuple[str, Path]]:
     """Names and paths of one file, whatever its kind, or of those in a folder or pattern; what is
     there and left out goes to `passed`."""
-    path = as_path(text)
+    path = as_path(text).expanduser()
     if path.is_file():
         return [(image_stem(path.name), path)]
     if not is_local(path):

@@ -59,7 +59,7 @@ class RemoteArchive:
 
 def local_root(root: str | Path) -> Path:
     """The root of a data set whose folders are searched. DataNotFoundError for an address."""
-    path = as_path(root)
+    path = as_path(root).expanduser()
     if not is_local(path):
         raise DataNotFoundError(
             f"data.root={path}: single files are read from elsewhere, but no data set is looked "
