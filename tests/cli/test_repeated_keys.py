@@ -23,7 +23,7 @@ def test_a_key_that_stands_twice_is_refused(value: str) -> None:
      "input=C:/x:y", "x={a:b}}"],
 )  # fmt: skip
 def test_other_words_are_taken(word: str) -> None:
-    _refuse_repeated_keys(word)
+    assert _refuse_repeated_keys(word) is None
 
 
 def test_a_label_that_stands_twice_in_dataset_json_is_refused(tmp_path: Path) -> None:

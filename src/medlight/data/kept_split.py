@@ -24,7 +24,7 @@ def keep_split(kept: Mapping[str, Any], data: DataModule, run: Path, *, trains: 
 
     Returns:
         The split, without cases that are new and, where nothing is trained, that are gone; the log
-        says how many.
+        says how many, and names none of a patient who withdrew.
 
     Raises:
         SplitError: a case to train with is gone, or no case of the run is there.
@@ -38,16 +38,21 @@ def keep_split(kept: Mapping[str, Any], data: DataModule, run: Path, *, trains: 
             f"none of the {len(known)} cases of {run}, such as {gone[0]}, is in {index.name}; "
             f"type data.root=<where its data are>; other data: predict, evaluate predictions=..."
         )
+
+    def named(cases: list[str]) -> str:
+        known_by_name = [case for case in cases if case not in data.exclusions.withdrawn]
+        return f"{known_by_name[0]} ({len(cases)} in all)" if known_by_name else f"{len(cases)}"
+
     needed = [case for case in gone if case in sides["train"] | sides["val"]]
     if trains and needed:
         why = "left out now" if needed[0] in data.exclusions.cases else "not there any more"
         raise SplitError(
-            f"{run} was trained with cases that are {why}: {needed[0]} ({len(needed)} in all); it "
-            f"cannot go on without them, start a new run"
+            f"{run} was trained with cases that are {why}: {named(needed)}; it cannot go on "
+            f"without them, start a new run"
         )
     new = [case for case in index.ids if case not in known]
     for cases, what in ((new, "new"), (gone, "left out or gone")):
         if cases:
-            log.warning("Not used, as %s since %s: %s (%d in all)", what, run, cases[0], len(cases))
+            log.warning("Not used, as %s since %s: %s", what, run, named(cases))
     ordered = [tuple(case for case in index.ids if case in sides[side]) for side in SUBSETS]
     return Split(str(kept.get("fold", "")), *ordered)
